@@ -1,0 +1,48 @@
+"""Every AnnData slot name TAGscope writes, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROVENANCE = "tagscope"
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Names of the slots that belong to one result key, as scanpy names its own."""
+
+    key: str
+
+    @property
+    def label(self) -> str:
+        """``obs``: the label, categorical."""
+        return self.key
+
+    @property
+    def colors(self) -> str:
+        """``uns``: one colour per category of the label."""
+        return f"{self.key}_colors"
+
+    @property
+    def confidence(self) -> str:
+        """``obs``: probability of the label."""
+        return f"{self.key}_confidence"
+
+    @property
+    def probabilities(self) -> str:
+        """``obsm``: (N, C) probability of every label."""
+        return f"{self.key}_probabilities"
+
+    @property
+    def embedding(self) -> str:
+        """``obsm``: (N, D) cell embedding."""
+        return f"X_{self.key}"
+
+    @property
+    def attention(self) -> str:
+        """``layers``: attention score per cell and gene, sparse."""
+        return f"{self.key}_attention"
+
+    def slot(self, index: int) -> str:
+        """``layers``: memory score of one slot per cell and gene, sparse."""
+        return f"{self.key}_slot{index}"

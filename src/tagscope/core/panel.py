@@ -1,0 +1,106 @@
+"""The ordered genes an assay measured, or a model knows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def _without_version(ensembl_id: str) -> str:
+    return ensembl_id.split(".", 1)[0].upper()
+
+
+def _first_positions(names: tuple[str, ...]) -> dict[str, int]:
+    positions: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name:
+            positions.setdefault(name, index)
+    return positions
+
+
+@dataclass(frozen=True)
+class GenePanel:
+    """Ordered genes; the same class is a model's vocabulary.
+
+    ``symbols`` (G,) are the names shown to people. ``ensembl`` (G,), where known, are Ensembl gene
+    ids, ``""`` for a gene without one. A panel that came with Ensembl ids alone has them in both.
+    """
+
+    symbols: tuple[str, ...]
+    ensembl: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.ensembl is not None and len(self.ensembl) != len(self.symbols):
+            raise ValueError(
+                f"{len(self.ensembl)} Ensembl ids for {len(self.symbols)} gene symbols"
+            )
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def _by_symbol(self) -> dict[str, int]:
+        return _first_positions(self.symbols)
+
+    @cached_property
+    def _by_folded_symbol(self) -> dict[str, int]:
+        return _first_positions(tuple(s.casefold() for s in self.symbols))
+
+    @cached_property
+    def _by_ensembl(self) -> dict[str, int]:
+        return _first_positions(tuple(_without_version(e) for e in self.ensembl or ()))
+
+    def position(self, symbol: str, ensembl: str = "") -> int:
+        """Position of one gene, −1 where absent.
+
+        The exact symbol is tried first, then the symbol without regard to case (seqFISH+ and
+        others write it otherwise), then the Ensembl id without its version.
+        """
+        if symbol in self._by_symbol:
+            return self._by_symbol[symbol]
+        folded = self._by_folded_symbol.get(symbol.casefold(), -1)
+        if folded >= 0:
+            return folded
+        return self._by_ensembl.get(_without_version(ensembl), -1) if ensembl else -1
+
+    def columns_in(self, other: GenePanel) -> npt.NDArray[np.int64]:
+        """Position of every gene of this panel in ``other``, (G,) int64, −1 where absent."""
+        ensembl = self.ensembl or ("",) * len(self)
+        found = [other.position(s, e) for s, e in zip(self.symbols, ensembl, strict=True)]
+        return np.array(found, dtype=np.int64)
+
+    def take(self, columns: npt.NDArray[np.int64] | list[int]) -> GenePanel:
+        """The panel of the given columns, in their order."""
+        symbols = tuple(self.symbols[int(c)] for c in columns)
+        if self.ensembl is None:
+            return GenePanel(symbols)
+        return GenePanel(symbols, tuple(self.ensembl[int(c)] for c in columns))
+
+    @property
+    def duplicates(self) -> tuple[str, ...]:
+        """Symbols that occur more than once, in order of first occurrence."""
+        counts: dict[str, int] = {}
+        for symbol in self.symbols:
+            counts[symbol] = counts.get(symbol, 0) + 1
+        return tuple(symbol for symbol, count in counts.items() if count > 1)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the ordered genes, hexadecimal."""
+        return hashlib.sha256(json.dumps(self.to_dict()).encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"symbols": list(self.symbols), "ensembl": list(self.ensembl or ()) or None}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> GenePanel:
+        """Inverse of :meth:`to_dict`."""
+        ensembl = data.get("ensembl")
+        return cls(tuple(data["symbols"]), tuple(ensembl) if ensembl else None)

@@ -1,0 +1,213 @@
+"""What the verbs return. Every result knows how to write itself into a table of the same cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from tagscope.core.keys import PROVENANCE, Slots
+from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, LabelSet
+from tagscope.core.panel import GenePanel
+from tagscope.core.provenance import Provenance
+from tagscope.errors import ArgumentError, InputError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A label for every cell.
+
+    ``ids`` (N,); ``probabilities`` (N, C) float32, rows sum to 1; ``embedding`` (N, D) float32.
+    A cell whose largest probability is below ``min_confidence`` is ``Unassigned`` (code −1).
+    """
+
+    ids: npt.NDArray[np.str_]
+    labels: LabelSet
+    probabilities: npt.NDArray[np.float32]
+    embedding: npt.NDArray[np.float32]
+    min_confidence: float = 0.0
+
+    @cached_property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """Probability of the likeliest label, (N,)."""
+        return np.asarray(self.probabilities.max(axis=1), dtype=np.float32)
+
+    @cached_property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """Label codes, (N,), −1 where unassigned."""
+        best = self.probabilities.argmax(axis=1)
+        return np.where(self.confidence >= self.min_confidence, best, -1).astype(np.int64)
+
+    def names(self) -> npt.NDArray[np.str_]:
+        """Label names, (N,)."""
+        return np.array([*self.labels.names, UNASSIGNED])[self.codes]
+
+    def alternatives(self, cell: int, top: int = 3) -> list[tuple[str, float]]:
+        """The likeliest labels of one cell with their probabilities, best first."""
+        order = np.argsort(-self.probabilities[cell], kind="stable")[:top]
+        return [(self.labels.names[i], float(self.probabilities[cell, i])) for i in order]
+
+    def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
+        """Write label, colours, confidence, probabilities and embedding into ``table``.
+
+        Raises
+        ------
+        InputError
+            If the table holds other cells.
+        ArgumentError
+            If the slots exist and ``overwrite`` is not set.
+        """
+        slots = Slots(key)
+        rows = rows_of(self.ids, table)
+        _refuse_existing(slots.label in table.obs, "obs", slots.label, overwrite)
+        codes = self.codes[rows]
+        categories = list(self.labels.names)
+        colors = list(self.labels.colors)
+        if (codes < 0).any():
+            categories.append(UNASSIGNED)
+            colors.append(UNASSIGNED_COLOR)
+        codes = np.where(codes < 0, len(categories) - 1, codes)
+        table.obs[slots.label] = pd.Categorical.from_codes(codes, categories=categories)
+        table.uns[slots.colors] = np.array(colors)
+        table.obs[slots.confidence] = self.confidence[rows]
+        table.obsm[slots.probabilities] = self.probabilities[rows]
+        table.obsm[slots.embedding] = self.embedding[rows]
+
+
+@dataclass(frozen=True)
+class GeneScores:
+    """Attention score of every gene in every cell (level 1): ``scores`` (N, G) CSC float32."""
+
+    ids: npt.NDArray[np.str_]
+    panel: GenePanel
+    scores: sp.csc_matrix
+
+    def column(self, gene: str) -> npt.NDArray[np.float32]:
+        """Attention scores of one gene, (N,).
+
+        Raises
+        ------
+        ArgumentError
+            If the panel has no such gene.
+        """
+        position = self.panel.position(gene)
+        if position < 0:
+            raise ArgumentError(
+                f"The gene {gene!r} is not among the {len(self.panel)} genes with attention.",
+                "A gene of the model's panel is needed.",
+                "Check the spelling, or annotate with a model that knows it.",
+            )
+        return np.asarray(self.scores[:, [position]].todense(), dtype=np.float32).ravel()
+
+    def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
+        """Write the scores as a sparse layer over the table's genes."""
+        layer = Slots(key).attention
+        _refuse_existing(layer in table.layers, "layers", layer, overwrite)
+        table.layers[layer] = _on_table(self.scores, self.ids, self.panel, table)
+
+
+@dataclass(frozen=True)
+class SlotScores:
+    """Memory score of every gene in every slot of every cell (level 2).
+
+    ``scores``: S matrices (N, G) CSC float32; over the slots they sum to 1 for each gene that the
+    cell was read with.
+    """
+
+    ids: npt.NDArray[np.str_]
+    panel: GenePanel
+    scores: tuple[sp.csc_matrix, ...]
+
+    def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
+        """Write one sparse layer per slot."""
+        for index, scores in enumerate(self.scores):
+            layer = Slots(key).slot(index)
+            _refuse_existing(layer in table.layers, "layers", layer, overwrite)
+            table.layers[layer] = _on_table(scores, self.ids, self.panel, table)
+
+
+@dataclass(frozen=True)
+class AnnotationResult:
+    """Everything one run of ``annotate`` found."""
+
+    key: str
+    annotation: Annotation
+    gene_scores: GeneScores | None
+    slot_scores: SlotScores | None
+    provenance: Provenance
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write all parts and their provenance; ``X`` and other people's slots stay as they are."""
+        self.annotation.write_to(table, self.key, overwrite=overwrite)
+        for scores in (self.gene_scores, self.slot_scores):
+            if scores is not None:
+                scores.write_to(table, self.key, overwrite=overwrite)
+        write_provenance(table, self.key, self.provenance)
+
+
+def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:
+    """Row of every cell of ``table`` among ``ids``.
+
+    Raises
+    ------
+    InputError
+        If the table and the result hold different cells.
+    """
+    rows = pd.Index(ids).get_indexer(pd.Index(table.obs_names.astype(str)))
+    missing = int((rows < 0).sum())
+    if missing or len(ids) != table.n_obs:
+        raise InputError(
+            f"The result holds {len(ids)} cells and the table {table.n_obs}, "
+            f"{missing} of them not in the result.",
+            "A result can only be written into a table of the same cells.",
+            "Run the command again on this table.",
+        )
+    return rows.astype(np.int64)
+
+
+def read_provenance(table: AnnData, key: str) -> Provenance | None:
+    """The record kept under ``key``, or None."""
+    records: Any = table.uns.get(PROVENANCE, {})
+    return Provenance.from_json(str(records[key])) if key in records else None
+
+
+def write_provenance(table: AnnData, key: str, provenance: Provenance) -> None:
+    """Keep a record under ``uns["tagscope"][key]``."""
+    records = dict(table.uns.get(PROVENANCE, {}))
+    records[key] = provenance.to_json()
+    table.uns[PROVENANCE] = records
+
+
+def _refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> None:
+    if exists and not overwrite:
+        raise ArgumentError(
+            f"The table already has {where}[{name!r}].",
+            "A result is not replaced unasked.",
+            "Choose another --key, or give --overwrite.",
+        )
+
+
+def _on_table(
+    scores: sp.csc_matrix, ids: npt.NDArray[np.str_], panel: GenePanel, table: AnnData
+) -> sp.csr_matrix:
+    """Scores over the model's panel, laid out over the table's cells and genes by name."""
+    rows = rows_of(ids, table)
+    columns = GenePanel(tuple(table.var_names.astype(str))).columns_in(panel)
+    if (columns < 0).all() and "symbol" in table.var:
+        columns = GenePanel(tuple(table.var["symbol"].astype(str))).columns_in(panel)
+    present = np.flatnonzero(columns >= 0)
+    spread = sp.csr_matrix(
+        (np.ones(len(present), np.float32), (columns[present], present)),
+        shape=(len(panel), table.n_vars),
+    )
+    laid_out = sp.csr_matrix(sp.csr_matrix(scores)[rows] @ spread).astype(np.float32)
+    laid_out.sort_indices()
+    return laid_out

@@ -1,0 +1,46 @@
+"""What can go wrong, said so that a person can act on it.
+
+Every error a user can cause carries three sentences: what was found, what is needed, what to do.
+The command line prints them as one message; the window shows them with the traceback folded away.
+"""
+
+from __future__ import annotations
+
+
+class TagscopeError(Exception):
+    """An error with its remedy.
+
+    Parameters
+    ----------
+    found
+        What was found, naming the file, column or value.
+    needed
+        What is needed instead.
+    fix
+        What to do, as an instruction.
+    """
+
+    def __init__(self, found: str, needed: str = "", fix: str = "") -> None:
+        self.found = found
+        self.needed = needed
+        self.fix = fix
+        super().__init__(found, needed, fix)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.found, self.needed, self.fix) if part)
+
+
+class ArgumentError(TagscopeError):
+    """The request itself is wrong: an unknown option value, a column that is not there."""
+
+
+class InputError(TagscopeError):
+    """A file or table cannot be used as it is."""
+
+
+class BundleError(TagscopeError):
+    """A model bundle is missing a part, was changed, or does not fit the request."""
+
+
+class OutputError(TagscopeError):
+    """A result could not be written; nothing that was on disk has been changed."""

@@ -1,0 +1,105 @@
+"""What all models share: one protocol and the two things that pass through it.
+
+This module imports torch and numpy alone, so that networks run on a bare GPU machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+if TYPE_CHECKING:
+    from tagscope.core.labels import LabelSet
+    from tagscope.core.panel import GenePanel
+    from tagscope.core.section import Cells
+
+
+class Capability(StrEnum):
+    """What a model can be asked for. Callers test these, never the class."""
+
+    ANNOTATE = "annotate"
+    EMBED = "embed"
+    GENE_SCORES = "gene_scores"
+    SLOT_SCORES = "slot_scores"
+
+
+@dataclass(frozen=True)
+class CellBatch:
+    """Cells as a network reads them.
+
+    ``tokens`` (B, L) int64 what was measured, in the model's encoding; ``genes`` (B, L) int64
+    columns of the model's vocabulary, −1 on padding; ``padding`` (B, L) bool, True on padding;
+    ``rows`` (B,) int64 the cells' rows in the section.
+    """
+
+    tokens: torch.Tensor
+    genes: torch.Tensor
+    padding: torch.Tensor
+    rows: npt.NDArray[np.int64]
+
+    def to(self, device: torch.device) -> CellBatch:
+        """The same batch on ``device``."""
+        return CellBatch(
+            self.tokens.to(device, non_blocking=True),
+            self.genes.to(device, non_blocking=True),
+            self.padding.to(device, non_blocking=True),
+            self.rows,
+        )
+
+
+@dataclass(frozen=True)
+class CellOutput:
+    """What a network says of a batch.
+
+    ``embedding`` (B, D); ``logits`` (B, C); ``gene_scores`` (B, L) attention per token, or None
+    where not asked for; ``slot_scores`` (B, S, L) likewise.
+    """
+
+    embedding: torch.Tensor
+    logits: torch.Tensor | None = None
+    gene_scores: torch.Tensor | None = None
+    slot_scores: torch.Tensor | None = None
+
+
+class Tokens(Protocol):
+    """A section in a model's encoding, ready to be cut into batches."""
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        ...
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens per cell, (N,): cells of like length make cheap batches."""
+        ...
+
+    def batch(self, rows: npt.NDArray[np.int64]) -> CellBatch:
+        """The given cells, padded to the longest of them."""
+        ...
+
+
+class CellModel(Protocol):
+    """A trained model that can be asked about cells."""
+
+    capabilities: frozenset[Capability]
+    vocabulary: GenePanel
+    labels: LabelSet
+
+    def tokenise(self, cells: Cells) -> Tokens:
+        """Encode cells over the model's vocabulary, genes aligned by name."""
+        ...
+
+    def to(self, device: torch.device) -> CellModel:
+        """Move the weights to ``device`` and return the model."""
+        ...
+
+    def __call__(
+        self, batch: CellBatch, *, gene_scores: bool = False, slot_scores: bool = False
+    ) -> CellOutput:
+        """Run the network in evaluation mode, without gradients."""
+        ...

@@ -1,0 +1,29 @@
+"""Where tests find data: the shared folder of real sections, and the simulated sample."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def _shared_folder() -> Path:
+    return Path(os.environ.get("TAGSCOPE_SHARED", PROJECT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and parity numbers; tests that need it skip where it is missing."""
+    folder = _shared_folder()
+    if not (folder / "data").is_dir():
+        pytest.skip(f"real data not found at {folder}; set TAGSCOPE_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """The simulated sample: section.zarr, reference.h5ad, truth.json."""
+    return PROJECT / "sample_data"
