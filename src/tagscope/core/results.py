@@ -50,6 +50,12 @@ class Annotation:
         """Label names, (N,)."""
         return np.array([*self.labels.names, UNASSIGNED])[self.codes]
 
+    def counts(self) -> list[tuple[str, int]]:
+        """Cells per label that occurs, most first."""
+        names, counts = np.unique(self.names(), return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return [(str(names[i]), int(counts[i])) for i in order]
+
     def alternatives(self, cell: int, top: int = 3) -> list[tuple[str, float]]:
         """The likeliest labels of one cell with their probabilities, best first."""
         order = np.argsort(-self.probabilities[cell], kind="stable")[:top]
@@ -170,7 +176,7 @@ def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:
             "A result can only be written into a table of the same cells.",
             "Run the command again on this table.",
         )
-    return rows.astype(np.int64)
+    return np.asarray(rows, dtype=np.int64)
 
 
 def read_provenance(table: AnnData, key: str) -> Provenance | None:

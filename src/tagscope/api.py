@@ -1,0 +1,329 @@
+"""The public verbs. Command line, notebooks and the napari plugin use these alone.
+
+Every verb that takes long has ``context: JobContext | None`` and reports progress through it.
+Paths may be strings. A SECTION is a SpatialData zarr store or an ``.h5ad`` with coordinates in
+``obsm["spatial"]``; a REFERENCE is an ``.h5ad`` or a store's table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tagscope.core.panel import GenePanel
+from tagscope.core.results import (
+    Annotation,
+    AnnotationResult,
+    GeneScores,
+    SlotScores,
+    read_provenance,
+)
+from tagscope.core.section import Reference, Section
+from tagscope.errors import ArgumentError
+from tagscope.evaluate.annotation import AnnotationReport, evaluate_labels
+from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
+from tagscope.inference.annotate import annotate as _annotate
+from tagscope.interpret.tags import TagTable, tag_table, tags_of_table
+from tagscope.io.preflight import Finding, Preflight
+from tagscope.io.preflight import check as _check
+from tagscope.io.readers import (
+    OpenedSection,
+    SectionSource,
+    open_section,
+    read_reference,
+    read_section,
+)
+from tagscope.io.store import read_table, write_results
+from tagscope.jobs import JobContext
+from tagscope.models.bundle import Bundle, load_bundle
+from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.device import choose_device
+from tagscope.models.registry import load_model
+from tagscope.simulate import SimulateConfig
+from tagscope.training.fit import EpochRecord, TrainConfig
+from tagscope.training.fit import train as _train
+
+AnyPath = str | PathLike[str]
+ExportFormat = Literal["h5ad", "csv", "figure"]
+
+__all__ = [
+    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
+    "CellMemoryConfig", "EpochRecord", "Finding", "GeneScores", "OpenedSection",
+    "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores", "TagTable",
+    "TrainConfig", "annotate", "check", "evaluate", "export", "info", "load_bundle",
+    "open_section", "read_reference", "read_section", "read_table", "sample", "simulate",
+    "tag_table", "tags", "train", "write_result",
+]  # fmt: skip
+
+
+def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any) -> Preflight:
+    """Everything that is wrong with a section for a model, all of it at once, with the fixes.
+
+    ``choices`` are those of :func:`open_section` (``table``, ``region``, ``layer``, ``where``,
+    ``coordinate_system``, ``normalised``).
+    """
+    panel = _bundle(bundle).panel if bundle is not None else None
+    return _check(Path(path), bundle_panel=panel, **choices)
+
+
+def train(
+    reference: Reference | AnyPath,
+    label: str | None = None,
+    *,
+    out: AnyPath,
+    config: TrainConfig | None = None,
+    model_config: CellMemoryConfig | None = None,
+    panel: GenePanel | AnyPath | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> Bundle:
+    """Train a model on a labelled reference and keep the best weights as a bundle.
+
+    Parameters
+    ----------
+    reference, label
+        A :class:`Reference`, or a path and the ``obs`` column that holds the labels.
+    panel
+        Genes to train on, or a section's path: the genes shared with it are kept.
+    choices
+        As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``).
+    """
+    if not isinstance(reference, Reference):
+        if label is None:
+            raise ArgumentError(
+                "No label column was given.",
+                "A reference file is read with the column that holds its labels.",
+                "Give label=, or --label on the command line.",
+            )
+        reference = read_reference(Path(reference), label, **choices)
+    if panel is not None and not isinstance(panel, GenePanel):
+        panel = read_section(Path(panel)).panel
+    return _train(
+        reference,
+        Path(out),
+        config or TrainConfig(),
+        model_config=model_config,
+        panel=panel,
+        resume=resume,
+        overwrite=overwrite,
+        context=context,
+    )
+
+
+def annotate(
+    section: Section | OpenedSection | AnyPath,
+    bundle: Bundle | AnyPath,
+    config: AnnotateConfig | None = None,
+    *,
+    out: AnyPath | None = None,
+    first: npt.NDArray[np.int64] | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> AnnotationResult:
+    """Label every cell of a section; with ``out``, also write the annotated store or ``.h5ad``.
+
+    ``first`` (n,) are rows to annotate before the rest (the cells in view). Partial results arrive
+    through ``context`` as :class:`PartialAnnotation`.
+    """
+    if not isinstance(section, (Section, OpenedSection)):
+        section = open_section(Path(section), **choices)
+    opened = section if isinstance(section, OpenedSection) else None
+    snapshot = opened.section if opened is not None else section
+    assert isinstance(snapshot, Section)
+    if out is not None and opened is None:
+        raise ArgumentError(
+            "A section without a file behind it cannot be written as a store.",
+            "A path or an opened section is needed with out=.",
+            "Pass what open_section returned.",
+        )
+    config = config or AnnotateConfig()
+    bundle = _bundle(bundle)
+    inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    if opened is not None:
+        inputs["section"] = str(opened.source.path)
+    model = load_model(bundle, choose_device(config.device))
+    result = _annotate(snapshot.cells, model, config, first=first, inputs=inputs, context=context)
+    if out is not None and opened is not None:
+        write_result(opened, result, out, overwrite=overwrite)
+    return result
+
+
+def write_result(
+    opened: OpenedSection, result: AnnotationResult, out: AnyPath, *, overwrite: bool = False
+) -> Path:
+    """Write a result into the section's own store, or into a copy of it at ``out``.
+
+    An interrupted write leaves what was there before, whole.
+    """
+    return write_results(
+        opened.source,
+        lambda table: result.write_to(table, overwrite=overwrite),
+        Path(out),
+        overwrite=overwrite,
+    )
+
+
+def tags(
+    store: AnyPath,
+    *,
+    key: str = "cellmemory",
+    by: str | None = None,
+    slot: int | None = None,
+    slots: bool = False,
+    top: int = 50,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+) -> TagTable:
+    """Top attention genes of every group of an annotated store; ``out`` writes them as CSV."""
+    found = tags_of_table(
+        read_table(Path(store), table=table), key=key, by=by, slot=slot, slots=slots, top=top
+    )
+    if out is not None:
+        found.write_csv(Path(out), overwrite=overwrite)
+    return found
+
+
+def evaluate(
+    store: AnyPath,
+    prediction: str,
+    truth: str,
+    *,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+) -> AnnotationReport:
+    """Compare a predicted column with the truth.
+
+    ``truth`` is an ``obs`` column, or a file: a ``.csv`` whose first two columns are cell id and
+    label, or a simulator's ``truth.json``. Types the model was not trained on are left out of
+    accuracy and macro-F1 and used for the AUROC of unseen cells.
+    """
+    annotated = read_table(Path(store), table=table)
+    obs = annotated.obs
+    _needs_column(obs, prediction, "--prediction")
+    confidence = obs.get(f"{prediction}_confidence")
+    provenance = read_provenance(annotated, prediction)
+    seen = set(provenance.extra["labels"]) if provenance else None
+    report = evaluate_labels(
+        obs[prediction].astype(str).to_numpy(),
+        _truth(obs, truth),
+        confidence=None if confidence is None else confidence.to_numpy(dtype=np.float64),
+        seen=seen,
+    )
+    if out is not None:
+        report.write(Path(out), overwrite=overwrite)
+    return report
+
+
+def export(
+    store: AnyPath, to: ExportFormat, out: AnyPath, *, overwrite: bool = False, **options: Any
+) -> Path:
+    """Hand an annotated store over to other tools, with a manifest of how it came to be."""
+    from tagscope.export import export as write_export
+
+    return write_export(Path(store), to, Path(out), overwrite=overwrite, **options)
+
+
+def simulate(
+    out: AnyPath,
+    config: SimulateConfig | None = None,
+    *,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> Path:
+    """Make a tissue with known truth: ``section.zarr``, ``reference.h5ad``, ``truth.json``."""
+    from tagscope.simulate import simulate_tissue, write_tissue
+
+    tissue = simulate_tissue(config or SimulateConfig(), context=context)
+    write_tissue(tissue, Path(out), overwrite=overwrite, context=context)
+    return Path(out)
+
+
+def info(path: AnyPath) -> dict[str, Any]:
+    """What a bundle, a store or an ``.h5ad`` holds, JSON-ready."""
+    path = Path(path)
+    if (path / "bundle.json").is_file():
+        return load_bundle(path).describe()
+    annotated = read_table(path)
+    results = {
+        key: json.loads(record) for key, record in dict(annotated.uns.get("tagscope", {})).items()
+    }
+    return {
+        "kind": "table",
+        "path": str(path),
+        "cells": annotated.n_obs,
+        "genes": annotated.n_vars,
+        "obs": list(annotated.obs.columns),
+        "obsm": list(annotated.obsm),
+        "layers": list(annotated.layers),
+        "results": results,
+    }
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where the simulated sample lies."""
+
+    section: Path
+    reference: Path
+    truth: Path
+
+
+def sample(context: JobContext | None = None) -> Sample:
+    """The simulated sample: the checkout's own, else one made once in the user's cache."""
+    folder = Path(__file__).parents[2] / "sample_data"
+    if not (folder / "section.zarr").is_dir():
+        cache = Path(os.environ.get("TAGSCOPE_CACHE", Path.home() / ".cache" / "tagscope"))
+        folder = cache / "sample"
+    if not (folder / "section.zarr").is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        simulate(folder, SimulateConfig(cells=3000, seed=7), context=context)
+    return Sample(folder / "section.zarr", folder / "reference.h5ad", folder / "truth.json")
+
+
+def _bundle(bundle: Bundle | AnyPath) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
+
+
+def _needs_column(obs: pd.DataFrame, column: str, option: str) -> None:
+    if column not in obs:
+        raise ArgumentError(
+            f"The table has no column {column!r}; it has {', '.join(map(repr, obs.columns))}.",
+            f"{option} names a column of the table.",
+            "Choose one of these.",
+        )
+
+
+def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:
+    """True labels in the table's order, NaN where not known."""
+    path = Path(truth)
+    if path.suffix not in (".csv", ".json"):
+        _needs_column(obs, truth, "--truth")
+        return obs[truth].to_numpy(dtype=object)
+    if not path.is_file():
+        raise ArgumentError(f"{truth} is not there.", "A file of true labels is needed.")
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path, dtype=str)
+        known = dict(zip(frame.iloc[:, 0], frame.iloc[:, 1], strict=True))
+    else:
+        known = json.loads(path.read_text())["types"]
+    labels = obs.index.astype(str).map(known)
+    if labels.isna().all():
+        raise ArgumentError(
+            f"No cell id of {truth} is in the table.",
+            "The file's cell ids must be those of the table.",
+            f"The table's look like {obs.index[0]!r}.",
+        )
+    return np.asarray(labels, dtype=object)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tagscope.core.panel import GenePanel
+
+
+def test_genes_are_found_by_symbol_case_and_ensembl_id():
+    assay = GenePanel(("gad1", "Mbp", "Old"), ("", "", "ENSMUSG00000000003.7"))
+    model = GenePanel(
+        ("Mbp", "Gad1", "New", "Sst"), ("", "", "ENSMUSG00000000003", "ENSMUSG00000000009")
+    )
+    np.testing.assert_array_equal(assay.columns_in(model), [1, 0, 2])
+    np.testing.assert_array_equal(model.columns_in(assay), [1, 0, 2, -1])
+
+
+def test_an_exact_symbol_wins_over_another_case():
+    panel = GenePanel(("GAD1", "Gad1"))
+    assert panel.position("Gad1") == 1
+    assert panel.position("gAD1") == 0
+
+
+def test_duplicates_are_named_and_the_first_is_used():
+    panel = GenePanel(("a", "b", "a"))
+    assert panel.duplicates == ("a",)
+    assert panel.position("a") == 0
+
+
+def test_the_digest_tells_order_and_survives_a_round_trip():
+    panel = GenePanel(("a", "b"), ("E1", "E2"))
+    assert GenePanel.from_dict(panel.to_dict()) == panel
+    assert panel.digest == GenePanel.from_dict(panel.to_dict()).digest
+    assert panel.digest != panel.take([1, 0]).digest
+
+
+def test_ids_must_match_symbols():
+    with pytest.raises(ValueError, match="1 Ensembl ids for 2"):
+        GenePanel(("a", "b"), ("E1",))
