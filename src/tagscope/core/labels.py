@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import colorsys
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +22,31 @@ def default_colors(count: int) -> tuple[str, ...]:
     """``count`` distinct colours as ``#rrggbb``.
 
     The first sixteen are published colour-blind-safe ones. Further ones step the hue by the golden
-    angle and change lightness at every step, so that neighbours differ in lightness too.
+    angle and change perceived lightness at every step, so that neighbours differ in both.
     """
     colors = list(_NAMED_COLORS[:count])
     for index in range(len(colors), count):
-        hue = (index * 0.61803398875) % 1.0
-        lightness = (0.72, 0.42, 0.58)[index % 3]
-        red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.65)
-        colors.append(f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}")
+        hue = 2 * math.pi * ((index * 0.61803398875) % 1.0)
+        colors.append(_from_oklch((0.82, 0.48, 0.65)[index % 3], 0.11, hue))
     return tuple(colors)
+
+
+def _from_oklch(lightness: float, chroma: float, hue: float) -> str:
+    """``#rrggbb`` of a colour in OKLCh (Ottosson 2020), clipped to what a screen can show."""
+    a, b = chroma * math.cos(hue), chroma * math.sin(hue)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    linear = (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+    return "#" + "".join(f"{round(255 * _gamma(min(max(c, 0.0), 1.0))):02x}" for c in linear)
+
+
+def _gamma(linear: float) -> float:
+    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
 
 
 @dataclass(frozen=True)
