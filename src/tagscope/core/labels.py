@@ -27,7 +27,7 @@ def default_colors(count: int) -> tuple[str, ...]:
     colors = list(_NAMED_COLORS[:count])
     for index in range(len(colors), count):
         hue = 2 * math.pi * ((index * 0.61803398875) % 1.0)
-        lightness = (0.80, 0.46, 0.63)[index % 3] + 0.02 * (index // 3 % 4)
+        lightness = (0.80, 0.46, 0.63)[index % 3] + 0.015 * (index // 3 % 5)
         colors.append(_from_oklch(lightness, (0.12, 0.08)[index // 3 % 2], hue))
     return tuple(colors)
 
