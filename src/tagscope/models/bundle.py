@@ -1,0 +1,194 @@
+"""A model on disk: a folder of json and safetensors, hashed and versioned. No pickle.
+
+``bundle.json`` holds what the model is, how it was trained, and the sha256 of the other files:
+``weights.safetensors``, ``panel.json``, ``labels.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tagscope.core.labels import LabelSet
+from tagscope.core.panel import GenePanel
+from tagscope.errors import BundleError
+from tagscope.io.atomic import written_whole
+from tagscope.models.base import Capability
+
+FORMAT_VERSION = 1
+MANIFEST, WEIGHTS, PANEL, LABELS = (
+    "bundle.json", "weights.safetensors", "panel.json", "labels.json",
+)  # fmt: skip
+_RETRAIN = "Train or copy the model again."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified model on disk; the weights are read by :meth:`state`.
+
+    ``config`` belongs to ``model``; ``preprocessing`` says how counts become its values;
+    ``training`` is provenance and validation: accuracy, macro_f1, confusion, history.
+    """
+
+    path: Path
+    model: str
+    config: dict[str, Any]
+    panel: GenePanel
+    labels: LabelSet
+    preprocessing: dict[str, Any]
+    capabilities: frozenset[Capability]
+    training: dict[str, Any]
+    digest: str = ""
+
+    def state(self) -> dict[str, Tensor]:
+        """The weights, on the CPU.
+
+        Raises
+        ------
+        BundleError
+            If the file cannot be read as safetensors.
+        """
+        try:
+            weights: dict[str, Tensor] = load_file(self.path / WEIGHTS)
+        except (SafetensorError, OSError) as error:
+            raise BundleError(
+                f"{self.path / WEIGHTS} cannot be read ({error}).",
+                "A safetensors file is needed.",
+                _RETRAIN,
+            ) from error
+        return weights
+
+
+def save_bundle(
+    path: Path,
+    *,
+    model: str,
+    config: dict[str, Any],
+    panel: GenePanel,
+    labels: LabelSet,
+    preprocessing: dict[str, Any],
+    capabilities: frozenset[Capability],
+    training: dict[str, Any],
+    state: Mapping[str, Tensor],
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a bundle; it appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` exists and ``overwrite`` is not set, or cannot be written.
+    """
+    with written_whole(Path(path), overwrite=overwrite) as folder:
+        folder.mkdir()
+        contiguous = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        save_file(contiguous, folder / WEIGHTS)
+        _write_json(folder / PANEL, panel.to_dict())
+        _write_json(folder / LABELS, labels.to_dict())
+        manifest = {
+            "format_version": FORMAT_VERSION,
+            "model": model,
+            "config": config,
+            "preprocessing": preprocessing,
+            "capabilities": sorted(capabilities),
+            "training": training,
+            "sha256": {name: _sha256(folder / name) for name in (WEIGHTS, PANEL, LABELS)},
+        }
+        manifest["digest"] = _digest(manifest)
+        _write_json(folder / MANIFEST, manifest)
+    return load_bundle(path)
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Read and verify a bundle: every file is there, unchanged, and of a version known here.
+
+    Raises
+    ------
+    BundleError
+        If any of that does not hold.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    version = manifest.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise BundleError(
+            f"The model {path} has format version {version}.",
+            f"This TAGscope reads versions up to {FORMAT_VERSION}.",
+            "Update TAGscope.",
+        )
+    if manifest.get("digest") != _digest(manifest):
+        raise _changed(path / MANIFEST)
+    hashes = manifest["sha256"]
+    for name in (WEIGHTS, PANEL, LABELS):
+        if not (path / name).is_file():
+            raise BundleError(
+                f"The model {path} lacks {name}.", f"Its {MANIFEST} lists it.", _RETRAIN
+            )
+        if _sha256(path / name) != hashes.get(name):
+            raise _changed(path / name)
+    return Bundle(
+        path=path,
+        model=manifest["model"],
+        config=manifest["config"],
+        panel=GenePanel.from_dict(json.loads((path / PANEL).read_text("utf-8"))),
+        labels=LabelSet.from_dict(json.loads((path / LABELS).read_text("utf-8"))),
+        preprocessing=manifest["preprocessing"],
+        capabilities=frozenset(Capability(name) for name in manifest["capabilities"]),
+        training=manifest["training"],
+        digest=manifest["digest"],
+    )
+
+
+def is_bundle(path: Path | str) -> bool:
+    """Whether a path looks like a bundle, without verifying it."""
+    return (Path(path) / MANIFEST).is_file()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    needed = f"A model is a folder with {MANIFEST} and {WEIGHTS}, as `tagscope train` writes it."
+    if not path.exists():
+        raise BundleError(f"There is no model at {path}.", needed, "Check the path.")
+    if not path.is_dir():
+        raise BundleError(f"{path} is a file.", needed, "Name the folder.")
+    if not is_bundle(path):
+        raise BundleError(f"The folder {path} has no {MANIFEST}.", needed, "Check the path.")
+    try:
+        manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise BundleError(
+            f"{path / MANIFEST} cannot be read ({error}).", "A JSON file is needed.", _RETRAIN
+        ) from error
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{path / MANIFEST} holds no JSON object.", needed, _RETRAIN)
+    return manifest
+
+
+def _changed(file: Path) -> BundleError:
+    return BundleError(
+        f"{file} was changed after the model was saved.",
+        f"Its content must be what {MANIFEST} recorded.",
+        _RETRAIN,
+    )
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """sha256 of everything the manifest says but itself."""
+    said = {key: value for key, value in manifest.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

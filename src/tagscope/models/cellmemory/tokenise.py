@@ -1,0 +1,287 @@
+"""Cells as CellMemory reads them: one token per gene, its encoded expression.
+
+Everything works on flat CSR arrays; nothing loops over cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+import torch
+
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells
+from tagscope.errors import InputError
+from tagscope.models.base import CellBatch
+from tagscope.models.cellmemory.config import CellMemoryConfig
+
+Ints = npt.NDArray[np.int64]
+
+_BLOCK = 1 << 20  # values sorted at a time, so that the padded copy stays in cache
+_ROUNDING = 1e-9  # an edge this little above a rank may be rounded onto the value itself
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How counts become the values a network was trained on.
+
+    Counts of the vocabulary's genes are scaled to ``target_sum`` a cell, then log(1 + x). Cells
+    that come normalised are taken as they are.
+    """
+
+    target_sum: float = 1e4
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"target_sum": self.target_sum, "transform": "log1p"}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
+        """Inverse of :meth:`to_dict`."""
+        return cls(float(data["target_sum"]))
+
+    def apply(self, cells: Cells) -> sp.csr_matrix:
+        """Values as the network was trained on, (N, G) CSR float32, zeros not stored."""
+        values = sp.csr_matrix(cells.values, dtype=np.float32, copy=True)
+        values.sum_duplicates()
+        values.eliminate_zeros()
+        if not np.isfinite(values.data).all() or (values.data < 0).any():
+            raise InputError(
+                "The expression values hold negative or missing numbers.",
+                "Counts are needed, or log-normalised values, which are never negative.",
+                "Name the layer with counts (--layer); z-scores cannot be read.",
+            )
+        if not cells.normalised:
+            totals = np.repeat(_row_sums(values), np.diff(values.indptr))
+            scaled = values.data * (self.target_sum / totals)
+            values.data = np.log1p(scaled).astype(np.float32)
+        return values
+
+
+@dataclass(frozen=True)
+class CellMemoryTokens:
+    """Encoded cells: cell i owns ``tokens[offsets[i]:offsets[i + 1]]`` and the same ``columns``.
+
+    ``tokens`` int16 in 1..max_bin; ``columns`` int32 vocabulary columns, ascending in a cell;
+    ``offsets`` (N + 1,). With ``measured`` (M,) every cell is read over these columns, zeros
+    included (full mode). ``pad_to`` is the least padded length.
+    """
+
+    tokens: npt.NDArray[np.int16]
+    columns: npt.NDArray[np.int32]
+    offsets: Ints
+    measured: Ints | None = None
+    pad_to: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """Tokens per cell, (N,)."""
+        if self.measured is not None:
+            return np.full(len(self), len(self.measured), dtype=np.int64)
+        return np.diff(self.offsets)
+
+    def batch(self, rows: Ints) -> CellBatch:
+        """The given cells, padded to the longest of them (or to ``pad_to``)."""
+        rows = np.asarray(rows, dtype=np.int64)
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        steps = np.arange(max(int(lengths.max(initial=0)), self.pad_to))
+        present = steps < lengths[:, None]
+        where = (starts[:, None] + steps)[present]
+        if self.measured is not None:
+            return self._full_batch(rows, present, where)
+        tokens = np.zeros(present.shape, np.int64)
+        genes = np.full(present.shape, -1, np.int64)
+        tokens[present] = self.tokens[where]
+        genes[present] = self.columns[where]
+        return _batch(tokens, genes, ~present, rows)
+
+    def _full_batch(self, rows: Ints, present: npt.NDArray[np.bool_], where: Ints) -> CellBatch:
+        assert self.measured is not None
+        tokens = np.zeros((len(rows), len(self.measured)), np.int64)
+        positions = np.searchsorted(self.measured, self.columns[where])
+        tokens[np.nonzero(present)[0], positions] = self.tokens[where]
+        genes = np.broadcast_to(self.measured, tokens.shape).copy()
+        return _batch(tokens, genes, np.zeros(tokens.shape, np.bool_), rows)
+
+
+def tokenise(
+    cells: Cells,
+    vocabulary: GenePanel,
+    config: CellMemoryConfig,
+    preprocessing: Preprocessing,
+    *,
+    seed: int = 0,
+) -> CellMemoryTokens:
+    """Encode cells over ``vocabulary``, genes aligned by name.
+
+    In full mode genes that were not measured are left out rather than read as zero. ``seed``
+    draws the genes of cells with more than ``config.max_tokens``; the draw depends on the cell's
+    id and not on the cells around it.
+
+    Raises
+    ------
+    InputError
+        If the cells share no gene with the vocabulary or hold negative values.
+    """
+    measured = np.flatnonzero(vocabulary.columns_in(cells.panel) >= 0)
+    if not len(measured):
+        raise InputError(
+            f"None of the {len(cells.panel)} genes measured is among the {len(vocabulary)} "
+            "the model knows.",
+            "Cells and model must share genes, by symbol or Ensembl id.",
+            "Check species and kind of gene ids, or train on a reference with these genes.",
+        )
+    aligned = cells if cells.panel == vocabulary else cells.restrict(vocabulary)
+    values = preprocessing.apply(aligned)
+    tokens = encode(values, config)
+    columns, offsets = values.indices.astype(np.int32), values.indptr.astype(np.int64)
+    if config.mode == "full":
+        return CellMemoryTokens(tokens, columns, offsets, measured=measured)
+    chosen = _drawn(offsets, columns, cells.ids, config.max_tokens, seed)
+    if chosen is not None:
+        tokens, columns = tokens[chosen], columns[chosen]
+        offsets = np.concatenate(([0], np.cumsum(chosen)))[offsets]
+    longest = int(np.diff(offsets).max(initial=0))
+    pad_to = (config.pad_to or longest) if config.compat == "published" else 0
+    return CellMemoryTokens(tokens, columns, offsets, pad_to=pad_to)
+
+
+def encode(values: sp.csr_matrix, config: CellMemoryConfig) -> npt.NDArray[np.int16]:
+    """Token of every stored value, 1..max_bin, in the order of ``values.data``."""
+    if config.encoding == "bins":
+        return quantile_bins(values, config.max_bin)
+    rounded = np.ceil(values.data * np.float32(config.resolution))
+    return np.asarray(np.clip(rounded, 1, config.max_bin), dtype=np.int16)
+
+
+def quantile_bins(values: sp.csr_matrix, max_bin: int) -> npt.NDArray[np.int16]:
+    """Quantile bin of every stored value among its row's stored values.
+
+    Equal to ``np.digitize(v, np.quantile(v, np.linspace(0, 1, max_bin)))`` of each row's values v:
+    the number of edges at or below a value. Edge k lies at position (n − 1)·k/(max_bin − 1) of the
+    sorted row, so a value whose last copy has rank r has all edges at or below position r.
+    """
+    lengths = np.diff(values.indptr).astype(np.int64)
+    ranks, above = _last_ranks(values, lengths)
+    sizes, which = np.unique(lengths, return_inverse=True)
+    # Positions as numpy computes them: linspace's k * step, its last element set to 1.
+    shares = np.arange(max_bin) * (1.0 / (max_bin - 1))
+    shares[-1] = 1.0
+    positions = np.maximum(sizes - 1, 0)[:, None] * shares
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    counted = _edges_up_to(positions, sizes, starts)
+    at = np.repeat(starts[:-1][which], lengths) + ranks
+    bins = counted[at]
+    _count_rounded_edges(bins, values.data, above, positions, np.repeat(which, lengths), ranks)
+    return np.asarray(bins, dtype=np.int16)
+
+
+def _edges_up_to(positions: npt.NDArray[np.float64], sizes: Ints, starts: Ints) -> Ints:
+    """For every row length n and rank r < n, flat: how many edges lie at or below r."""
+    filled = sizes > 0
+    reached = np.ceil(positions[filled]).astype(np.int64) + starts[:-1][filled, None]
+    edges = np.bincount(reached.ravel(), minlength=int(starts[-1]))
+    before = np.repeat(np.arange(int(filled.sum())) * positions.shape[1], sizes[filled])
+    return np.asarray(np.cumsum(edges)[: int(starts[-1])] - before, dtype=np.int64)
+
+
+def _count_rounded_edges(
+    bins: Ints,
+    values: npt.NDArray[np.float32],
+    above: npt.NDArray[np.float32],
+    positions: npt.NDArray[np.float64],
+    which: Ints,
+    ranks: Ints,
+) -> None:
+    """Count the next edge too where floating point puts it onto the value itself."""
+    following = np.minimum(bins, positions.shape[1] - 1)
+    share = positions[which, following] - ranks
+    near = np.flatnonzero((share > 0) & (share < _ROUNDING))
+    low = values[near].astype(np.float64)
+    edge = low + (above[near] - low) * share[near]  # numpy's interpolation for shares below 1/2
+    bins[near] += edge <= low
+
+
+def _last_ranks(values: sp.csr_matrix, lengths: Ints) -> tuple[Ints, npt.NDArray[np.float32]]:
+    """Rank of the last copy of each value within its row, and the next larger value (or inf)."""
+    ranks = np.empty(values.nnz, np.int64)
+    above = np.empty(values.nnz, np.float32)
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    while len(order):
+        block = order[-max(1, _BLOCK // int(lengths[order[-1]])) :]
+        order = order[: -len(block)]
+        _rank_block(values, block, lengths[block], ranks, above)
+    return ranks, above
+
+
+def _rank_block(
+    values: sp.csr_matrix,
+    rows: Ints,
+    lengths: Ints,
+    ranks: Ints,
+    above: npt.NDArray[np.float32],
+) -> None:
+    """Fill ``ranks`` and ``above`` for some rows of like length."""
+    steps = np.arange(int(lengths.max()))
+    present = steps < lengths[:, None]
+    where = (values.indptr[rows].astype(np.int64)[:, None] + steps)[present]
+    # Bits of non-negative floats order as integers, so one sort of value and place does both.
+    bits = np.full(present.shape, np.uint64(0xFFFFFFFF), np.uint64)
+    bits[present] = values.data[where].view(np.uint32)
+    ordered = np.sort((bits << np.uint64(32)) | steps.astype(np.uint64), axis=1)
+    sorted_bits = (ordered >> np.uint64(32)).astype(np.uint32)
+    places = (ordered & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    ends = np.ones(present.shape, np.bool_)
+    ends[:, :-1] = sorted_bits[:, 1:] != sorted_bits[:, :-1]
+    last = np.where(ends, steps, len(steps))
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    larger = np.take_along_axis(sorted_bits, np.minimum(last + 1, len(steps) - 1), axis=1)
+    into = values.indptr[rows].astype(np.int64)[:, None] + places
+    ranks[into[present]] = last[present]
+    larger[(last + 1) >= lengths[:, None]] = np.float32(np.inf).view(np.uint32)
+    above[into[present]] = larger[present].view(np.float32)
+
+
+def _drawn(
+    offsets: Ints, columns: npt.NDArray[np.int32], ids: npt.NDArray[np.str_], most: int, seed: int
+) -> npt.NDArray[np.bool_] | None:
+    """Which values stay so that no cell has more than ``most``, or None where all do."""
+    lengths = np.diff(offsets)
+    if lengths.max(initial=0) <= most:
+        return None
+    cell = pd.util.hash_array(np.asarray(ids, dtype=object)) ^ np.uint64(seed)
+    keys = _mixed(np.repeat(_mixed(cell), lengths) + columns.astype(np.uint64))
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    order = np.lexsort((keys, rows))
+    chosen = np.empty(len(columns), np.bool_)
+    chosen[order] = np.arange(len(columns)) - np.repeat(offsets[:-1], lengths) < most
+    return chosen
+
+
+def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's output function (Steele et al. 2014): well-spread 64-bit hashes."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _row_sums(values: sp.csr_matrix) -> npt.NDArray[np.float64]:
+    """Sum of every row in float64; 1 for a row without values."""
+    sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
+    return np.where(sums > 0, sums, 1.0)
+
+
+def _batch(tokens: Ints, genes: Ints, padding: npt.NDArray[np.bool_], rows: Ints) -> CellBatch:
+    return CellBatch(
+        torch.from_numpy(tokens), torch.from_numpy(genes), torch.from_numpy(padding), rows
+    )

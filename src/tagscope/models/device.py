@@ -1,0 +1,89 @@
+"""Where a network runs and in which precision."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from functools import cache
+
+import torch
+
+from tagscope.errors import ArgumentError
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
+_NEVER = 2**31 - 1
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of a name: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such device on this machine.
+    """
+    found = available_devices()
+    if name == "auto":
+        return torch.device(found[-1])
+    kind, _, number = name.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    index_fits = not number or (kind == "cuda" and number.isdigit() and int(number) < count)
+    if kind not in found or not index_fits:
+        raise ArgumentError(
+            f"There is no device {name!r} here.",
+            f"Found: {', '.join(found)}{f' ({count} cards)' if kind == 'cuda' else ''}.",
+            "Leave the device at auto, or name one of these.",
+        )
+    return torch.device(name)
+
+
+def available_devices() -> list[str]:
+    """Kinds of device on this machine, the fastest last."""
+    found = ["cpu"]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    if torch.cuda.is_available():
+        found.append("cuda")
+    return found
+
+
+def choose_precision(name: str = "auto", device: torch.device | None = None) -> torch.dtype:
+    """The precision of a name: ``auto``, ``fp32`` or ``bf16``; ``auto`` is fp32 everywhere.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is unknown, or the device does not know bf16.
+    """
+    if name in ("auto", "fp32"):
+        return torch.float32
+    if name != "bf16":
+        raise ArgumentError(
+            f"There is no precision {name!r}.", "Needed: auto, fp32 or bf16.", "Name one of these."
+        )
+    if device is not None and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ArgumentError(
+            f"{torch.cuda.get_device_name(device)} does not compute in bf16.",
+            "bf16 needs an Ampere card or a newer one.",
+            "Use --precision fp32.",
+        )
+    return torch.bfloat16
+
+
+def reduced(precision: torch.dtype, device: torch.device) -> torch.autocast:
+    """A context in which matrix products run in ``precision``; fp32 changes nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision != torch.float32)
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed buffers and hand them out again; True where that was possible.
+
+    By default every large tensor is mapped afresh and its pages are zeroed by the kernel, which
+    costs small networks on a CPU a good part of their time. Affects the whole process from the
+    first call on; elsewhere than on Linux with glibc it does nothing.
+    """
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))

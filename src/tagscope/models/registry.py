@@ -1,0 +1,51 @@
+"""From a bundle to a model that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from tagscope.errors import BundleError, TagscopeError
+from tagscope.models.base import CellModel
+from tagscope.models.bundle import Bundle
+
+
+def load_model(bundle: Bundle, device: torch.device) -> CellModel:
+    """Build the bundle's model with its weights on ``device``, ready to be asked.
+
+    Raises
+    ------
+    BundleError
+        If the kind of model is unknown here or the weights do not fit its configuration.
+    """
+    if bundle.model not in _BUILDERS:
+        raise BundleError(
+            f"{bundle.path} is a model of kind {bundle.model!r}.",
+            f"This TAGscope knows {', '.join(sorted(_BUILDERS))}.",
+            "Update TAGscope.",
+        )
+    return _BUILDERS[bundle.model](bundle).to(device)
+
+
+def _cellmemory(bundle: Bundle) -> CellModel:
+    from tagscope.models.cellmemory.config import CellMemoryConfig
+    from tagscope.models.cellmemory.model import CellMemory
+    from tagscope.models.cellmemory.network import CellMemoryNetwork
+    from tagscope.models.cellmemory.tokenise import Preprocessing
+
+    try:
+        config = CellMemoryConfig.from_dict(bundle.config)
+        network = CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels))
+        network.load_state_dict(bundle.state())
+    except (TagscopeError, RuntimeError) as error:
+        raise BundleError(
+            f"The weights of {bundle.path} do not fit its configuration ({error}).",
+            "Both must come from one training.",
+            "Train or copy the model again.",
+        ) from error
+    preprocessing = Preprocessing.from_dict(bundle.preprocessing)
+    return CellMemory(network.eval(), bundle.panel, bundle.labels, preprocessing)
+
+
+_BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}
