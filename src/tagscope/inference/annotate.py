@@ -1,0 +1,323 @@
+"""Annotate cells with a trained model: labels, confidence, embedding, attention."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tagscope.core.provenance import Provenance
+from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
+from tagscope.core.section import Cells
+from tagscope.errors import ArgumentError, BundleError, InputError
+from tagscope.inference.batches import Batches, out_of_memory
+from tagscope.inference.gather import ScoreGatherer
+from tagscope.jobs import JobContext
+from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, Tokens
+from tagscope.models.device import (
+    choose_device,
+    choose_precision,
+    keep_freed_memory,
+    reduced,
+)
+
+
+@dataclass(frozen=True)
+class AnnotateConfig:
+    """How to annotate a section."""
+
+    key: str = "cellmemory"
+    """Name of the result in the table: label column, and prefix of all other slots."""
+    attention: bool = False
+    """Keep the attention score of every gene in every cell (level 1)."""
+    slots: bool = False
+    """Keep the memory score of every gene in every slot of every cell (level 2)."""
+    min_confidence: float = 0.0
+    """Cells whose likeliest label is less probable than this become Unassigned."""
+    batch_size: int | None = None
+    """Cells per batch; as many as suit the device if not given."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: str = "auto"
+    """auto, fp32 or bf16."""
+    seed: int = 0
+    """Seed of whatever a model draws at random while reading cells."""
+
+    def __post_init__(self) -> None:
+        if not self.key or "/" in self.key:
+            raise ArgumentError(
+                f"The key {self.key!r} cannot name a slot of a table.",
+                "A key is a word without a slash.",
+                "Choose another --key.",
+            )
+        if not 0 <= self.min_confidence <= 1:
+            raise ArgumentError(
+                f"The smallest confidence is {self.min_confidence}.",
+                "A confidence is a probability.",
+                "Give --min-confidence a value from 0 to 1.",
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ArgumentError(
+                f"The batch size is {self.batch_size}.",
+                "A batch holds at least one cell.",
+                "Give --batch-size auto, or a number from 1 on.",
+            )
+
+
+@dataclass(frozen=True)
+class PartialAnnotation:
+    """What the last batch found.
+
+    ``rows`` (n,) int64 rows of the section; ``codes`` (n,) int64 label codes, −1 for Unassigned;
+    ``confidence`` (n,) float32.
+    """
+
+    rows: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
+
+
+def annotate(
+    cells: Cells,
+    model: CellModel,
+    config: AnnotateConfig | None = None,
+    *,
+    first: npt.NDArray[np.int64] | None = None,
+    inputs: dict[str, str] | None = None,
+    context: JobContext | None = None,
+) -> AnnotationResult:
+    """Annotate every cell.
+
+    Parameters
+    ----------
+    cells
+        N cells; genes are aligned to the model's by name.
+    first
+        Rows to do before the others, such as the cells in view.
+    inputs
+        What the provenance record says the inputs were: name to hash.
+    context
+        ``step("annotating", cells done, N, PartialAnnotation)`` follows every batch; a cancel is
+        answered within one batch.
+
+    Raises
+    ------
+    InputError
+        If cells and model share no gene.
+    ArgumentError
+        If the model cannot do what is asked, or the device has no memory for a single cell.
+    BundleError
+        If the network's answer is not a finite number.
+    """
+    started = time.monotonic()
+    config = config or AnnotateConfig()
+    context = context or JobContext()
+    _require_capabilities(model, config)
+    shared = _shared_genes(cells, model)
+    device = choose_device(config.device)
+    with _network(model, config, device) as network:
+        context.step("reading genes", 0, len(cells))
+        tokens = model.tokenise(cells)
+        found = _Findings(tokens, model, config)
+        _run(network, tokens, found, first, context)
+    gene_scores, slot_scores = found.scores(cells)
+    annotation = Annotation(
+        cells.ids, model.labels, found.probabilities, found.embedding, config.min_confidence
+    )
+    provenance = Provenance(
+        verb="annotate",
+        parameters=asdict(config),
+        inputs=dict(inputs or {}),
+        seed=config.seed,
+        device=_device_name(device),
+        seconds=round(time.monotonic() - started, 3),
+        extra={
+            "labels": list(model.labels.names),
+            "cells": len(cells),
+            "genes_shared": shared,
+            "genes_of_model": len(model.vocabulary),
+            "slots": len(slot_scores.scores) if slot_scores else 0,
+        },
+    )
+    return AnnotationResult(config.key, annotation, gene_scores, slot_scores, provenance)
+
+
+class _Network:
+    """The model on its device, in its precision."""
+
+    def __init__(self, model: CellModel, config: AnnotateConfig, device: torch.device) -> None:
+        self.device = device
+        self.batch_size = config.batch_size
+        self._model = model.to(device)
+        self._precision = choose_precision(config.precision, device)
+        self._ask = {"gene_scores": config.attention, "slot_scores": config.slots}
+
+    def __call__(self, batch: CellBatch) -> CellOutput:
+        with torch.inference_mode(), reduced(self._precision, self.device):
+            return self._model(batch.to(self.device), **self._ask)
+
+    def free_memory(self) -> None:
+        """Give cached blocks back to the device, after it ran out of memory."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        elif self.device.type == "mps":
+            torch.mps.empty_cache()
+
+
+@contextmanager
+def _network(model: CellModel, config: AnnotateConfig, device: torch.device) -> Iterator[_Network]:
+    """The model ready to run, the process's random state left as it was."""
+    keep_freed_memory()
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(config.seed)
+        yield _Network(model, config, device)
+
+
+class _Findings:
+    """Arrays of all N cells, filled batch by batch."""
+
+    def __init__(self, tokens: Tokens, model: CellModel, config: AnnotateConfig) -> None:
+        self._lengths = tokens.lengths
+        self._model = model
+        self._config = config
+        self._gatherer: ScoreGatherer | None = None
+        self.probabilities = np.zeros((len(tokens), len(model.labels)), dtype=np.float32)
+        self.embedding = np.zeros((len(tokens), 0), dtype=np.float32)
+
+    def put(self, batch: CellBatch, output: CellOutput) -> PartialAnnotation:
+        """Keep what the network said of a batch."""
+        embedding = _to_numpy(output.embedding)
+        if self.embedding.shape[1] != embedding.shape[1]:
+            self.embedding = np.zeros((len(self.embedding), embedding.shape[1]), dtype=np.float32)
+        self.embedding[batch.rows] = embedding
+        self.probabilities[batch.rows] = probabilities = _probabilities(output)
+        scores = _token_scores(output)
+        if scores is not None:
+            if self._gatherer is None:
+                genes = len(self._model.vocabulary)
+                self._gatherer = ScoreGatherer(self._lengths, genes, scores.shape[1])
+            self._gatherer.put(batch, scores)
+        confidence = probabilities.max(axis=1)
+        codes = np.where(
+            confidence >= self._config.min_confidence, probabilities.argmax(axis=1), -1
+        )
+        return PartialAnnotation(batch.rows, codes, confidence)
+
+    def scores(self, cells: Cells) -> tuple[GeneScores | None, SlotScores | None]:
+        """The scores asked for, over the model's vocabulary."""
+        if self._gatherer is None:
+            return None, None
+        panel = self._model.vocabulary
+        matrices = self._gatherer.finish()
+        slots = matrices[1:] if self._config.attention else matrices
+        return (
+            GeneScores(cells.ids, panel, matrices[0]) if self._config.attention else None,
+            SlotScores(cells.ids, panel, slots) if self._config.slots else None,
+        )
+
+
+def _run(
+    network: _Network,
+    tokens: Tokens,
+    found: _Findings,
+    first: npt.NDArray[np.int64] | None,
+    context: JobContext,
+) -> None:
+    """Pass all cells through the network; a batch that does not fit in memory is halved."""
+    batches = Batches(tokens.lengths, first, network.batch_size, network.device)
+    done = 0
+    context.step("annotating", done, len(tokens))
+    for rows in batches:
+        began = time.monotonic()
+        partial = _try_batch(network, tokens, found, rows)
+        if partial is None:
+            network.free_memory()
+            batches.halve(rows)
+            continue
+        batches.accept(rows, time.monotonic() - began)
+        done += len(rows)
+        context.step("annotating", done, len(tokens), partial)
+
+
+def _try_batch(
+    network: _Network, tokens: Tokens, found: _Findings, rows: npt.NDArray[np.int64]
+) -> PartialAnnotation | None:
+    """One batch, or None where memory ran out (leaving here frees what the attempt held)."""
+    try:
+        batch = tokens.batch(rows)
+        return found.put(batch, network(batch))
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return None
+
+
+def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)
+
+
+def _probabilities(output: CellOutput) -> npt.NDArray[np.float32]:
+    """Softmax over the labels, (B, C), in float32 whatever the network ran in."""
+    if output.logits is None:
+        raise ValueError("a model that can annotate gave no logits")
+    if not bool(torch.isfinite(output.logits).all()):
+        raise BundleError(
+            "The model's answer holds values that are not finite numbers.",
+            "Finite weights and values are needed.",
+            "Try --precision fp32; if that does not help, train the model again.",
+        )
+    return _to_numpy(torch.softmax(output.logits.float(), dim=1))
+
+
+def _token_scores(output: CellOutput) -> npt.NDArray[np.float32] | None:
+    """All scores asked for, (B, M, L): the attention, then the slots."""
+    parts: list[Any] = []
+    if output.gene_scores is not None:
+        parts.append(output.gene_scores[:, None])
+    if output.slot_scores is not None:
+        parts.append(output.slot_scores)
+    return _to_numpy(torch.cat(parts, dim=1)) if parts else None
+
+
+def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:
+    wanted = {Capability.ANNOTATE}
+    wanted |= {Capability.GENE_SCORES} if config.attention else set()
+    wanted |= {Capability.SLOT_SCORES} if config.slots else set()
+    missing = sorted(wanted - model.capabilities)
+    if missing:
+        raise ArgumentError(
+            f"This model cannot give: {', '.join(missing)}.",
+            f"It can give: {', '.join(sorted(model.capabilities)) or 'nothing'}.",
+            "Choose another bundle, or ask for less.",
+        )
+
+
+def _shared_genes(cells: Cells, model: CellModel) -> int:
+    """How many of the model's genes were measured; none is an error."""
+    shared = int((model.vocabulary.columns_in(cells.panel) >= 0).sum())
+    if not shared:
+        raise InputError(
+            f"The section and the model share 0 genes: the section has {len(cells.panel)} "
+            f"({_examples(cells.panel.symbols)}), the model knows {len(model.vocabulary)} "
+            f"({_examples(model.vocabulary.symbols)}).",
+            "Both must name genes of one species in the same way.",
+            "Choose the column that holds gene symbols or Ensembl ids, or a model of this species.",
+        )
+    return shared
+
+
+def _examples(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)

@@ -1,0 +1,67 @@
+"""How cells are cut into batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tagscope.inference.batches import Batches, out_of_memory
+
+CPU = torch.device("cpu")
+
+
+def _take_all(batches, seconds=0.0):
+    taken = []
+    for rows in batches:
+        taken.append(rows)
+        batches.accept(rows, seconds)
+    return taken
+
+
+def test_a_batch_holds_a_bounded_number_of_tokens():
+    lengths = np.random.default_rng(0).integers(0, 500, 5000)
+    taken = _take_all(Batches(lengths, None, None, CPU))
+    assert sorted(np.concatenate(taken)) == list(range(5000))
+    padded = [len(rows) * (lengths[rows].max() + 1) for rows in taken]
+    assert max(padded) <= 1 << 14
+    assert np.mean(padded[:-1]) > 1 << 13
+
+
+def test_one_cell_longer_than_a_batch_goes_alone():
+    taken = _take_all(Batches(np.array([60_000, 3, 3]), None, None, CPU))
+    assert [list(rows) for rows in taken] == [[0], [1, 2]]
+
+
+def test_slow_batches_shrink_so_that_a_cancel_is_answered():
+    lengths = np.full(3000, 99)
+    sizes = [len(rows) for rows in _take_all(Batches(lengths, None, None, CPU), seconds=2.0)]
+    assert sizes[:4] == [163, 81, 40, 20]
+
+
+def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
+    sizes = {len(r) for r in _take_all(Batches(np.full(100, 9), None, 25, CPU), seconds=5.0)}
+    assert sizes == {25}
+
+
+def test_a_halved_batch_starts_at_the_same_cells():
+    batches = Batches(np.full(40, 9), None, 32, CPU)
+    rows = iter(batches)
+    big = next(rows)
+    batches.halve(big)
+    small = next(rows)
+    assert list(small) == list(big[:16])
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (MemoryError(), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("shape mismatch"), False),
+    ],
+)
+def test_which_errors_mean_a_full_memory(error, full):
+    assert out_of_memory(error) is full
