@@ -1,0 +1,233 @@
+"""How good predicted labels are: accuracy, macro-F1, calibration, unseen types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
+
+from tagscope.core.labels import UNASSIGNED
+from tagscope.errors import ArgumentError
+from tagscope.evaluate.plot import confusion_figure
+from tagscope.io.atomic import written_whole
+
+# how tables on disk spell "nobody knows"
+_MISSING = ("", "NA", "nan")
+_CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class AnnotationReport:
+    """Predicted against true labels.
+
+    Cells without a true label (missing, ``""``, ``"NA"``, ``"nan"``) are left out and counted in
+    ``n_missing``. Of the others, ``n_cells`` have a type the model was trained on and are scored;
+    ``n_unseen`` have another and only enter ``unseen_auroc`` and ``confusion``.
+
+    - ``accuracy``: share of scored cells with the right label; Unassigned is wrong.
+    - ``macro_f1``: unweighted mean F1 over the types present among the scored cells.
+    - ``per_class``: index the types, columns precision, recall, f1, support (true cells) and
+      predicted (cells given this label); a type that was only predicted has support 0.
+    - ``confusion``: cells by true type (rows; unseen types last) and by predicted label (columns).
+    - ``calibration_error``: expected calibration error of the scored, assigned cells, 15 bins of
+      equal width (Guo et al. 2017, eq. 3); None without confidences.
+    - ``unseen_auroc``: probability that an unseen cell is less confident than a scored one;
+      None without confidences or without unseen cells.
+    - ``ari``, ``nmi``: adjusted Rand index and normalised mutual information of the two
+      partitions of the scored cells.
+    """
+
+    accuracy: float
+    macro_f1: float
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
+    n_cells: int
+    n_types: int
+    n_unseen: int
+    n_missing: int
+    n_unassigned: int
+    ari: float
+    nmi: float
+    calibration_error: float | None = None
+    unseen_auroc: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, JSON-ready; the tables are written as CSV."""
+        return {
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "cells_scored": self.n_cells,
+            "types_scored": self.n_types,
+            "cells_of_unseen_types": self.n_unseen,
+            "cells_without_truth": self.n_missing,
+            "cells_unassigned": self.n_unassigned,
+            "adjusted_rand_index": self.ari,
+            "normalised_mutual_information": self.nmi,
+            "expected_calibration_error": self.calibration_error,
+            "unseen_auroc": self.unseen_auroc,
+        }
+
+    def to_text(self) -> str:
+        """The report for a terminal: the numbers, then a line per type."""
+        lines = [
+            f"{name.replace('_', ' '):>30}  {_shown(value)}"
+            for name, value in self.to_dict().items()
+        ]
+        table = self.per_class.to_string(float_format=lambda value: f"{value:.3f}")
+        return "\n".join([*lines, "", table])
+
+    def write(self, folder: Path | str, *, overwrite: bool = False) -> Path:
+        """Write evaluation.json, per_class.csv, confusion.csv and confusion.png into ``folder``.
+
+        The folder appears whole or not at all.
+        """
+        folder = Path(folder)
+        with written_whole(folder, overwrite=overwrite) as beside:
+            beside.mkdir(exist_ok=True)
+            (beside / "evaluation.json").write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+            self.per_class.to_csv(beside / "per_class.csv", float_format="%.6g")
+            self.confusion.to_csv(beside / "confusion.csv")
+            confusion_figure(self.confusion).savefig(beside / "confusion.png", dpi=200)
+        return folder
+
+
+def evaluate_labels(
+    prediction: Iterable[Any],
+    truth: Iterable[Any],
+    confidence: npt.NDArray[np.floating[Any]] | None = None,
+    seen: set[str] | None = None,
+) -> AnnotationReport:
+    """Compare labels of the same N cells.
+
+    Parameters
+    ----------
+    confidence
+        (N,) probability of each predicted label.
+    seen
+        Types the model was trained on; all types of ``truth`` if None.
+
+    Raises
+    ------
+    ArgumentError
+        If the lengths differ or no cell can be scored.
+    """
+    predicted = _names(prediction, UNASSIGNED)
+    true = _names(truth, "")
+    sizes = {len(predicted), len(true)} | ({len(confidence)} if confidence is not None else set())
+    if len(sizes) > 1:
+        raise ArgumentError(
+            f"{len(predicted)} predictions were given for {len(true)} true labels.",
+            "Predictions, truth and confidences of the same cells are needed.",
+        )
+    known = true != ""
+    scored = known & (np.isin(true, list(seen)) if seen is not None else True)
+    if not scored.any():
+        raise ArgumentError(
+            f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
+            f"label, and the types of the others ({_examples(true[known])}) are none the model "
+            "knows.",
+            "True labels must be named as in the reference the model was trained on.",
+            "Choose another truth column.",
+        )
+    unseen = known & ~scored
+    y, p = true[scored], predicted[scored]
+    per_class = _per_class(y, p)
+    present = per_class["support"] > 0
+    return AnnotationReport(
+        accuracy=float((y == p).mean()),
+        macro_f1=float(per_class.loc[present, "f1"].mean()),
+        per_class=per_class,
+        confusion=_confusion(true, predicted, scored, unseen),
+        n_cells=int(scored.sum()),
+        n_types=int(present.sum()),
+        n_unseen=int(unseen.sum()),
+        n_missing=int((~known).sum()),
+        n_unassigned=int((p == UNASSIGNED).sum()),
+        ari=float(adjusted_rand_score(y, p)),
+        nmi=float(normalized_mutual_info_score(y, p)),
+        calibration_error=None if confidence is None else _calibration(y, p, confidence[scored]),
+        unseen_auroc=None if confidence is None else _unseen_auroc(confidence, scored, unseen),
+    )
+
+
+def _names(values: Iterable[Any], missing: str) -> npt.NDArray[np.str_]:
+    series = pd.Series(list(values), dtype=object)
+    text = series.where(series.notna(), missing).astype(str)
+    return np.asarray(text.where(~text.isin(_MISSING), missing), dtype=np.str_)
+
+
+def _per_class(y: npt.NDArray[np.str_], p: npt.NDArray[np.str_]) -> pd.DataFrame:
+    types = sorted((set(y) | set(p)) - {UNASSIGNED})
+    rows = []
+    for name in types:
+        support, given = int((y == name).sum()), int((p == name).sum())
+        right = int(((y == name) & (p == name)).sum())
+        rows.append(
+            {
+                "precision": right / given if given else 0.0,
+                "recall": right / support if support else 0.0,
+                "f1": 2 * right / (support + given),
+                "support": support,
+                "predicted": given,
+            }
+        )
+    return pd.DataFrame(rows, index=pd.Index(types, name="type"))
+
+
+def _confusion(
+    true: npt.NDArray[np.str_],
+    predicted: npt.NDArray[np.str_],
+    scored: npt.NDArray[np.bool_],
+    unseen: npt.NDArray[np.bool_],
+) -> pd.DataFrame:
+    known = scored | unseen
+    rows = [*sorted(set(true[scored])), *sorted(set(true[unseen]))]
+    given = set(predicted[known])
+    columns = sorted((set(true[scored]) | given) - {UNASSIGNED})
+    if UNASSIGNED in given:
+        columns.append(UNASSIGNED)
+    counts = pd.crosstab(true[known], predicted[known])
+    counts = counts.reindex(index=rows, columns=columns, fill_value=0)
+    return counts.rename_axis(index="truth", columns="prediction")
+
+
+def _calibration(
+    y: npt.NDArray[np.str_], p: npt.NDArray[np.str_], confidence: npt.NDArray[np.floating[Any]]
+) -> float | None:
+    assigned = p != UNASSIGNED
+    if not assigned.any():
+        return None
+    sure = confidence[assigned].astype(np.float64)
+    right = (y == p)[assigned]
+    bins = np.minimum((sure * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, right - sure, minlength=_CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(sure))
+
+
+def _unseen_auroc(
+    confidence: npt.NDArray[np.floating[Any]],
+    scored: npt.NDArray[np.bool_],
+    unseen: npt.NDArray[np.bool_],
+) -> float | None:
+    if not unseen.any():
+        return None
+    either = scored | unseen
+    return float(roc_auc_score(unseen[either], 1 - confidence[either].astype(np.float64)))
+
+
+def _examples(names: npt.NDArray[np.str_]) -> str:
+    found = sorted(set(names))
+    return ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
+
+
+def _shown(value: float | int | None) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
