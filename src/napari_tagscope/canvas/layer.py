@@ -1,0 +1,48 @@
+"""The Image layer of a painting: napari's own, which also tells about the cell under the mouse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy.typing as npt
+from napari.layers import Image
+
+Describe = Callable[[int], str]
+
+
+class CellImage(Image):  # type: ignore[misc]
+    """An Image layer whose status line describes the cell under the mouse.
+
+    ``cell_at`` gives the cell's row at a world position, −1 beside cells; ``describe`` its line,
+    empty to keep napari's own.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        cell_at: Callable[[npt.ArrayLike], int],
+        describe: Describe,
+        **kwargs: Any,
+    ) -> None:
+        self._cell_at = cell_at
+        self._describe = describe
+        super().__init__(data, **kwargs)
+
+    @property
+    def _type_string(self) -> str:
+        # what napari and other plugins take it for when they save it or choose an icon
+        return "image"
+
+    def get_status(self, position: Any = None, **kwargs: Any) -> dict[str, str]:
+        """Napari's status of a position, with the description of the cell there."""
+        status: dict[str, str] = super().get_status(position, **kwargs)
+        if position is None or not kwargs.get("world", False):
+            return status
+        row = self._cell_at(position)
+        line = self._describe(row) if row >= 0 else ""
+        if line:
+            status["value"] = line
+            status["coordinates"] = f"{status['coords']}: {line}"
+        return status

@@ -1,0 +1,123 @@
+"""Drawing many cells into a label image at once: polygons, discs, and the borders between cells.
+
+Everything is vectorised over cells, so that a tile costs per pixel and not per cell. Pixel
+``(r, c)`` has its centre at ``(c + 0.5, r + 0.5)``; coordinates are x, y in pixels of the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Labels = npt.NDArray[np.int32]
+Points = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+def ranges(starts: Indices, counts: Indices) -> Indices:
+    """The numbers ``start, start + 1, …`` of every range, one after the other."""
+    total = int(counts.sum())
+    before = np.cumsum(counts) - counts
+    numbers: Indices = np.arange(total, dtype=np.int64) + np.repeat(starts - before, counts)
+    return numbers
+
+
+def fill_polygons(image: Labels, vertices: Points, sizes: Indices, labels: Labels) -> None:
+    """Fill rings by the even-odd rule; where rings overlap the later one wins.
+
+    ``vertices`` (V, 2) of all rings one after the other, ``sizes`` (n,) vertices of each ring, at
+    least one; ``labels`` (n,). A pixel belongs to a ring that holds its centre. Parts outside the
+    image are left out.
+    """
+    if len(sizes) == 0:
+        return
+    height, width = image.shape
+    ring, row, x = _crossings(vertices, sizes, height)
+    # one sort orders the crossings by ring, then row, then x: x is the remainder
+    stride = width + 2
+    key = (ring * height + row) * float(stride) + np.clip(x, 0, width)
+    key.sort()
+    line = np.floor(key / stride)
+    columns = np.ceil(key - line * stride - 0.5).astype(np.int64)
+    first, last = columns[0::2], columns[1::2]
+    line = line[0::2].astype(np.int64)
+    lengths = np.maximum(last - first, 0)
+    spans = ranges((line % height) * width + first, lengths)
+    image.reshape(-1)[spans] = np.repeat(labels[line // height], lengths)
+
+
+def _crossings(
+    vertices: Points, sizes: Indices, height: int
+) -> tuple[Indices, Indices, npt.NDArray[np.float64]]:
+    """Where the rings' edges cross the rows' centre lines: ring, row and x of every crossing."""
+    ends = np.cumsum(sizes)
+    following = np.arange(1, len(vertices) + 1)
+    following[ends - 1] = ends - sizes
+    x0, y0 = vertices[:, 0], vertices[:, 1]
+    x1, y1 = x0[following], y0[following]
+    top = np.clip(np.ceil(np.minimum(y0, y1) - 0.5), 0, height).astype(np.int64)
+    bottom = np.clip(np.ceil(np.maximum(y0, y1) - 0.5), 0, height).astype(np.int64)
+    counts = bottom - top
+    rows = ranges(top, counts)
+    rise = np.where(y1 == y0, 1.0, y1 - y0)
+    slope = (x1 - x0) / rise
+    x = np.repeat(x0 - y0 * slope, counts) + (rows + 0.5) * np.repeat(slope, counts)
+    rings = np.repeat(np.repeat(np.arange(len(sizes)), sizes), counts)
+    return rings, rows, x
+
+
+def stamp_discs(image: Labels, centers: Points, radius: float, labels: Labels) -> None:
+    """Draw discs of one radius in pixels; where discs meet, the nearest centre's wins.
+
+    ``centers`` (n, 2) may lie outside the image. Distances are between pixels, so a meeting line is
+    right to one pixel.
+    """
+    reach = int(np.ceil(radius))
+    height, width = image.shape
+    near = ((centers >= -reach) & (centers <= [width + reach, height + reach])).all(axis=1)
+    centers, labels = centers[near], labels[near]
+    framed = np.zeros((height + 4 * reach + 2, width + 4 * reach + 2), np.int32)
+    inner = (slice(2 * reach, 2 * reach + height), slice(2 * reach, 2 * reach + width))
+    framed[inner] = image
+    column, row = np.floor(centers).astype(np.int64).T + 2 * reach
+    flat = row * framed.shape[1] + column
+    pixels = framed.reshape(-1)
+    for dy, dx in _disc(radius):
+        pixels[flat + (dy * framed.shape[1] + dx)] = labels
+    image[:] = framed[inner]
+
+
+def _disc(radius: float) -> npt.NDArray[np.int64]:
+    """Offsets (K, 2) of the pixels of a disc, the farthest first."""
+    reach = int(radius)
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    distance = dy**2 + dx**2
+    inside = distance <= radius**2
+    order = np.argsort(-distance[inside], kind="stable")
+    return np.stack([dy[inside], dx[inside]], axis=1)[order]
+
+
+def cut_borders(image: Labels, width: int) -> Labels:
+    """``image`` without its last ``width`` rows and columns, touching cells parted by background.
+
+    A pixel becomes background where another cell begins within ``width`` right of it or below it.
+    """
+    rows, columns = image.shape[0] - width, image.shape[1] - width
+    here = image[:rows, :columns]
+    border = np.zeros(here.shape, np.bool_)
+    for step in range(1, width + 1):
+        for other in (image[:rows, step : columns + step], image[step : rows + step, :columns]):
+            border |= (other != here) & (other != 0)
+    return np.where(border, np.int32(0), here)
+
+
+def restore_lost(image: Labels, centers: Points, labels: Labels) -> None:
+    """Give every cell that has no pixel the one under its centre, where that lies in the image."""
+    height, width = image.shape
+    column, row = np.floor(centers).astype(np.int64).T
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    row, column, labels = row[inside], column[inside], labels[inside]
+    drawn = np.zeros(max(int(image.max()), int(labels.max(initial=0))) + 1, np.bool_)
+    drawn[image.reshape(-1)] = True
+    lost = ~drawn[labels]
+    image[row[lost], column[lost]] = labels[lost]

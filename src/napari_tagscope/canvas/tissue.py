@@ -1,0 +1,339 @@
+"""The tissue in a napari viewer: paintings of its cells, picking, and what is in view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.components import ViewerModel
+
+from napari_tagscope.canvas.labels import LabelPyramid
+from napari_tagscope.canvas.layer import CellImage, Describe
+from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
+from napari_tagscope.canvas.values import (
+    UNASSIGNED_CODE,
+    CategoryTable,
+    Codes,
+    Painting,
+    ValueTable,
+)
+from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
+from tagscope.core.section import Section
+
+METADATA_KEY = "tagscope"
+CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
+
+
+class TissueCanvas:
+    """A section's cells in a viewer, painted by category or value.
+
+    World coordinates are the section's own (µm), y down the rows and x along the columns. Every
+    painting is an Image layer; painting again under its name repaints it, at a cost that does not
+    depend on the number of cells.
+
+    Parameters
+    ----------
+    viewer
+        The napari viewer, or its model.
+    section
+        The section to show.
+    metadata
+        Entries for every layer's ``metadata``, beside the canvas's own ``"tagscope"``.
+    describe
+        One line about a cell, shown in the status bar under the mouse. napari asks from a thread
+        of its own: it may read, and must not touch widgets.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        section: Section,
+        metadata: Mapping[str, Any] | None = None,
+        describe: Describe | None = None,
+    ) -> None:
+        self.viewer = viewer
+        self.section = section
+        self.describe = describe
+        self.pyramid = LabelPyramid(section.xy, section.outlines)
+        self._metadata = dict(metadata or {})
+        self._paintings: dict[str, _Painted] = {}
+        self._pick_callbacks: list[Callable[[int], None]] = []
+        self._legend = Legend(viewer)
+        self._in_microns = section.unit == "µm"
+        self._about = {"section": section.name, "cells": len(section)}
+        self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the paintings, oldest first."""
+        return tuple(self._paintings)
+
+    def layer(self, name: str) -> CellImage:
+        """The layer of a painting; ``KeyError`` where there is none."""
+        return self._paintings[name].layer
+
+    def table(self, name: str) -> ValueTable | CategoryTable:
+        """What a painting shows; ``KeyError`` where there is none."""
+        return self._paintings[name].table
+
+    def paint_values(
+        self,
+        name: str,
+        values: npt.ArrayLike,
+        *,
+        colormap: str = "magma",
+        limits: tuple[float, float] | None = None,
+        alone: bool = True,
+    ) -> CellImage:
+        """Paint a number per cell, (N,), and show it with its colour bar.
+
+        NaN is transparent. ``limits`` of the colour map default to the 1st and 99th percentile.
+        ``alone`` hides this canvas's other paintings.
+        """
+        table = ValueTable(values)
+        low, high = limits or table.limits()
+        layer = self._place(name, table, rgb=False, contrast_limits=(low, high)).layer
+        full = table.range()
+        layer.contrast_limits_range = (min(low, full[0]), max(high, full[1]))
+        layer.contrast_limits = (low, high)
+        layer.colormap = colormap
+        layer.colorbar.position = "bottom_right"
+        layer.colorbar.visible = True
+        self._show(name, alone)
+        return layer
+
+    def paint_categories(
+        self,
+        name: str,
+        codes: Codes,
+        colors: Sequence[str],
+        *,
+        names: Sequence[str] = (),
+        alone: bool = True,
+    ) -> CellImage:
+        """Paint a category per cell, (N,), and show it, with a legend where ``names`` are given.
+
+        ``codes`` are positions in ``colors``; −1 is ``Unassigned`` and grey, −2 missing and
+        transparent. What was hidden or isolated under this name stays so. ``alone`` hides this
+        canvas's other paintings.
+        """
+        before = self._paintings.get(name)
+        table = CategoryTable(np.asarray(codes), colors)
+        if before is not None and isinstance(before.table, CategoryTable):
+            table.set_hidden(before.table.hidden)
+            table.isolate(before.table.isolated)
+        painted = self._place(name, table, rgb=True)
+        painted.categories = tuple(names)
+        self._show(name, alone)
+        return painted.layer
+
+    def update_categories(self, name: str, rows: npt.NDArray[np.int64], codes: Codes) -> None:
+        """Repaint some cells of a category painting: partial results while a job runs."""
+        self._categories(name).update(rows, np.asarray(codes))
+        self._repaint(name, thumbnail=False)
+
+    def update_values(self, name: str, rows: npt.NDArray[np.int64], values: npt.ArrayLike) -> None:
+        """Repaint some cells of a value painting; the colour map's limits stay."""
+        table = self._paintings[name].table
+        if not isinstance(table, ValueTable):
+            raise TypeError(f"{name!r} paints categories")
+        table.update(rows, values)
+        self._repaint(name, thumbnail=False)
+
+    def set_hidden(self, name: str, hidden: Iterable[int]) -> None:
+        """Draw all categories but these codes; −1 hides ``Unassigned``."""
+        self._categories(name).set_hidden(hidden)
+        self._repaint(name)
+
+    def isolate(self, name: str, code: int | None) -> None:
+        """Draw one category in its colour and the others faintly; ``None`` draws all again."""
+        self._categories(name).isolate(code)
+        self._repaint(name)
+
+    def show(self, name: str, *, alone: bool = True) -> None:
+        """Show a painting again; ``alone`` hides this canvas's others."""
+        self._show(name, alone)
+
+    def delete(self, name: str) -> None:
+        """Take a painting and its layer away."""
+        self.viewer.layers.remove(self._paintings[name].layer)
+
+    def show_legend(self, shown: bool) -> None:
+        """Draw the legend on the canvas, or leave it to a dock."""
+        self._legend.wanted = shown
+        self._update_legend()
+
+    def pick(self, position: npt.ArrayLike) -> int:
+        """Row of the cell at a world position (…, y, x), −1 where there is none near."""
+        y, x = (float(v) for v in np.asarray(position)[-2:])
+        row = self.pyramid.at(y, x)
+        return row if row >= 0 else self.pyramid.nearest(y, x, self._reach())
+
+    def rows_in_view(self) -> npt.NDArray[np.int64]:
+        """Rows of the cells whose centroids the camera sees, ascending."""
+        half = np.asarray(self._view_size()) / self._zoom() / 2
+        center = np.asarray(self.viewer.scene.camera.center)[-2:]
+        away = np.abs(self.section.xy[:, ::-1] - center)
+        return np.flatnonzero((away <= half).all(axis=1))
+
+    def fit(self, rows: npt.NDArray[np.int64] | None = None) -> None:
+        """Bring the whole section, or some of its cells, into view."""
+        xy = self.section.xy if rows is None else self.section.xy[rows]
+        xy = xy[np.isfinite(xy).all(axis=1)]
+        if len(xy) == 0:
+            return
+        margin = self.pyramid.diameter
+        low, high = xy.min(axis=0)[::-1] - margin, xy.max(axis=0)[::-1] + margin
+        camera = self.viewer.scene.camera
+        camera.center = (0.0, *((low + high) / 2))
+        camera.zoom = 0.95 * float(np.min(np.asarray(self._view_size()) / (high - low)))
+
+    def on_pick(self, callback: Callable[[int], None]) -> None:
+        """Call back with the row of the cell clicked, −1 for a click beside the cells."""
+        self._pick_callbacks.append(callback)
+
+    def remove(self) -> None:
+        """Take layers, legend and callbacks out of the viewer."""
+        for painted in tuple(self._paintings.values()):
+            if painted.layer in self.viewer.layers:
+                self.viewer.layers.remove(painted.layer)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        if self._on_drag in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._on_drag)
+        self._legend.remove()
+        if self._in_microns:
+            self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
+        self._pick_callbacks.clear()
+
+    def _place(
+        self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
+    ) -> _Painted:
+        """Put a table under a name: into its layer where that is of the table's kind."""
+        if len(table) != len(self.section):
+            raise ValueError(f"{len(table)} cells painted, the section has {len(self.section)}")
+        painted = self._paintings.get(name)
+        if painted is not None and type(painted.table) is type(table):
+            painted.painting.table = table
+            self._repaint(name)
+            return painted
+        if painted is not None:
+            self.delete(name)
+        painting = Painting(self.pyramid, table)
+        painted = self._paintings[name] = _Painted(painting, self._layer(name, painting, rgb, look))
+        self.viewer.add_layer(painted.layer)
+        painted.layer.events.visible.connect(self._update_legend)
+        return painted
+
+    def _layer(self, name: str, painting: Painting, rgb: bool, look: dict[str, Any]) -> CellImage:
+        pixel = self.pyramid.pixel
+        return CellImage(
+            painting.levels,
+            cell_at=self.pick,
+            describe=self._describe,
+            multiscale=True,
+            rgb=rgb,
+            name=name,
+            scale=(pixel, pixel),
+            translate=[edge + pixel / 2 for edge in self.pyramid.origin],
+            units=("um", "um") if self._in_microns else None,
+            metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
+            **look,
+        )
+
+    def _show(self, name: str, alone: bool) -> None:
+        shown = self._paintings[name].layer
+        for painted in self._paintings.values():
+            if painted.layer is shown or alone:
+                painted.layer.visible = painted.layer is shown
+        self.viewer.layers.selection.active = shown
+        if self._in_microns:
+            self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
+            self.viewer.canvas.overlays.scale_bar.visible = True
+        self._update_legend()
+
+    def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
+        painted = self._paintings[name]
+        painted.painting.repaint()
+        painted.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
+        self._update_legend()
+
+    def _categories(self, name: str) -> CategoryTable:
+        table = self._paintings[name].table
+        if not isinstance(table, CategoryTable):
+            raise TypeError(f"{name!r} paints values, not categories")
+        return table
+
+    def _update_legend(self) -> None:
+        for name, painted in reversed(self._paintings.items()):
+            if painted.layer.visible and painted.categories:
+                self._legend.show(name, painted.legend_entries())
+                return
+        self._legend.hide()
+
+    def _describe(self, row: int) -> str:
+        return self.describe(row) if self.describe is not None else ""
+
+    def _view_size(self) -> tuple[float, float]:
+        """Height and width of the picture in screen pixels, of one of them in a grid."""
+        height, width = self.viewer.canvas.viewbox_size(self.viewer.layers)
+        return float(height), float(width)
+
+    def _zoom(self) -> float:
+        return float(self.viewer.scene.camera.zoom)
+
+    def _reach(self) -> float:
+        """How far from a centroid a position still means that cell, µm."""
+        return max(0.6 * self.pyramid.diameter, CLICK_REACH / self._zoom())
+
+    def _on_drag(self, viewer: ViewerModel, event: Any) -> Generator[None, None, None]:
+        """Tell a click from a drag, and pass the cell clicked on."""
+        active = viewer.layers.selection.active
+        if event.button != 1 or getattr(active, "mode", "pan_zoom") != "pan_zoom":
+            return
+        start = np.asarray(event.pos)
+        moved = 0.0
+        yield
+        while event.type == "mouse_move":
+            moved = max(moved, float(np.abs(np.asarray(event.pos) - start).max()))
+            yield
+        if moved <= CLICK_REACH:
+            row = self.pick(event.position)
+            for callback in tuple(self._pick_callbacks):
+                callback(row)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        for name, painted in tuple(self._paintings.items()):
+            if painted.layer is event.value:
+                del self._paintings[name]
+                self._update_legend()
+
+
+class _Painted:
+    """A painting with its layer; ``categories`` are the names in its legend."""
+
+    def __init__(self, painting: Painting, layer: CellImage) -> None:
+        self.painting = painting
+        self.layer = layer
+        self.categories: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> ValueTable | CategoryTable:
+        return self.painting.table
+
+    def legend_entries(self) -> list[LegendEntry]:
+        """A line per category, and one for ``Unassigned``."""
+        table = self.table
+        if not isinstance(table, CategoryTable):
+            return []
+        codes = [*range(len(self.categories)), UNASSIGNED_CODE]
+        names = [*self.categories, UNASSIGNED]
+        colors = [*table.colors, UNASSIGNED_COLOR]
+        counts = table.counts()
+        return [
+            LegendEntry(elide(names[code]), colors[code], int(counts[code]), not table.draws(code))
+            for code in codes
+        ]
