@@ -1,1 +1,44 @@
-"""simulate."""
+"""A tissue with known truth: section, reference, planted markers, domains, unseen cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tagscope.jobs import JobContext
+from tagscope.simulate.config import SimulateConfig
+
+if TYPE_CHECKING:
+    from tagscope.simulate.tissue import Tissue
+
+__all__ = ["SimulateConfig", "simulate_tissue", "write_tissue"]
+
+
+def simulate_tissue(config: SimulateConfig, *, context: JobContext | None = None) -> Tissue:
+    """Make a tissue in memory; the same ``config`` gives the same tissue.
+
+    Raises
+    ------
+    JobCancelled
+        If the owner of ``context`` cancels.
+    """
+    from tagscope.simulate.tissue import make_tissue
+
+    return make_tissue(config, context or JobContext())
+
+
+def write_tissue(
+    tissue: Tissue, out: Path, *, overwrite: bool = False, context: JobContext | None = None
+) -> None:
+    """Write ``out/section.zarr``, ``out/reference.h5ad`` and ``out/truth.json``, all or nothing.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` exists and ``overwrite`` is not set, or cannot be written.
+    JobCancelled
+        If the owner of ``context`` cancels; nothing is left behind.
+    """
+    from tagscope.simulate.write import write_folder
+
+    write_folder(tissue, out, overwrite=overwrite, context=context or JobContext())
