@@ -41,7 +41,7 @@ def some_cells(count: int = 12) -> Cells:
     return Cells(sp.csr_matrix(counts), PANEL, np.array([f"c{i}" for i in range(count)]))
 
 
-def ask(config: CellMemoryConfig, cells: Cells, rows: list[int] | None = None):  # noqa: ANN201
+def ask(config: CellMemoryConfig, cells: Cells, rows: list[int] | None = None):
     asked = model(config)
     tokens = asked.tokenise(cells)
     batch = tokens.batch(np.array(range(len(cells)) if rows is None else rows))
