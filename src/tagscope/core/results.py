@@ -151,8 +151,13 @@ class AnnotationResult:
     provenance: Provenance
 
     def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
-        """Write all parts and their provenance; ``X`` and other people's slots stay as they are."""
+        """Write all parts and their provenance; ``X`` and other people's slots stay as they are.
+
+        With ``overwrite``, scores that an earlier run left under the same key are removed.
+        """
         self.annotation.write_to(table, self.key, overwrite=overwrite)
+        for layer in _score_layers(table, self.key) if overwrite else ():
+            del table.layers[layer]
         for scores in (self.gene_scores, self.slot_scores):
             if scores is not None:
                 scores.write_to(table, self.key, overwrite=overwrite)
@@ -192,6 +197,12 @@ def write_provenance(table: AnnData, key: str, provenance: Provenance) -> None:
     table.uns[PROVENANCE] = records
 
 
+def _score_layers(table: AnnData, key: str) -> list[str]:
+    slots = Slots(key)
+    names = [slots.attention, *(slots.slot(index) for index in range(len(table.layers)))]
+    return [name for name in names if name in table.layers]
+
+
 def _refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> None:
     if exists and not overwrite:
         raise ArgumentError(
@@ -206,9 +217,7 @@ def _on_table(
 ) -> sp.csr_matrix:
     """Scores over the model's panel, laid out over the table's cells and genes by name."""
     rows = rows_of(ids, table)
-    columns = GenePanel(tuple(table.var_names.astype(str))).columns_in(panel)
-    if (columns < 0).all() and "symbol" in table.var:
-        columns = GenePanel(tuple(table.var["symbol"].astype(str))).columns_in(panel)
+    columns = _columns_of(table, panel)
     present = np.flatnonzero(columns >= 0)
     spread = sp.csr_matrix(
         (np.ones(len(present), np.float32), (columns[present], present)),
@@ -217,3 +226,15 @@ def _on_table(
     laid_out = sp.csr_matrix(sp.csr_matrix(scores)[rows] @ spread).astype(np.float32)
     laid_out.sort_indices()
     return laid_out
+
+
+def _columns_of(table: AnnData, panel: GenePanel) -> npt.NDArray[np.int64]:
+    """Column of ``panel`` of every gene of the table, −1 where absent.
+
+    Genes go by ``var_names``, or by the column of ``var`` that shares more names with the panel:
+    every producer calls its column of symbols or Ensembl ids otherwise.
+    """
+    columns = [table.var[name] for name in table.var if table.var[name].dtype.kind not in "biufc"]
+    names = [tuple(map(str, column)) for column in (table.var_names, *columns)]
+    found = [GenePanel(n, n).columns_in(panel) for n in names]
+    return max(found, key=lambda positions: int((positions >= 0).sum()))

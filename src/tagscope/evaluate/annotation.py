@@ -15,7 +15,6 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, r
 
 from tagscope.core.labels import UNASSIGNED
 from tagscope.errors import ArgumentError
-from tagscope.evaluate.plot import confusion_figure
 from tagscope.io.atomic import written_whole
 
 # how tables on disk spell "nobody knows"
@@ -88,6 +87,8 @@ class AnnotationReport:
 
         The folder appears whole or not at all.
         """
+        from tagscope.evaluate.plot import confusion_figure  # drawing is slow to import
+
         folder = Path(folder)
         with written_whole(folder, overwrite=overwrite) as beside:
             beside.mkdir(exist_ok=True)

@@ -236,23 +236,24 @@ def _run(
     context.step("annotating", done, len(tokens))
     for rows in batches:
         began = time.monotonic()
-        partial = _try_batch(network, tokens, found, rows)
-        if partial is None:
+        answer = _try_batch(network, tokens, found, rows)
+        if answer is None:
             network.free_memory()
             batches.halve(rows)
             continue
-        batches.accept(rows, time.monotonic() - began)
+        partial, width = answer
+        batches.accept(rows, width, time.monotonic() - began)
         done += len(rows)
         context.step("annotating", done, len(tokens), partial)
 
 
 def _try_batch(
     network: _Network, tokens: Tokens, found: _Findings, rows: npt.NDArray[np.int64]
-) -> PartialAnnotation | None:
-    """One batch, or None where memory ran out (leaving here frees what the attempt held)."""
+) -> tuple[PartialAnnotation, int] | None:
+    """One batch and its padded width; None where memory ran out, all that it held being free."""
     try:
         batch = tokens.batch(rows)
-        return found.put(batch, network(batch))
+        return found.put(batch, network(batch)), batch.padding.shape[1]
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -43,6 +43,7 @@ class Batches:
         self._tokens = _TOKENS.get(device.type, _TOKENS["cpu"])
         self._patient = batch_size is not None or device.type != "cpu"
         self._position = 0
+        self._least_width = 0
 
     def __iter__(self) -> Iterator[npt.NDArray[np.int64]]:
         """Rows of one batch after the other; a batch is yielded again until it is accepted."""
@@ -54,12 +55,20 @@ class Batches:
     def _count(self, part: npt.NDArray[np.int64]) -> int:
         if self._cells is not None:
             return self._cells
-        # the longest remaining cell comes first, so all others are padded to it
-        return max(1, self._tokens // (int(self._lengths[part[self._position]]) + 1))
+        return max(1, self._tokens // self._width(part[self._position :]))
 
-    def accept(self, rows: npt.NDArray[np.int64], seconds: float) -> None:
-        """The batch is done, after ``seconds``: go on to the next."""
+    def _width(self, rows: npt.NDArray[np.int64]) -> int:
+        """Tokens per cell of a batch that starts with the longest of ``rows``, class token too."""
+        return max(int(self._lengths[rows[0]]), self._least_width) + 1
+
+    def accept(self, rows: npt.NDArray[np.int64], width: int, seconds: float) -> None:
+        """The batch is done, padded to ``width``, after ``seconds``: go on to the next.
+
+        A model that pads further than to the longest cell is believed to go on doing so.
+        """
         self._position += len(rows)
+        if width > self._lengths[rows].max(initial=0):
+            self._least_width = width
         if not self._patient and seconds > _SLOWEST_CPU_BATCH:
             self._tokens = max(1, self._tokens // 2)
 
@@ -78,7 +87,7 @@ class Batches:
                 "Close other programs that use the device, or give --device cpu.",
             )
         self._cells = None
-        self._tokens = len(rows) * (int(self._lengths[rows].max()) + 1) // 2
+        self._tokens = len(rows) * self._width(rows) // 2
 
 
 def _parts(

@@ -19,6 +19,8 @@ from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, InputError
 from tagscope.interpret.statistics import column_means, group_auc, log_cp10k
 from tagscope.io.atomic import written_whole
+from tagscope.io.counts import as_csr, judge
+from tagscope.io.genes import read_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -286,11 +288,10 @@ def _cells_of(table: AnnData, key: str) -> Cells:
     """
     provenance = read_provenance(table, key)
     layer = provenance.inputs.get("layer", "X") if provenance else "X"
-    values = sp.csr_matrix(table.layers.get(layer, table.X))
-    is_counts = bool((values.data >= 0).all() and (values.data == np.rint(values.data)).all())
-    names = table.var.get("symbol", table.var_names)
+    values = table.layers.get(layer, table.X)
     ids = table.obs_names.to_numpy(dtype=np.str_)
-    return Cells(values, GenePanel(tuple(names.astype(str))), ids, normalised=not is_counts)
+    panel = read_genes(table.var).panel
+    return Cells(as_csr(values), panel, ids, normalised=not judge(values).are_counts)
 
 
 def _slot_layers(table: AnnData, key: str) -> list[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,23 @@ def test_nothing_is_replaced_unasked():
     with pytest.raises(ArgumentError, match="--overwrite"):
         _result().write_to(table)
     _result().write_to(table, overwrite=True)
+
+
+def test_scores_of_an_earlier_run_do_not_stay_under_its_key():
+    table = _table()
+    table.layers["other_attention"] = table.X.copy()
+    _result().write_to(table)
+    replace(_result(), gene_scores=None, slot_scores=None).write_to(table, overwrite=True)
+    assert list(table.layers) == ["other_attention"]
+
+
+def test_genes_are_found_in_whichever_column_names_them():
+    table = _table()
+    table.var["gene_name"] = table.var_names.to_numpy()
+    table.var["length"] = [900, 1200]
+    table.var_names = ["ENSG01", "ENSG02"]
+    _result().write_to(table)
+    np.testing.assert_allclose(table.layers["cm_attention"].toarray()[1], [0.8, 0.2], rtol=1e-6)
 
 
 def test_a_gene_without_scores_is_an_error_and_case_does_not_matter():

@@ -11,17 +11,18 @@ from tagscope.inference.batches import Batches, out_of_memory
 CPU = torch.device("cpu")
 
 
-def _take_all(batches, seconds=0.0):
+def _take_all(lengths, batch_size=None, *, seconds=0.0, width=None):
+    batches = Batches(lengths, None, batch_size, CPU)
     taken = []
     for rows in batches:
         taken.append(rows)
-        batches.accept(rows, seconds)
+        batches.accept(rows, int(lengths[rows].max()) if width is None else width, seconds)
     return taken
 
 
 def test_a_batch_holds_a_bounded_number_of_tokens():
     lengths = np.random.default_rng(0).integers(0, 500, 5000)
-    taken = _take_all(Batches(lengths, None, None, CPU))
+    taken = _take_all(lengths)
     assert sorted(np.concatenate(taken)) == list(range(5000))
     padded = [len(rows) * (lengths[rows].max() + 1) for rows in taken]
     assert max(padded) <= 1 << 14
@@ -29,18 +30,24 @@ def test_a_batch_holds_a_bounded_number_of_tokens():
 
 
 def test_one_cell_longer_than_a_batch_goes_alone():
-    taken = _take_all(Batches(np.array([60_000, 3, 3]), None, None, CPU))
+    taken = _take_all(np.array([60_000, 3, 3]))
     assert [list(rows) for rows in taken] == [[0], [1, 2]]
+
+
+def test_a_model_that_pads_further_gets_smaller_batches():
+    lengths = np.arange(2000) % 100
+    taken = _take_all(lengths, width=500)
+    assert {len(rows) for rows in taken[1:-1]} == {(1 << 14) // 501}
 
 
 def test_slow_batches_shrink_so_that_a_cancel_is_answered():
     lengths = np.full(3000, 99)
-    sizes = [len(rows) for rows in _take_all(Batches(lengths, None, None, CPU), seconds=2.0)]
+    sizes = [len(rows) for rows in _take_all(lengths, seconds=2.0)]
     assert sizes[:4] == [163, 81, 40, 20]
 
 
 def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
-    sizes = {len(r) for r in _take_all(Batches(np.full(100, 9), None, 25, CPU), seconds=5.0)}
+    sizes = {len(r) for r in _take_all(np.full(100, 9), 25, seconds=5.0)}
     assert sizes == {25}
 
 
