@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from tagscope.core.results import (
 from tagscope.core.section import Reference, Section
 from tagscope.errors import ArgumentError
 from tagscope.evaluate.annotation import AnnotationReport, evaluate_labels
+from tagscope.export import ExportConfig
+from tagscope.export import export as _export
+from tagscope.export.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.inference.annotate import annotate as _annotate
 from tagscope.interpret.tags import TagTable, tag_table, tags_of_table
@@ -52,12 +55,11 @@ from tagscope.training.fit import EpochRecord, TrainConfig
 from tagscope.training.fit import train as _train
 
 AnyPath = str | PathLike[str]
-ExportFormat = Literal["h5ad", "csv", "figure"]
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "EpochRecord", "Finding", "GeneScores", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores", "TagTable",
+    "CellMemoryConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding", "GeneScores",
+    "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores", "TagTable",
     "TrainConfig", "annotate", "check", "evaluate", "export", "info", "load_bundle",
     "open_section", "read_reference", "read_section", "read_table", "sample", "simulate",
     "tag_table", "tags", "train", "write_result",
@@ -228,12 +230,20 @@ def evaluate(
 
 
 def export(
-    store: AnyPath, to: ExportFormat, out: AnyPath, *, overwrite: bool = False, **options: Any
+    store: OpenedSection | AnyPath,
+    to: ExportFormat,
+    out: AnyPath,
+    config: ExportConfig | None = None,
+    *,
+    overwrite: bool = False,
+    **choices: Any,
 ) -> Path:
-    """Hand an annotated store over to other tools, with a manifest of how it came to be."""
-    from tagscope.export import export as write_export
+    """Hand an annotated store over to other tools, with a manifest of how it came to be.
 
-    return write_export(Path(store), to, Path(out), overwrite=overwrite, **options)
+    ``choices`` are those of :func:`open_section`.
+    """
+    opened = store if isinstance(store, OpenedSection) else open_section(Path(store), **choices)
+    return _export(opened, to, Path(out), config or ExportConfig(), overwrite=overwrite)
 
 
 def simulate(

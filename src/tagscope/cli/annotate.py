@@ -12,7 +12,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tagscope.cli.options import add_compute_options, add_out, add_section_options, section_choices
+from tagscope.api import AnnotateConfig, annotate
+from tagscope.cli.options import (
+    add_config_options,
+    add_out,
+    add_section_options,
+    given_options,
+    section_choices,
+)
 from tagscope.jobs import JobContext
 
 
@@ -21,35 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("section", type=Path, metavar="SECTION")
     parser.add_argument("--bundle", type=Path, required=True, help="trained model")
     add_out(parser, "annotated store or .h5ad")
-    parser.add_argument("--key", default="cellmemory", help="name of the columns to write")
     parser.add_argument(
         "--attention", action="store_true", help="also write gene scores and memory-slot scores"
     )
-    parser.add_argument(
-        "--min-confidence", type=float, default=0.0, help="below it a cell is Unassigned (0 to 1)"
-    )
+    names = ("key", "min_confidence", "batch_size", "device", "precision", "seed")
+    add_config_options(parser, AnnotateConfig, names)
     add_section_options(parser)
-    add_compute_options(parser)
 
 
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Annotate, write and count."""
-    from tagscope import api
-
-    config = api.AnnotateConfig(
-        key=options.key,
-        attention=options.attention,
-        slots=options.attention,
-        min_confidence=options.min_confidence,
-        batch_size=options.batch_size,
-        device=options.device,
-        precision=options.precision,
-        seed=options.seed,
-    )
-    result = api.annotate(
+    given = {**given_options(options, AnnotateConfig), "slots": options.attention}
+    result = annotate(
         options.section,
         options.bundle,
-        config,
+        AnnotateConfig(**given),
         out=options.out,
         overwrite=options.overwrite,
         context=context,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from tagscope.core.fields import field_docs
 
 
 def add_cells_options(parser: argparse.ArgumentParser) -> None:
@@ -41,15 +45,51 @@ def section_choices(options: argparse.Namespace) -> dict[str, Any]:
     return {**cells_choices(options), **tissue}
 
 
-def add_compute_options(parser: argparse.ArgumentParser) -> None:
-    """Where and how the networks run."""
-    group = parser.add_argument_group("computing")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    group.add_argument(
-        "--batch-size", type=_auto_or_positive, default=None, help="auto (the default) or cells"
-    )
-    group.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
-    group.add_argument("--seed", type=int, default=0)
+def add_config_options(
+    parser: argparse.ArgumentParser, config: type, names: Sequence[str] | None = None
+) -> None:
+    """One option per field of a config dataclass (or per field of ``names``), with its docs.
+
+    Options that are not given leave no trace, so that the config's own defaults hold.
+    """
+    docs, hints = field_docs(config), get_type_hints(config)
+    for field in fields(config):
+        if names is not None and field.name not in names:
+            continue
+        option = "--" + field.name.replace("_", "-")
+        shown = "" if field.default is None else f" (default: {field.default})"
+        described: dict[str, Any] = {
+            "default": argparse.SUPPRESS,
+            "help": (docs.get(field.name, "") + shown).replace("%", "%%"),
+        }
+        parser.add_argument(option, **_parsed_as(hints[field.name]), **described)
+
+
+def given_options(options: argparse.Namespace, config: type) -> dict[str, Any]:
+    """The options of :func:`add_config_options` that were given, by field name."""
+    return {f.name: getattr(options, f.name) for f in fields(config) if hasattr(options, f.name)}
+
+
+def _parsed_as(hint: Any) -> dict[str, Any]:
+    """What argparse has to know of a field's type."""
+    optional = type(None) in get_args(hint)
+    if optional:
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(hint) is Literal:
+        return {"choices": get_args(hint)}
+    if optional and hint is not str:
+        return {"type": _auto_or(hint), "metavar": f"auto|{hint.__name__.upper()}"}
+    return {"type": hint}
+
+
+def _auto_or(kind: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        return None if text == "auto" else kind(text)
+
+    parse.__name__ = kind.__name__  # argparse names it in its message
+    return parse
 
 
 def add_out(parser: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
@@ -58,12 +98,3 @@ def add_out(parser: argparse.ArgumentParser, what: str, *, required: bool = True
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what is there, once the new is whole"
     )
-
-
-def _auto_or_positive(text: str) -> int | None:
-    if text == "auto":
-        return None
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be auto or at least 1")
-    return number

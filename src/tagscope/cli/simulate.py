@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import argparse
 
-from tagscope.cli.options import add_out
+from tagscope.api import SimulateConfig, simulate
+from tagscope.cli.options import add_config_options, add_out, given_options
 from tagscope.jobs import JobContext
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_out(parser, "folder to make")
-    parser.add_argument("--cells", type=int, default=4000, help="cells of the section")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same tissue")
+    add_config_options(parser, SimulateConfig)
 
 
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Simulate and write."""
-    from tagscope import api
-
-    config = api.SimulateConfig(cells=options.cells, seed=options.seed)
-    out = api.simulate(options.out, config, overwrite=options.overwrite, context=context)
+    config = SimulateConfig(**given_options(options, SimulateConfig))
+    out = simulate(options.out, config, overwrite=options.overwrite, context=context)
     print(f"wrote section.zarr, reference.h5ad and truth.json to {out}")
     return 0
