@@ -1,0 +1,185 @@
+"""AnnData files and the coordinates in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tagscope.errors import ArgumentError, InputError
+from tagscope.io.findings import Finding, listed
+from tagscope.io.units import declared_unit
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# What a damaged file makes h5py, zarr, pyarrow and anndata raise.
+READ_ERRORS = (
+    OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, IndexError, EOFError,
+)  # fmt: skip
+
+_OTHER_COORDINATES = ("X_spatial", "spatial_coords", "spatial_coordinates", "X_coords")
+_OTHER_COLUMNS = (
+    ("x", "y"), ("X", "Y"), ("x_centroid", "y_centroid"), ("center_x", "center_y"),
+    ("CenterX_global_px", "CenterY_global_px"), ("x_location", "y_location"),
+)  # fmt: skip
+
+
+@contextmanager
+def quiet_reading() -> Iterator[None]:
+    """Keep back what third-party readers say of files we report on ourselves."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Transforming to str index")
+        warnings.filterwarnings("ignore", message="Observation names are not unique")
+        warnings.filterwarnings("ignore", message="Variable names are not unique")
+        warnings.filterwarnings("ignore", message="SpatialData is not stored in the most current")
+        warnings.filterwarnings("ignore", message=".*not recognized as a component of a Zarr")
+        warnings.filterwarnings("ignore", message="Call to deprecated class Scaler")
+        warnings.filterwarnings("ignore", message="Moving element from .uns")
+        yield
+
+
+def read_h5ad(path: Path) -> AnnData:
+    """An ``.h5ad`` in memory.
+
+    Raises
+    ------
+    InputError
+        If the file is not AnnData or is damaged.
+    """
+    import anndata
+    import h5py  # type: ignore[import-untyped]
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = set(file)
+    except OSError as error:
+        raise _damaged(path, error) from error
+    if not {"obs", "var"} <= names:
+        raise InputError(
+            f"{path} is an HDF5 file without cells and genes (it holds {listed(sorted(names))}).",
+            "An AnnData .h5ad is needed.",
+            "10x .h5 files: scanpy.read_10x_h5(path).write_h5ad('cells.h5ad').",
+        )
+    try:
+        with quiet_reading():
+            return anndata.read_h5ad(path)
+    except READ_ERRORS as error:
+        raise _damaged(path, error) from error
+
+
+def keep_where(obs: pd.DataFrame, where: str | None) -> npt.NDArray[np.bool_]:
+    """Rows for which a pandas query over ``obs`` holds, (N,) bool.
+
+    Raises
+    ------
+    ArgumentError
+        If the expression cannot be evaluated or keeps no row.
+    """
+    if where is None:
+        return np.ones(len(obs), dtype=bool)
+    numbered = obs.reset_index(drop=True)
+    try:
+        kept = numbered.query(where, engine="python").index
+    except (*READ_ERRORS, NameError, SyntaxError) as error:
+        raise ArgumentError(
+            f"--where {where!r} cannot be evaluated: {error}.",
+            f"A pandas query over the columns {listed(obs.columns)} is needed.",
+            "Compare text in quotes: --where 'animal == \"7\"'.",
+        ) from error
+    if not len(kept) and len(obs):
+        raise ArgumentError(
+            f"--where {where!r} keeps none of the {len(obs)} cells.",
+            "At least one cell is needed.",
+            "Check the value: text needs quotes, numbers none.",
+        )
+    mask = np.zeros(len(obs), dtype=bool)
+    mask[np.asarray(kept)] = True
+    return mask
+
+
+def coordinates_of(table: AnnData) -> npt.NDArray[np.float64] | None:
+    """``obsm["spatial"]``, (N, 2), or None where the table has none that can be read."""
+    found: Any = table.obsm.get("spatial")
+    if found is None:
+        return None
+    values = np.asarray(found, dtype=np.float64)
+    return values[:, :2] if values.ndim == 2 and values.shape[1] >= 2 else None
+
+
+def place_h5ad(
+    table: AnnData,
+) -> tuple[npt.NDArray[np.float64] | None, str, float | None, list[Finding]]:
+    """Coordinates in µm where the file tells their unit: xy, unit, µm per unit, findings."""
+    xy = coordinates_of(table)
+    if xy is None:
+        return None, "unknown", None, [no_coordinates(table)]
+    unit = declared_unit(table.uns)
+    um, told = unit.um, unit.told
+    if um is None and _visium_scale(table):
+        um, told = _visium_scale(table), "microns_per_pixel"
+    if um is None:
+        return xy, "unknown", None, [unknown_unit(told)]
+    findings = [] if um == 1.0 else [converted(um, told)]
+    return xy * um, "µm", um, findings
+
+
+def no_coordinates(table: AnnData) -> Finding:
+    """The table has no coordinates; say where it may have some under another name."""
+    keys = [key for key in _OTHER_COORDINATES if key in table.obsm]
+    columns = [pair for pair in _OTHER_COLUMNS if set(pair) <= set(table.obs.columns)]
+    fix = "Give a section; a dissociated reference is read by `tagscope train`."
+    if keys:
+        fix = f"Name them so: table.obsm['spatial'] = table.obsm[{keys[0]!r}]."
+    elif columns:
+        fix = f"Name them so: table.obsm['spatial'] = table.obs[{list(columns[0])}].to_numpy()."
+    return Finding(
+        "error",
+        "no-coordinates",
+        "The table has no coordinates (obsm['spatial'] is missing or not two-dimensional).",
+        "A position for every cell is needed.",
+        fix,
+    )
+
+
+def unknown_unit(told: str) -> Finding:
+    """Coordinates are kept as they are."""
+    said = f" ({told})" if told else ""
+    return Finding(
+        "warning",
+        "unknown-unit",
+        f"The file does not tell how many µm a coordinate unit is{said}.",
+        "Distances and scale bars are in the file's units.",
+        "Set uns['source'] = {'um_per_unit': …} (in a store: attrs['um_per_unit']) if you know.",
+    )
+
+
+def converted(um: float, told: str) -> Finding:
+    """Coordinates were multiplied."""
+    return Finding(
+        "info", "converted", f"Coordinates were converted at {um:g} µm per unit ({told})."
+    )
+
+
+def _visium_scale(table: AnnData) -> float | None:
+    """µm per pixel as Space Ranger writes it for Visium HD, where one library is in the file."""
+    libraries = table.uns.get("spatial")
+    if not isinstance(libraries, dict) or len(libraries) != 1:
+        return None
+    library = next(iter(libraries.values()))
+    scales = library.get("scalefactors", {}) if isinstance(library, dict) else {}
+    return float(scales["microns_per_pixel"]) if "microns_per_pixel" in scales else None
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    return InputError(
+        f"{path} is damaged or was not copied completely ({type(error).__name__}: {error}).",
+        "A complete AnnData .h5ad is needed.",
+        "Copy or download it again.",
+    )

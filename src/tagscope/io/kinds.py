@@ -1,0 +1,111 @@
+"""What a path is, told from its content and not from its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tagscope.errors import InputError
+from tagscope.io.atomic import recover
+from tagscope.io.findings import listed
+
+Kind = Literal["spatialdata", "h5ad"]
+
+_NEEDED = "A SpatialData zarr store or an .h5ad file is needed."
+_ELEMENTS = ("images", "labels", "points", "shapes", "tables")
+_SIGNATURES = (
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"%PDF", "a PDF document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"PAR1", "a Parquet file"),
+)
+_VENDOR_FILES = (
+    ("experiment.xenium", "Xenium", "xenium"),
+    ("cell_by_gene.csv", "MERSCOPE", "merscope"),
+    ("detected_transcripts.csv", "MERSCOPE", "merscope"),
+    ("*fov_positions_file.csv*", "CosMx", "cosmx"),
+    ("*exprMat_file.csv*", "CosMx", "cosmx"),
+    ("filtered_feature_bc_matrix.h5", "Visium", "visium"),
+)
+
+
+def kind_of(path: Path) -> Kind:
+    """Whether ``path`` is a SpatialData store or an AnnData file.
+
+    Raises
+    ------
+    InputError
+        If it is neither, saying what it is.
+    """
+    recover(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist.", _NEEDED, "Check the path.")
+    if path.is_dir():
+        _refuse_other_folders(path)
+        return "spatialdata"
+    _refuse_other_files(path)
+    return "h5ad"
+
+
+def _refuse_other_folders(path: Path) -> None:
+    if not (path / "zarr.json").is_file() and not (path / ".zgroup").is_file():
+        what, fix = _describe_folder(path)
+        raise InputError(f"{path} is {what}.", _NEEDED, fix)
+    if (path / "obs").is_dir() and not (path / "tables").is_dir():
+        raise InputError(
+            f"{path} is an AnnData zarr, not a SpatialData store.",
+            _NEEDED,
+            f"Convert it: anndata.read_zarr({str(path)!r}).write_h5ad('section.h5ad').",
+        )
+    if not any((path / name).is_dir() for name in _ELEMENTS):
+        raise InputError(
+            f"{path} is a zarr store without any SpatialData element.",
+            "A store with a table of cells is needed.",
+            "Check whether the store was copied completely.",
+        )
+
+
+def _describe_folder(path: Path) -> tuple[str, str]:
+    """What a folder without zarr metadata is, and what to do about it."""
+    for pattern, vendor, reader in _VENDOR_FILES:
+        if any(path.glob(pattern)):
+            convert = f"spatialdata_io.{reader}({str(path)!r}).write('section.zarr')"
+            return f"a folder of {vendor} files", f"Convert it first: {convert}."
+    if not any(path.iterdir()):
+        return "an empty folder", "Check the path."
+    if any((path / name).is_dir() for name in _ELEMENTS):
+        missing = "a store without its root metadata (zarr.json or .zgroup)"
+        return missing, "It was not copied completely: copy it again."
+    inside = sorted(p.name for p in path.iterdir() if p.suffix in (".zarr", ".h5ad"))
+    fix = f"It holds {listed(inside)}: choose one." if inside else "Check the path."
+    return "a folder that is not a zarr store", fix
+
+
+def _refuse_other_files(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except PermissionError as error:
+        message = f"{path} may not be read."
+        raise InputError(message, _NEEDED, "Ask for permission to read it.") from error
+    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
+        fix = "Unpack it first." if head.startswith((b"PK", b"\x1f\x8b")) else "Check the path."
+        raise InputError(f"{path} is {_describe_file(head)}.", _NEEDED, fix)
+
+
+def _describe_file(head: bytes) -> str:
+    if not head:
+        return "an empty file"
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return "not a file that can be read here"
+    return "a text file" if b"\x00" not in head else "not a file that can be read here"

@@ -1,0 +1,86 @@
+"""Cell polygons and circles: flat outlines and centroids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+
+from tagscope.core.section import CellOutlines
+
+_POLYGON = 3
+_MULTIPOLYGON = 6
+
+
+def rows_in(index: pd.Index, instances: pd.Series) -> npt.NDArray[np.int64]:
+    """Row of every instance id in an element's index, (N,) int64, −1 where absent.
+
+    Ids are compared as they are, then as text: one writer's 7 is another's "7".
+    """
+    first = ~index.duplicated()
+    positions = np.flatnonzero(first)
+    found = index[first].get_indexer(pd.Index(instances))
+    if (found < 0).all():
+        found = index[first].astype(str).get_indexer(pd.Index(instances.astype(str)))
+    return np.where(found < 0, -1, positions[found]).astype(np.int64)
+
+
+def geometries(frame: Any, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
+    """The geometry of every row, (N,), None where the row is −1."""
+    found = np.asarray(frame.geometry.array, dtype=object)[rows]
+    found[rows < 0] = None
+    return np.asarray(found, dtype=object)
+
+
+def are_polygons(shapes: npt.NDArray[np.object_]) -> bool:
+    """Whether any shape has an outline of its own; circles are stored as points."""
+    return bool(np.isin(shapely.get_type_id(shapes), (_POLYGON, _MULTIPOLYGON)).any())
+
+
+def centroids(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Centroids, (N, 2), NaN where there is no shape."""
+    points = shapely.centroid(shapes)
+    return np.column_stack([shapely.get_x(points), shapely.get_y(points)]).astype(np.float64)
+
+
+def outlines_of(
+    shapes: npt.NDArray[np.object_], affine: npt.NDArray[np.float64]
+) -> CellOutlines | None:
+    """Exterior rings, closed (the last vertex is the first), or None without any polygon.
+
+    Of a multipolygon the largest part is kept; holes are dropped.
+
+    Parameters
+    ----------
+    affine
+        (3, 3) matrix from the shapes' coordinates to µm.
+    """
+    if not are_polygons(shapes):
+        return None
+    polygons = _largest_parts(shapes)
+    vertices, owner = shapely.get_coordinates(
+        shapely.get_exterior_ring(polygons), return_index=True
+    )
+    offsets = np.zeros(len(shapes) + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=len(shapes)), out=offsets[1:])
+    return CellOutlines(moved(vertices, affine).astype(np.float32), offsets)
+
+
+def moved(xy: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Points (V, 2) under a (3, 3) affine matrix."""
+    return np.asarray(xy @ affine[:2, :2].T + affine[:2, 2], dtype=np.float64)
+
+
+def _largest_parts(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """One polygon per shape, None where there is none."""
+    kinds = shapely.get_type_id(shapes)
+    polygons = shapes.copy()
+    polygons[kinds != _POLYGON] = None
+    several = np.flatnonzero(kinds == _MULTIPOLYGON)
+    parts, owner = shapely.get_parts(shapes[several], return_index=True)
+    by_size = np.argsort(shapely.area(parts), kind="stable")
+    polygons[several[owner[by_size]]] = parts[by_size]
+    return polygons

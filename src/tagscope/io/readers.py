@@ -1,0 +1,387 @@
+"""From a path to a section or a reference: SpatialData stores and AnnData files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tagscope.core.labels import LabelSet
+from tagscope.core.section import Cells, Reference, Section
+from tagscope.errors import ArgumentError, InputError
+from tagscope.io import spatialdata_store as stores
+from tagscope.io.counts import Values, find_values
+from tagscope.io.findings import Finding, by_severity, listed, raise_first
+from tagscope.io.genes import Genes, read_genes
+from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
+from tagscope.io.kinds import Kind, kind_of
+from tagscope.io.placement import Placement, place_in_store
+from tagscope.io.units import technology_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+_NO_LABEL = frozenset({"", "nan", "NaN", "NA", "N/A", "<NA>", "None"})
+_MOST_LABELS = 1000
+
+
+@dataclass(frozen=True)
+class SectionSource:
+    """Which part of which file a section was read from.
+
+    ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows.
+    """
+
+    path: Path
+    kind: Kind
+    table: str | None
+    region: str | None
+    coordinate_system: str | None
+    layer: str | None
+    technology: str
+    where: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenedSection:
+    """A section and what it came from.
+
+    ``table``: AnnData in memory, rows as in ``section``, all columns. ``sdata``: the store, its
+    images lazy, None for an ``.h5ad``. ``um_per_unit``: µm per unit of the coordinate system (of
+    ``obsm["spatial"]`` for an ``.h5ad``), None where the file does not tell: elements of ``sdata``
+    transformed to ``source.coordinate_system`` and multiplied by it lie where ``section.xy`` is.
+    """
+
+    section: Section
+    table: AnnData
+    source: SectionSource
+    sdata: SpatialData | None
+    notes: tuple[Finding, ...]
+    um_per_unit: float | None = None
+
+    def refuse_errors(self) -> None:
+        """Raise the error, if there is one, with which this section can only be looked at."""
+        raise_first(self.notes)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A table with the rows that were asked for, before its content is judged."""
+
+    table: AnnData
+    kind: Kind
+    name: str | None
+    region: str | None
+    store: SpatialData | None
+    total_rows: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Everything read of a section, usable or not."""
+
+    loaded: Loaded
+    values: Values
+    genes: Genes
+    placement: Placement
+    source: SectionSource
+    findings: tuple[Finding, ...]
+
+
+def open_section(
+    path: Path | str,
+    *,
+    table: str | None = None,
+    region: str | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    coordinate_system: str | None = None,
+    normalised: bool = False,
+) -> OpenedSection:
+    """Open a section of tissue.
+
+    Parameters
+    ----------
+    path
+        A SpatialData zarr store, or an ``.h5ad`` with coordinates in ``obsm["spatial"]``.
+    table, region, coordinate_system
+        Which of several; the only one, or the conventional one, by default.
+    layer
+        Where the counts are: a layer's name or ``"raw"``; ``X`` by default.
+    where
+        A pandas query over ``obs`` that keeps some cells.
+    normalised
+        The values are log-normalised already.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no counts, coordinates or unique cell ids.
+    ArgumentError
+        If a choice names something that is not there, or one must be made.
+    """
+    found = inspect(
+        Path(path),
+        table=table,
+        region=region,
+        layer=layer,
+        where=where,
+        coordinate_system=coordinate_system,
+        normalised=normalised,
+    )
+    raise_first(found.findings, opening=True)
+    xy = found.placement.xy
+    assert xy is not None
+    section = Section(
+        _cells(found.loaded.table, found.values, found.genes, normalised),
+        xy,
+        name=Path(path).stem if found.source.region is None else found.source.region,
+        unit=found.placement.unit,
+        outlines=found.placement.outlines,
+    )
+    return OpenedSection(
+        section,
+        found.loaded.table,
+        found.source,
+        found.loaded.store,
+        found.findings,
+        found.placement.um_per_unit,
+    )
+
+
+def read_section(path: Path | str, **choices: Any) -> Section:
+    """The section alone; ``choices`` as in :func:`open_section`."""
+    return open_section(path, **choices).section
+
+
+def read_reference(
+    path: Path | str,
+    label: str,
+    *,
+    table: str | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    normalised: bool = False,
+) -> Reference:
+    """Cells with known labels, from an ``.h5ad`` or a store's table.
+
+    Rows without a label (missing, empty, ``NA``, ``nan``) are dropped.
+
+    Raises
+    ------
+    ArgumentError
+        If the column is missing or holds measurements, or a choice names something not there.
+    InputError
+        If the file cannot be read, or holds no counts, gene names or labelled cells.
+    """
+    loaded = load(Path(path), table=table, where=where)
+    labels = _labels(loaded.table, label)
+    values = find_values(loaded.table, layer, normalised=normalised)
+    genes = read_genes(values.var)
+    raise_first((*values.findings, *genes.findings, *_identity_findings(loaded.table)))
+    kept = np.flatnonzero(~labels.isin(_NO_LABEL).to_numpy())
+    if not len(kept):
+        raise InputError(
+            f"The column {label!r} has no label in any of {loaded.table.n_obs} rows.",
+            "Labelled cells are needed.",
+            "Choose another column, or other rows with --where.",
+        )
+    names = LabelSet.from_values(labels.iloc[kept])
+    codes = pd.Categorical(labels.iloc[kept], categories=list(names.names)).codes
+    cells = _cells(loaded.table, values, genes, normalised)
+    cells = cells if len(kept) == len(cells) else cells.take(kept)
+    return Reference(cells, names, codes.astype(np.int64))
+
+
+def load(
+    path: Path,
+    *,
+    table: str | None = None,
+    region: str | None = None,
+    where: str | None = None,
+    any_region: bool = True,
+) -> Loaded:
+    """The table of a file with the rows asked for; ``any_region`` allows rows of several."""
+    kind = kind_of(path)
+    if kind == "h5ad":
+        _refuse_store_choices(path, table, region)
+        whole = read_h5ad(path)
+        name, store = None, None
+        findings: tuple[Finding, ...] = ()
+    else:
+        store, broken = stores.read_store(path, only_tables=any_region)
+        name = stores.pick_table(store, path, table)
+        whole = store.tables[name]
+        findings = (*broken, *_damage(path, name))
+        region = region if any_region and region is None else stores.pick_region(whole, region)
+    if not whole.n_obs or not whole.n_vars:
+        raise InputError(
+            f"The table in {path} is empty: {whole.n_obs} cells × {whole.n_vars} genes.",
+            "A table with cells and genes is needed.",
+            "Check how it was written.",
+        )
+    kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
+    part = whole if kept.all() else whole[kept].copy()
+    return Loaded(part, kind, name, region, store, whole.n_obs, findings)
+
+
+def inspect(
+    path: Path,
+    *,
+    table: str | None = None,
+    region: str | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    coordinate_system: str | None = None,
+    normalised: bool = False,
+) -> Inspection:
+    """Read a section and judge all of it; only what prevents judging the rest is raised."""
+    loaded = load(path, table=table, region=region, where=where, any_region=False)
+    cells = loaded.table
+    records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
+    technology = technology_of(cells.obs, path.stem, *records)
+    placement = _place(loaded, coordinate_system, technology)
+    values = find_values(cells, layer, normalised=normalised)
+    genes = read_genes(values.var, _names_elsewhere(loaded.store))
+    source = SectionSource(
+        path,
+        loaded.kind,
+        loaded.name,
+        loaded.region,
+        placement.coordinate_system,
+        layer,
+        technology,
+        where,
+    )
+    findings = (
+        *loaded.findings,
+        *_identity_findings(cells),
+        *placement.findings,
+        *_missing_coordinates(placement),
+        *values.findings,
+        *genes.findings,
+    )
+    return Inspection(loaded, values, genes, placement, source, by_severity(findings))
+
+
+def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
+    if loaded.store is not None:
+        return place_in_store(loaded.store, loaded.table, loaded.region, system, technology)
+    if system is not None:
+        raise ArgumentError(
+            f"An .h5ad has no coordinate systems, {system!r} was asked for.",
+            "Coordinate systems are a matter of SpatialData stores.",
+            "Leave --coordinate-system out.",
+        )
+    xy, unit, um, findings = place_h5ad(loaded.table)
+    return Placement(xy, unit, um, findings=tuple(findings))
+
+
+def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Cells:
+    assert values.matrix is not None
+    ids = np.asarray(table.obs_names.astype(str), dtype=np.str_)
+    return Cells(values.matrix, genes.panel, ids, normalised)
+
+
+def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> None:
+    for option, value in (("--table", table), ("--region", region)):
+        if value is not None:
+            raise ArgumentError(
+                f"{path} is an .h5ad, which holds one table and no regions.",
+                f"{option} {value} is a matter of SpatialData stores.",
+                f"Leave {option} out; --where chooses cells.",
+            )
+
+
+def _damage(path: Path, table: str) -> tuple[Finding, ...]:
+    broken = stores.incomplete_arrays(path, table)
+    if not broken:
+        return ()
+    return (
+        Finding(
+            "error",
+            "damaged-table",
+            f"The table {table!r} in {path} is incomplete: pieces of {listed(broken)} are missing.",
+            "A complete SpatialData store is needed.",
+            "Copy or download it again.",
+        ),
+    )
+
+
+def _identity_findings(table: AnnData) -> tuple[Finding, ...]:
+    names = table.obs_names.astype(str)
+    twice = names[names.duplicated()].unique()
+    if not len(twice):
+        return ()
+    return (
+        Finding(
+            "error",
+            "duplicate-ids",
+            f"{len(twice)} cell ids occur more than once ({listed(twice, 3)}).",
+            "Every cell needs an id of its own.",
+            "Make them unique: table.obs_names_make_unique().",
+        ),
+    )
+
+
+def _missing_coordinates(placement: Placement) -> tuple[Finding, ...]:
+    if placement.xy is None or any(f.code == "rows-without-shapes" for f in placement.findings):
+        return ()
+    missing = int((~np.isfinite(placement.xy)).any(axis=1).sum())
+    if not missing:
+        return ()
+    return (
+        Finding(
+            "error",
+            "nan-coordinates",
+            f"{missing} of {len(placement.xy)} cells have no coordinates (NaN or infinite).",
+            "Every cell needs a position.",
+            "Remove them: table = table[numpy.isfinite(table.obsm['spatial']).all(axis=1)].",
+        ),
+    )
+
+
+def _names_elsewhere(store: SpatialData | None) -> str:
+    """Where gene names may be found that the table lacks: the transcripts."""
+    for name, points in (store.points if store is not None else {}).items():
+        for column in ("feature_name", "gene", "target"):
+            if column in points.columns:
+                return (
+                    f"Names are in points[{name!r}].{column}, among control codewords: set "
+                    "table.var_names from the panel file the vendor delivered."
+                )
+    return ""
+
+
+def _labels(table: AnnData, label: str) -> pd.Series:
+    """The label column as text, "" where missing."""
+    if label not in table.obs:
+        raise ArgumentError(
+            f"The reference has no column {label!r}; columns with categories are "
+            f"{listed(_categorical(table.obs))}.",
+            "A column of labels is needed.",
+            "Choose one of these with --label.",
+        )
+    column = table.obs[label]
+    if pd.api.types.is_float_dtype(column) or column.nunique() > _MOST_LABELS:
+        raise ArgumentError(
+            f"The column {label!r} does not hold labels but {column.nunique()} different values.",
+            f"Columns with categories are {listed(_categorical(table.obs))}.",
+            "Choose one of these with --label.",
+        )
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def _categorical(obs: pd.DataFrame) -> list[str]:
+    """Columns that may be labels: categories, text and truth values that repeat."""
+    return [
+        str(name)
+        for name in obs.columns
+        if not pd.api.types.is_numeric_dtype(obs[name].dtype)
+        and obs[name].nunique() < max(2, len(obs))
+    ]
