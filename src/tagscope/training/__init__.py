@@ -1,1 +1,1 @@
-"""training."""
+"""Training on labelled references."""

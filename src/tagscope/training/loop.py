@@ -1,0 +1,140 @@
+"""One pass over the cells, forwards with updates or as validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+
+from tagscope.jobs import JobContext
+from tagscope.models.base import CellBatch, Tokens
+from tagscope.models.cellmemory.network import CellMemoryNetwork
+from tagscope.models.device import reduced
+from tagscope.training.recipe import Recipe
+
+Ints = npt.NDArray[np.int64]
+
+# Numbers in the widest activations of one chunk. On a CPU a chunk then takes well under a second,
+# which is how soon a cancel is noticed, and its buffers are small enough to be used again.
+_CHUNK = {"cpu": 1 << 21, "mps": 1 << 24, "cuda": 1 << 28}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded cells and their label codes (N,)."""
+
+    tokens: Tokens
+    codes: Ints
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A network being trained on ``device`` in ``precision`` by ``recipe``."""
+
+    network: CellMemoryNetwork
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    seed: int
+    device: torch.device
+    precision: torch.dtype
+
+    def train_epoch(self, examples: Examples, epoch: int, context: JobContext) -> float:
+        """Update on every cell once; the mean loss. Epochs count from 0."""
+        rng = np.random.default_rng([self.seed, epoch])
+        torch.manual_seed(int(rng.integers(2**62)))
+        self.network.train()
+        batches = self._batches(len(examples), rng)
+        total, done = 0.0, 0
+        for index, rows in enumerate(batches):
+            self._set_rate(epoch * len(batches) + index, len(batches))
+            self.optimizer.zero_grad(set_to_none=True)
+            hidden = rng.random() * self.recipe.gene_dropout
+            for chunk in self._chunks(examples.tokens, rows):
+                loss = self._loss(examples, chunk, hidden, rng) * (len(chunk) / len(rows))
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.item() * len(rows)
+                done += len(chunk)
+                context.step(f"epoch {epoch + 1}", done, len(examples))
+            if np.isfinite(self.recipe.clip_norm):
+                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+            self.optimizer.step()
+        return total / len(examples)
+
+    @torch.inference_mode()
+    def predict(self, examples: Examples, context: JobContext) -> Tensor:
+        """Logits of every cell, (N, C) float32 on the CPU."""
+        self.network.eval()
+        logits = torch.empty(len(examples), self.network.head.out_features)
+        done = 0
+        for chunk in self._chunks(examples.tokens, np.arange(len(examples))):
+            batch = examples.tokens.batch(chunk).to(self.device)
+            logits[chunk] = self._logits(batch).float().cpu()
+            done += len(chunk)
+            context.step("validating", done, len(examples))
+        return logits
+
+    def validation_loss(self, logits: Tensor, codes: Ints, epoch: int) -> float:
+        """Mean cross-entropy; published: the unweighted mean of shuffled batches' means."""
+        losses = F.cross_entropy(logits, torch.from_numpy(codes), reduction="none").numpy()
+        if not self.recipe.published:
+            return float(losses.mean())
+        order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(losses))
+        size = self.recipe.batch_size
+        means = [losses[order[at : at + size]].mean() for at in range(0, len(order), size)]
+        return float(np.mean(means))
+
+    def _batches(self, cells: int, rng: np.random.Generator) -> list[Ints]:
+        """Random batches; a last one of a single cell joins the one before it."""
+        order, size = rng.permutation(cells), self.recipe.batch_size
+        cuts = list(range(size, cells, size))
+        if cuts and cells - cuts[-1] == 1 and not self.recipe.published:
+            cuts.pop()
+        return np.split(order, cuts)
+
+    def _chunks(self, tokens: Tokens, rows: Ints) -> Iterator[Ints]:
+        """The rows by length, in pieces that fit the chunk size."""
+        rows = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
+        width = max(self.network.config.ffn, self.network.config.width)
+        while len(rows):
+            longest = int(tokens.lengths[rows[0]]) + 1
+            count = max(1, _CHUNK[self.device.type] // (longest * width))
+            yield rows[:count]
+            rows = rows[count:]
+
+    def _loss(
+        self, examples: Examples, rows: Ints, hidden: float, rng: np.random.Generator
+    ) -> Tensor:
+        batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
+        logits = self._logits(batch.to(self.device))
+        truth = torch.from_numpy(examples.codes[rows]).to(self.device)
+        return F.cross_entropy(logits.float(), truth, label_smoothing=self.recipe.label_smoothing)
+
+    def _logits(self, batch: CellBatch) -> Tensor:
+        with reduced(self.precision, self.device):
+            said: Tensor = self.network(batch.tokens, batch.genes, batch.padding).logits
+        return said
+
+    def _set_rate(self, update: int, updates_per_epoch: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(update, updates_per_epoch)
+
+
+def hide_genes(batch: CellBatch, share: float, mode: str, rng: np.random.Generator) -> CellBatch:
+    """Leave out a random ``share`` of genes: per cell, or in full mode for the whole batch."""
+    if share <= 0:
+        return batch
+    if mode == "full":
+        kept = torch.from_numpy(np.flatnonzero(rng.random(batch.genes.shape[1]) >= share))
+        return CellBatch(
+            batch.tokens[:, kept], batch.genes[:, kept], batch.padding[:, kept], batch.rows
+        )
+    hidden = torch.from_numpy(rng.random(tuple(batch.padding.shape)) < share)
+    return CellBatch(batch.tokens, batch.genes, batch.padding | hidden, batch.rows)

@@ -1,0 +1,133 @@
+"""From a reference to what a network is trained and validated on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tagscope.core.labels import LabelSet
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells, Reference
+from tagscope.errors import InputError
+from tagscope.training.recipe import Recipe
+
+Ints = npt.NDArray[np.int64]
+
+_PUBLISHED_SPLIT_SEED = 123
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A reference over the genes to train on, every cell with counts, every label with cells."""
+
+    reference: Reference
+    target_sum: float
+    notes: tuple[str, ...]
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Cells per label."""
+        names = self.reference.labels.names
+        counts = np.bincount(self.reference.codes, minlength=len(names))
+        return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+    def digest(self) -> str:
+        """sha256 of everything a training sees of the data."""
+        cells = self.reference.cells
+        seen = hashlib.sha256(cells.panel.digest.encode())
+        for array in (cells.values.data, cells.values.indices, cells.values.indptr,
+                      self.reference.codes):  # fmt: skip
+            seen.update(np.ascontiguousarray(array).tobytes())
+        seen.update("\0".join(self.reference.labels.names).encode())
+        return seen.hexdigest()
+
+
+def prepare(reference: Reference, panel: GenePanel | None, recipe: Recipe) -> Prepared:
+    """Keep the genes shared with ``panel``, the cells with counts and the labels with cells.
+
+    Raises
+    ------
+    InputError
+        If no gene or no cell is left.
+    """
+    notes: list[str] = []
+    genes = _genes(reference.cells.panel, panel)
+    if len(genes) < len(reference.cells.panel):
+        notes.append(f"{len(genes)} of the reference's {len(reference.cells.panel)} genes used")
+    cells = reference.cells.restrict(genes)
+    read = np.flatnonzero((cells.totals > 0) & (reference.codes >= 0))
+    if not len(read):
+        raise InputError(
+            f"None of the reference's {len(reference)} cells has both a label and counts in the "
+            f"{len(genes)} genes used.",
+            "Training needs labelled cells with counts.",
+            "Check the label column, the layer with counts and the panel.",
+        )
+    if len(read) < len(reference):
+        notes.append(f"{len(reference) - len(read)} cells without counts left out")
+    kept = _with_labels_in_use(cells.take(read), reference.labels, reference.codes[read])
+    dropped = len(reference.labels) - len(kept.labels)
+    if dropped:
+        notes.append(f"{dropped} labels without cells left out")
+    return Prepared(kept, recipe.target_sum or _median_total(kept.cells), tuple(notes))
+
+
+def split(codes: Ints, recipe: Recipe, share: float, seed: int) -> tuple[Ints, Ints]:
+    """Rows for training and for validation, ascending.
+
+    Default: ``share`` of every label, at least one cell of every label with two or more; a single
+    cell trains. Published: ``random.sample`` over all cells, seed 123.
+    """
+    if recipe.published:
+        drawn = random.Random(_PUBLISHED_SPLIT_SEED).sample(
+            range(len(codes)), round(share * len(codes))
+        )
+        validation = np.array(sorted(drawn), dtype=np.int64)
+    else:
+        validation = _stratified(codes, share, np.random.default_rng(seed))
+    return np.setdiff1d(np.arange(len(codes)), validation), validation
+
+
+def _stratified(codes: Ints, share: float, rng: np.random.Generator) -> Ints:
+    order = rng.permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    counts = np.bincount(codes)
+    wanted = np.clip(np.round(share * counts), np.minimum(counts - 1, 1), np.maximum(counts - 1, 0))
+    place = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[place < np.repeat(wanted, counts)])
+
+
+def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:
+    """The reference's genes that ``panel`` has too, each once."""
+    firsts = measured.columns_in(measured) == np.arange(len(measured))
+    if panel is not None:
+        firsts &= measured.columns_in(panel) >= 0
+    kept = np.flatnonzero(firsts)
+    if not len(kept):
+        raise InputError(
+            f"The reference's {len(measured)} genes share none with the panel of "
+            f"{len(panel) if panel else 0}.",
+            "Reference and section must have genes in common, by symbol or Ensembl id.",
+            "Check species and kind of gene ids.",
+        )
+    return measured.take(kept)
+
+
+def _with_labels_in_use(cells: Cells, labels: LabelSet, codes: Ints) -> Reference:
+    used, dense = np.unique(codes, return_inverse=True)
+    names = tuple(labels.names[code] for code in used)
+    colors = tuple(labels.colors[code] for code in used)
+    return Reference(cells, LabelSet(names, colors), dense.astype(np.int64))
+
+
+def _median_total(cells: Cells) -> float:
+    """Median total per cell, in counts also where the values are log-normalised."""
+    if not cells.normalised:
+        return float(np.median(cells.totals))
+    values = cells.values.copy()
+    values.data = np.expm1(values.data)
+    return float(np.median(replace(cells, values=values).totals))

@@ -1,0 +1,142 @@
+"""How to train: what a user chooses, and what a recipe makes of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tagscope.errors import ArgumentError
+
+RecipeName = Literal["default", "published"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train on a labelled reference. What is None is the recipe's own choice."""
+
+    recipe: RecipeName = "default"
+    """``default`` suits references of a few thousand cells; ``published`` is the original one."""
+
+    epochs: int | None = None
+    """Most passes over the training cells."""
+
+    patience: int | None = None
+    """Epochs without a lower validation loss after which training stops."""
+
+    validation: float = 0.2
+    """Share of the cells kept for validation."""
+
+    batch_size: int | None = None
+    """Cells per update."""
+
+    learning_rate: float | None = None
+    """Largest learning rate."""
+
+    seed: int = 0
+    """Seed of the split, the first weights, the order of cells and dropout."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+
+    precision: str = "auto"
+    """auto, fp32 or bf16."""
+
+    def __post_init__(self) -> None:
+        if self.recipe not in ("default", "published"):
+            _refuse("recipe", self.recipe, "default or published")
+        for name in ("epochs", "patience", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                _refuse(name, value, "at least 1")
+        if not 0.0 < self.validation < 1.0:
+            _refuse("validation", self.validation, "above 0 and below 1")
+        if self.learning_rate is not None and self.learning_rate <= 0:
+            _refuse("learning_rate", self.learning_rate, "above 0")
+        if self.seed < 0:
+            _refuse("seed", self.seed, "0 or more")
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch: ``train_loss`` as optimised, the rest on the validation cells.
+
+    Without validation cells ``validation_loss`` is the training loss, accuracy and macro-F1 are
+    NaN.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    accuracy: float
+    macro_f1: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the training loop."""
+
+    name: RecipeName
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warm_up: float
+    """Share of all updates over which the learning rate rises from 0."""
+    label_smoothing: float
+    gene_dropout: float
+    """Largest share of genes hidden from a cell (one batch in full mode)."""
+    clip_norm: float
+    target_sum: float | None
+    """Total counts are scaled to; None takes the reference's median."""
+
+    @property
+    def published(self) -> bool:
+        """Whether split, schedule and validation loss are those of the published code."""
+        return self.name == "published"
+
+    def rate(self, update: int, updates_per_epoch: int) -> float:
+        """Learning rate of an update (from 0).
+
+        Published: half a cosine over 200 epochs, constant within an epoch, so that it never falls
+        below half. Default: a linear rise, then half a cosine to nothing over all updates.
+        """
+        if self.published:
+            epoch = update // updates_per_epoch
+            return self.learning_rate * (1 + math.cos(math.pi * epoch / 200)) / 2
+        total = self.epochs * updates_per_epoch
+        rising = max(1, round(self.warm_up * total))
+        if update < rising:
+            return self.learning_rate * (update + 1) / rising
+        done = (update - rising) / max(1, total - rising)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+_PUBLISHED: dict[str, Any] = {
+    "epochs": 100, "patience": 5, "batch_size": 140, "learning_rate": 3e-4, "weight_decay": 0.0,
+    "warm_up": 0.0, "label_smoothing": 0.0, "gene_dropout": 0.0, "clip_norm": math.inf,
+    "target_sum": 1e4,
+}  # fmt: skip
+_DEFAULT: dict[str, Any] = {
+    "epochs": 30, "patience": 8, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.02,
+    "warm_up": 0.05, "label_smoothing": 0.05, "gene_dropout": 0.3, "clip_norm": 1.0,
+    "target_sum": None,
+}  # fmt: skip
+
+
+def recipe_of(config: TrainConfig) -> Recipe:
+    """The recipe a request names, with what the request says otherwise."""
+    numbers = dict(_PUBLISHED if config.recipe == "published" else _DEFAULT)
+    for name in ("epochs", "patience", "batch_size", "learning_rate"):
+        if getattr(config, name) is not None:
+            numbers[name] = getattr(config, name)
+    return Recipe(name=config.recipe, **numbers)
+
+
+def _refuse(name: str, value: Any, needed: str) -> None:
+    option = "--" + name.replace("_", "-")
+    raise ArgumentError(
+        f"Training cannot have {name} = {value!r}.", f"Needed: {needed}.", f"Change {option}."
+    )
