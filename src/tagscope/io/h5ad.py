@@ -32,8 +32,8 @@ _OTHER_COLUMNS = (
 
 
 @contextmanager
-def quiet_reading() -> Iterator[None]:
-    """Keep back what third-party readers say of files we report on ourselves."""
+def quietly() -> Iterator[None]:
+    """Keep back what third-party readers and writers say of matters we report on ourselves."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Transforming to str index")
         warnings.filterwarnings("ignore", message="Observation names are not unique")
@@ -42,6 +42,8 @@ def quiet_reading() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*not recognized as a component of a Zarr")
         warnings.filterwarnings("ignore", message="Call to deprecated class Scaler")
         warnings.filterwarnings("ignore", message="Moving element from .uns")
+        warnings.filterwarnings("ignore", message="The table is annotating")
+        warnings.filterwarnings("ignore", message="zarr v3 autosharding will be the default")
         yield
 
 
@@ -68,7 +70,7 @@ def read_h5ad(path: Path) -> AnnData:
             "10x .h5 files: scanpy.read_10x_h5(path).write_h5ad('cells.h5ad').",
         )
     try:
-        with quiet_reading():
+        with quietly():
             return anndata.read_h5ad(path)
     except READ_ERRORS as error:
         raise _damaged(path, error) from error

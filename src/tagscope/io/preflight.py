@@ -35,11 +35,12 @@ _MARKS = {"error": "✗", "warning": "!", "info": "·"}
 class Preflight:
     """What was found, errors first, and a summary for a card.
 
-    ``summary`` keys: ``path``, ``cells``, ``genes``, ``technology``, ``coordinates``, ``unit``,
-    ``um_per_unit``, ``outlines``, ``counts`` (where they are), ``values`` (what they are), ``median_counts``,
-    ``gene_names``, ``species``, ``table``, ``region``, ``coordinate_system``, ``shared_genes`` and
-    ``bundle_genes`` (with a bundle), ``memory_bytes`` and ``seconds`` (estimates for annotating
-    on two cores). Keys that could not be told are missing.
+    ``summary`` keys: ``path``, ``cells``, ``genes``, ``technology``, ``coordinates`` (whether
+    there are any), ``unit``, ``um_per_unit``, ``outlines``, ``counts`` (where they are),
+    ``values`` (what they are), ``median_counts``, ``gene_names``, ``species``, ``table``,
+    ``region``, ``coordinate_system``, ``shared_genes`` and ``bundle_genes`` (with a bundle),
+    ``memory_bytes`` and ``seconds`` (estimates for annotating on two cores). Keys that could not
+    be told are missing.
     """
 
     findings: tuple[Finding, ...]

@@ -16,7 +16,7 @@ import pandas as pd
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import recover
 from tagscope.io.findings import Finding, listed
-from tagscope.io.h5ad import READ_ERRORS, quiet_reading
+from tagscope.io.h5ad import READ_ERRORS, quietly
 from tagscope.io.units import names_micrometres
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_store(path: Path, *, only_tables: bool = False) -> tuple[SpatialData, t
         recover(table)
     selection = ("tables",) if only_tables else None
     try:
-        with quiet_reading(), _heard() as said:
+        with quietly(), _heard() as said:
             import spatialdata
 
             store = spatialdata.read_zarr(path, selection=selection, on_bad_files="warn")
