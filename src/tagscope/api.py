@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,19 @@ from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.device import choose_device
 from tagscope.models.registry import load_model
 from tagscope.simulate import SimulateConfig
-from tagscope.training.fit import EpochRecord, TrainConfig
+from tagscope.training.fit import default_model
 from tagscope.training.fit import train as _train
+from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 AnyPath = str | PathLike[str]
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
     "CellMemoryConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding", "GeneScores",
-    "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores", "TagTable",
-    "TrainConfig", "annotate", "check", "evaluate", "export", "info", "load_bundle",
-    "open_section", "read_reference", "read_section", "read_table", "sample", "simulate",
-    "tag_table", "tags", "train", "write_result",
+    "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig",
+    "SlotScores", "TagTable", "TrainConfig", "annotate", "check", "evaluate", "export", "info",
+    "load_bundle", "network_for", "open_section", "read_reference", "read_section", "read_table",
+    "sample", "simulate", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip
 
 
@@ -120,6 +121,11 @@ def train(
         overwrite=overwrite,
         context=context,
     )
+
+
+def network_for(config: TrainConfig, **changes: Any) -> CellMemoryConfig:
+    """The network that a training recipe uses, with ``changes`` to its fields."""
+    return replace(default_model(recipe_of(config)), **changes)
 
 
 def annotate(

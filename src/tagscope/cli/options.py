@@ -60,7 +60,7 @@ def add_config_options(
         shown = "" if field.default is None else f" (default: {field.default})"
         described: dict[str, Any] = {
             "default": argparse.SUPPRESS,
-            "help": (docs.get(field.name, "") + shown).replace("%", "%%"),
+            "help": (docs.get(field.name, "") + shown).replace("%", "%%").replace("``", ""),
         }
         parser.add_argument(option, **_parsed_as(hints[field.name]), **described)
 

@@ -66,6 +66,33 @@ class Bundle:
             ) from error
         return weights
 
+    def describe(self) -> dict[str, Any]:
+        """What the bundle holds, JSON-ready, its loss curve and confusion matrix left out."""
+        record = {k: v for k, v in self.training.items() if k not in ("history", "confusion")}
+        return {
+            "kind": "bundle",
+            "path": str(self.path),
+            "model": self.model,
+            "genes": len(self.panel),
+            "labels": list(self.labels.names),
+            "capabilities": sorted(self.capabilities),
+            "config": self.config,
+            "preprocessing": self.preprocessing,
+            "training": record,
+        }
+
+    def to_text(self) -> str:
+        """The model card in a few words: what it knows, and how it did on validation cells."""
+        known = f"{self.model}: {len(self.labels)} labels, {len(self.panel)} genes"
+        accuracy, macro_f1 = self.training.get("accuracy"), self.training.get("macro_f1")
+        if accuracy is None or macro_f1 is None:
+            return f"{known}; not validated"
+        cells = self.training.get("cells", {}).get("validation", "unknown")
+        return (
+            f"{known}; on {cells} validation cells accuracy {accuracy:.3f}, "
+            f"macro-F1 {macro_f1:.3f} (epoch {self.training.get('best_epoch')})"
+        )
+
 
 def save_bundle(
     path: Path,
