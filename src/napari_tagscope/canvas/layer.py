@@ -35,6 +35,23 @@ class CellImage(Image):  # type: ignore[misc]
         # what napari and other plugins take it for when they save it or choose an icon
         return "image"
 
+    def set_scale(
+        self, limits: tuple[float, float], full: tuple[float, float], colormap: str
+    ) -> None:
+        """Set contrast limits within their full range, colour map and colour bar.
+
+        What is as it was is left alone: every change makes napari draw again.
+        """
+        layer: Any = self  # napari's properties have no types
+        if tuple(layer.contrast_limits_range) != full:
+            layer.contrast_limits_range = full
+        if tuple(layer.contrast_limits) != limits:
+            layer.contrast_limits = limits
+        if layer.colormap.name != colormap:
+            layer.colormap = colormap
+        self.colorbar.position = "bottom_right"
+        self.colorbar.visible = True
+
     def get_status(self, position: Any = None, **kwargs: Any) -> dict[str, str]:
         """Napari's status of a position, with the description of the cell there."""
         status: dict[str, str] = super().get_status(position, **kwargs)

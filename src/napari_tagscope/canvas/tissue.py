@@ -98,11 +98,7 @@ class TissueCanvas:
         low, high = limits or table.limits()
         layer = self._place(name, table, rgb=False, contrast_limits=(low, high)).layer
         full = table.range()
-        layer.contrast_limits_range = (min(low, full[0]), max(high, full[1]))
-        layer.contrast_limits = (low, high)
-        layer.colormap = colormap
-        layer.colorbar.position = "bottom_right"
-        layer.colorbar.visible = True
+        layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
         self._show(name, alone)
         return layer
 
@@ -121,11 +117,11 @@ class TissueCanvas:
         transparent. What was hidden or isolated under this name stays so. ``alone`` hides this
         canvas's other paintings.
         """
-        before = self._paintings.get(name)
-        table = CategoryTable(np.asarray(codes), colors)
-        if before is not None and isinstance(before.table, CategoryTable):
-            table.set_hidden(before.table.hidden)
-            table.isolate(before.table.isolated)
+        before = self._paintings[name].table if name in self._paintings else None
+        kept: dict[str, Any] = {}
+        if isinstance(before, CategoryTable):
+            kept = {"hidden": before.hidden, "isolated": before.isolated}
+        table = CategoryTable(np.asarray(codes), colors, **kept)
         painted = self._place(name, table, rgb=True)
         painted.categories = tuple(names)
         self._show(name, alone)
@@ -246,10 +242,12 @@ class TissueCanvas:
 
     def _show(self, name: str, alone: bool) -> None:
         shown = self._paintings[name].layer
-        for painted in self._paintings.values():
-            if painted.layer is shown or alone:
-                painted.layer.visible = painted.layer is shown
-        self.viewer.layers.selection.active = shown
+        for layer in [painted.layer for painted in self._paintings.values()]:
+            visible = layer is shown or (layer.visible and not alone)
+            if layer.visible != visible:  # napari draws again even where nothing changes
+                layer.visible = visible
+        if self.viewer.layers.selection.active is not shown:
+            self.viewer.layers.selection.active = shown
         if self._in_microns:
             self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
             self.viewer.canvas.overlays.scale_bar.visible = True
