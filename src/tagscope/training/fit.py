@@ -33,7 +33,7 @@ from tagscope.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from tagscope.training.loop import Examples, Loop
+from tagscope.training.loop import Examples, Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared, prepare, split
 from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
@@ -206,7 +206,10 @@ def _start(task: _Task, config: TrainConfig) -> _Progress:
         _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate
     )
     precision = choose_precision(config.precision, device)
-    return _Progress(Loop(network, optimizer, recipe, config.seed, device, precision))
+    weights = label_weights(task.training.codes, len(reference.labels), recipe.rare_power)
+    return _Progress(
+        Loop(network, optimizer, recipe, config.seed, device, precision, weights.to(device))
+    )
 
 
 def _groups(network: CellMemoryNetwork, decay: float) -> list[dict[str, Any]]:

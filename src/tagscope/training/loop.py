@@ -45,6 +45,8 @@ class Loop:
     seed: int
     device: torch.device
     precision: torch.dtype
+    weights: Tensor
+    """Weight of every label in the loss, (C,), 1 for the mean cell."""
 
     def train_epoch(self, examples: Examples, epoch: int, context: JobContext) -> float:
         """Update on every cell once; the mean loss. Epochs count from 0."""
@@ -58,9 +60,9 @@ class Loop:
             self.optimizer.zero_grad(set_to_none=True)
             hidden = rng.random() * self.recipe.gene_dropout
             for chunk in self._chunks(examples.tokens, rows):
-                loss = self._loss(examples, chunk, hidden, rng) * (len(chunk) / len(rows))
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.item() * len(rows)
+                loss = self._loss(examples, chunk, hidden, rng)
+                (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+                total += loss.item()
                 done += len(chunk)
                 context.step(f"epoch {epoch + 1}", done, len(examples))
             if np.isfinite(self.recipe.clip_norm):
@@ -112,10 +114,17 @@ class Loop:
     def _loss(
         self, examples: Examples, rows: Ints, hidden: float, rng: np.random.Generator
     ) -> Tensor:
+        """Weighted cross-entropy, summed over the rows."""
         batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
         logits = self._logits(batch.to(self.device))
         truth = torch.from_numpy(examples.codes[rows]).to(self.device)
-        return F.cross_entropy(logits.float(), truth, label_smoothing=self.recipe.label_smoothing)
+        return F.cross_entropy(
+            logits.float(),
+            truth,
+            weight=self.weights,
+            reduction="sum",
+            label_smoothing=self.recipe.label_smoothing,
+        )
 
     def _logits(self, batch: CellBatch) -> Tensor:
         with reduced(self.precision, self.device):
@@ -125,6 +134,13 @@ class Loop:
     def _set_rate(self, update: int, updates_per_epoch: int) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(update, updates_per_epoch)
+
+
+def label_weights(codes: Ints, labels: int, power: float) -> Tensor:
+    """n ** −power of every label's cell count n, scaled so that the mean cell weighs 1, (C,)."""
+    counts = np.maximum(np.bincount(codes, minlength=labels), 1)
+    weights = counts ** -float(power)
+    return torch.from_numpy((weights / weights[codes].mean()).astype(np.float32))
 
 
 def hide_genes(batch: CellBatch, share: float, mode: str, rng: np.random.Generator) -> CellBatch:

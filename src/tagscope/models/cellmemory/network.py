@@ -84,8 +84,8 @@ class CellMemoryNetwork(nn.Module):
         broadcast = self.layer.broadcast_attention(rows, memory)
         cls = self.layer.update(x[:, :1], broadcast[:, :, :1], memory).squeeze(1)
         return NetworkOutput(
-            logits=self.head(cls),
-            embedding=cls,
+            logits=self.head(cls).float(),
+            embedding=cls.float(),
             gene_scores=level_one(write, broadcast) if gene_scores else None,
             slot_scores=level_two(broadcast) if slot_scores else None,
         )
@@ -254,8 +254,9 @@ def level_one(write: Tensor, broadcast: Tensor) -> Tensor:
 
     Both matrices are averaged over heads before the product; without top-k a row sums to 1.
     """
-    to_slots = broadcast[:, :, :1].float().mean(dim=1)
-    return (to_slots @ write.float().mean(dim=1)).squeeze(1)
+    from_cls = broadcast[:, :, 0].float().mean(dim=1)
+    # A sum and no matrix product, which autocast would round to bf16.
+    return (from_cls.unsqueeze(-1) * write.float().mean(dim=1)).sum(dim=1)
 
 
 def level_two(broadcast: Tensor) -> Tensor:
