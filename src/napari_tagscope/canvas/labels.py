@@ -25,6 +25,7 @@ LARGEST = 1 << 18  # longest side of level 0, pixels
 TILE = 512
 SMALLEST_POLYGON = 4.0  # cells less wide than this, in pixels, are drawn as discs
 SAMPLE = 20_000  # cells that tell the typical size
+SMALLEST_KEPT = 2.0  # cells less wide than this may be covered by others
 SMALLEST_BORDERED = 10.0  # cells less wide than this touch without a border
 
 
@@ -161,13 +162,14 @@ class _DrawnCells:
         # a border needs the pixels after it
         image = np.zeros((TILE + border, TILE + border), np.int32)
         rows = self._touching(corner, corner + len(image) * pixel)
+        centers = (self._centers(rows) - corner) / pixel
         as_ring = self._has_ring[rows] & (width >= SMALLEST_POLYGON)
-        discs, rings = rows[~as_ring], rows[as_ring]
-        centers = (self._centers(discs) - corner) / pixel
-        raster.stamp_discs(image, centers, max(width / 2, 0.5), _labels(discs))
-        self._fill(image, rings, corner, pixel)
+        discs = ~as_ring
+        raster.stamp_discs(image, centers[discs], max(width / 2, 0.5), _labels(rows[discs]))
+        self._fill(image, rows[as_ring], corner, pixel)
         tile = raster.cut_borders(image, border)
-        raster.restore_lost(tile, (self._centers(rows) - corner) / pixel, _labels(rows))
+        if width >= SMALLEST_KEPT:
+            raster.restore_lost(tile, centers, _labels(rows))
         return tile
 
     def nearest(self, y: float, x: float, reach: float) -> int:
@@ -178,12 +180,13 @@ class _DrawnCells:
     def _touching(
         self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.int64]:
-        """Rows whose boxes touch a rectangle, in ascending order."""
+        """Rows whose boxes touch a rectangle, from top to bottom."""
         start = np.searchsorted(self._middle, low[1] - self._half_height)
         stop = np.searchsorted(self._middle, high[1] + self._half_height, side="right")
         rows = self._order[start:stop]
         touches = (self._high[rows] >= low) & (self._low[rows] <= high)
-        return np.sort(rows[touches.all(axis=1)])
+        found: npt.NDArray[np.int64] = rows[touches.all(axis=1)]
+        return found
 
     def _fill(
         self,

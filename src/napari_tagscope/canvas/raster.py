@@ -13,6 +13,8 @@ Labels = npt.NDArray[np.int32]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+AT_ONCE = 1 << 20  # pixels written in one step: bounds the memory of drawing
+
 
 def ranges(starts: Indices, counts: Indices) -> Indices:
     """The numbers ``start, start + 1, …`` of every range, one after the other."""
@@ -75,15 +77,21 @@ def stamp_discs(image: Labels, centers: Points, radius: float, labels: Labels) -
     reach = int(np.ceil(radius))
     height, width = image.shape
     near = ((centers >= -reach) & (centers <= [width + reach, height + reach])).all(axis=1)
-    centers, labels = centers[near], labels[near]
+    if not near.any():
+        return
+    labels = labels[near]
     framed = np.zeros((height + 4 * reach + 2, width + 4 * reach + 2), np.int32)
     inner = (slice(2 * reach, 2 * reach + height), slice(2 * reach, 2 * reach + width))
     framed[inner] = image
-    column, row = np.floor(centers).astype(np.int64).T + 2 * reach
-    flat = row * framed.shape[1] + column
+    column, row = np.floor(centers[near]).astype(np.int64).T + 2 * reach
+    middle = row * framed.shape[1] + column
     pixels = framed.reshape(-1)
-    for dy, dx in _disc(radius):
-        pixels[flat + (dy * framed.shape[1] + dx)] = labels
+    dy, dx = _disc(radius).T
+    offsets = (dy * framed.shape[1] + dx)[:, None]
+    # all cells' farthest pixels first: of those written to one place the last stays
+    step = max(1, AT_ONCE // len(middle))
+    for start in range(0, len(offsets), step):
+        pixels[middle + offsets[start : start + step]] = labels
     image[:] = framed[inner]
 
 
@@ -113,11 +121,9 @@ def cut_borders(image: Labels, width: int) -> Labels:
 
 def restore_lost(image: Labels, centers: Points, labels: Labels) -> None:
     """Give every cell that has no pixel the one under its centre, where that lies in the image."""
-    height, width = image.shape
-    column, row = np.floor(centers).astype(np.int64).T
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    row, column, labels = row[inside], column[inside], labels[inside]
     drawn = np.zeros(max(int(image.max()), int(labels.max(initial=0))) + 1, np.bool_)
     drawn[image.reshape(-1)] = True
     lost = ~drawn[labels]
-    image[row[lost], column[lost]] = labels[lost]
+    column, row = np.floor(centers[lost]).astype(np.int64).T
+    inside = (row >= 0) & (row < image.shape[0]) & (column >= 0) & (column < image.shape[1])
+    image[row[inside], column[inside]] = labels[lost][inside]
