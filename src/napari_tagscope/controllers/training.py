@@ -1,0 +1,205 @@
+"""Training a bundle from a labelled reference, and watching it learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tagscope.controllers.annotate import AnnotateController
+from napari_tagscope.controllers.bundles import KnownBundles, is_bundle
+from napari_tagscope.controllers.observed import Observed
+from napari_tagscope.state import ViewerState
+from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.jobs import JobContext, Progress
+
+if TYPE_CHECKING:
+    from tagscope.api import Bundle, EpochRecord
+    from tagscope.core.panel import GenePanel
+
+TOPIC = "train"
+COLUMNS_TOPIC = "read columns"
+MOST_TYPES = 1000
+USUAL_NAMES = ("cell_type", "celltype", "cell_class", "label", "annotation", "cluster", "type")
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """A column that could hold labels, and how many different ones it has."""
+
+    name: str
+    types: int
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What the training part shows. ``history`` grows by one record an epoch."""
+
+    reference: Path | None = None
+    columns: tuple[LabelColumn, ...] = ()
+    column: str = ""
+    epochs: int | None = None
+    reading: bool = False
+    running: bool = False
+    stopping: bool = False
+    history: tuple[EpochRecord, ...] = ()
+    failure: Failure | None = None
+    notice: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether training can start."""
+        return bool(self.reference and self.column) and not self.running
+
+
+class TrainingController(Observed[TrainingState]):
+    """Trains a bundle; Stop keeps the best epoch, which is then ready to annotate with."""
+
+    def __init__(
+        self,
+        viewer_state: ViewerState,
+        runner: Runner,
+        annotate: AnnotateController,
+        bundles: KnownBundles,
+    ) -> None:
+        super().__init__(TrainingState())
+        self._viewer_state = viewer_state
+        self._runner = runner
+        self._annotate = annotate
+        self._bundles = bundles
+
+    def choose_reference(self, path: Path) -> None:
+        """Read which columns of a reference could hold labels."""
+        self._update(reference=path, columns=(), column="", reading=True, failure=None, notice="")
+        self._runner.start(
+            Task(
+                topic=COLUMNS_TOPIC,
+                title=f"Reading columns of {path.name}",
+                work=lambda _: label_columns(path),
+                done=self._on_columns,
+                failed=lambda failure: self._update(reading=False, reference=None, failure=failure),
+                cancelled=lambda: self._update(reading=False, reference=None),
+            )
+        )
+
+    def choose_sample_reference(self) -> None:
+        """Take the simulated sample's reference."""
+        self._update(reading=True, failure=None, notice="")
+        self._runner.start(
+            Task(
+                topic=COLUMNS_TOPIC,
+                title="Finding the sample's reference",
+                work=_sample_reference,
+                done=self.choose_reference,
+                failed=lambda failure: self._update(reading=False, failure=failure),
+                cancelled=lambda: self._update(reading=False),
+            )
+        )
+
+    def choose_column(self, name: str) -> None:
+        """Take the labels from this column."""
+        self._update(column=name)
+
+    def set_epochs(self, epochs: int | None) -> None:
+        """The most epochs to train, None for the recipe's own; it may stop earlier."""
+        self._update(epochs=epochs)
+
+    def train(self) -> None:
+        """Train on the genes that reference and open section share."""
+        state, opened = self.state, self._viewer_state.opened
+        if not state.ready or state.reference is None:
+            return
+        reference, column, epochs = state.reference, state.column, state.epochs
+        panel = None if opened is None else opened.section.panel
+        out = self._bundles.free_name(f"{reference.stem}-{column}")
+        self._update(running=True, stopping=False, history=(), failure=None, notice="")
+        self._runner.start(
+            Task(
+                topic=TOPIC,
+                title="Training",
+                work=lambda context: _train(reference, column, out, epochs, panel, context),
+                done=self._on_done,
+                failed=self._on_failed,
+                reported=self._on_reported,
+                cancelled=lambda: self._on_stopped(out),
+                heavy=True,
+                cancel_text="Stop",
+            )
+        )
+
+    def stop(self) -> None:
+        """Stop and keep the best epoch so far."""
+        if self.state.running:
+            self._update(stopping=True)
+            self._runner.cancel(TOPIC)
+
+    def _on_columns(self, columns: tuple[LabelColumn, ...]) -> None:
+        names = [column.name for column in columns]
+        usual = (name for name in USUAL_NAMES if name in names)
+        self._update(reading=False, columns=columns, column=next(usual, names[0] if names else ""))
+        if not names:
+            self._update(notice="This reference has no column of labels.")
+
+    def _on_reported(self, reports: Sequence[Progress]) -> None:
+        records = tuple(report.partial for report in reports if report.partial is not None)
+        self._update(history=self.state.history + records)
+
+    def _on_done(self, bundle: Bundle) -> None:
+        self._update(running=False, stopping=False, notice=f"Kept as {bundle.path.name}.")
+        self._annotate.use(bundle)
+
+    def _on_failed(self, failure: Failure) -> None:
+        self._update(running=False, stopping=False, failure=failure)
+
+    def _on_stopped(self, out: Path) -> None:
+        if is_bundle(out):
+            self._update(running=False, stopping=False, notice=f"Best epoch kept as {out.name}.")
+            self._annotate.choose(out)
+        else:
+            notice = "Stopped before the first epoch was over; nothing was kept."
+            self._update(running=False, stopping=False, notice=notice)
+
+
+def label_columns(path: Path) -> tuple[LabelColumn, ...]:
+    """Columns of a reference that hold labels: text or categories, from 2 to 1,000 of them.
+
+    Of an ``.h5ad`` only ``obs`` is read.
+    """
+    if path.suffix == ".h5ad" and path.is_file():
+        import h5py  # type: ignore[import-untyped]
+        from anndata.io import read_elem
+
+        with h5py.File(path) as file:
+            obs = read_elem(file["obs"])
+    else:
+        from tagscope import api
+
+        obs = api.read_table(path).obs
+    counts = {
+        str(name): int(column.nunique())
+        for name, column in obs.items()
+        if column.dtype.name == "category" or column.dtype.kind in "OUT"
+    }
+    return tuple(LabelColumn(n, count) for n, count in counts.items() if 2 <= count <= MOST_TYPES)
+
+
+def _sample_reference(context: JobContext) -> Path:
+    from tagscope import api
+
+    return api.sample(context).reference
+
+
+def _train(
+    reference: Path,
+    column: str,
+    out: Path,
+    epochs: int | None,
+    panel: GenePanel | None,
+    context: JobContext,
+) -> Bundle:
+    from tagscope import api
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    config = api.TrainConfig(epochs=epochs)
+    return api.train(reference, column, out=out, config=config, panel=panel, context=context)

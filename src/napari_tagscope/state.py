@@ -1,0 +1,109 @@
+"""What one viewer shows: the open section, the result on view, and what is selected in it.
+
+Panels know this state and not each other: what is chosen in one of them is chosen in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from tagscope.api import AnnotationResult, OpenedSection
+
+
+class ViewerState:
+    """The state of one viewer. Every setter emits its event only when something changed."""
+
+    section_changed = Signal(object)
+    """``OpenedSection | None``. Results and selection have been cleared by then."""
+    result_changed = Signal(object)
+    """``AnnotationResult | None``: the result on view."""
+    label_selected = Signal(object)
+    """``str | None``: a cell type, None for all."""
+    gene_selected = Signal(object)
+    """``str | None``: a gene."""
+    cell_selected = Signal(object)
+    """``int | None``: a row of the section."""
+
+    def __init__(self) -> None:
+        self._opened: OpenedSection | None = None
+        self._choices: dict[str, Any] = {}
+        self._result: AnnotationResult | None = None
+        self._label: str | None = None
+        self._gene: str | None = None
+        self._cell: int | None = None
+
+    @property
+    def opened(self) -> OpenedSection | None:
+        """The open section."""
+        return self._opened
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What the section was opened with: table, layer and the like."""
+        return dict(self._choices)
+
+    @property
+    def result(self) -> AnnotationResult | None:
+        """The result on view."""
+        return self._result
+
+    @property
+    def label(self) -> str | None:
+        """The selected cell type."""
+        return self._label
+
+    @property
+    def gene(self) -> str | None:
+        """The selected gene."""
+        return self._gene
+
+    @property
+    def cell(self) -> int | None:
+        """The selected cell."""
+        return self._cell
+
+    def set_section(
+        self, opened: OpenedSection | None, choices: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open another section: nothing of the one before stays."""
+        if opened is self._opened:
+            return
+        self.select_cell(None)
+        self.select_gene(None)
+        self.set_result(None)
+        self._opened = opened
+        self._choices = dict(choices or {})
+        self.section_changed.emit(opened)
+
+    def set_result(self, result: AnnotationResult | None) -> None:
+        """Show another result; a selected cell type that it does not have is let go."""
+        if result is self._result:
+            return
+        if self._label is not None and (
+            result is None or self._label not in result.annotation.labels.names
+        ):
+            self.select_label(None)
+        self._result = result
+        self.result_changed.emit(result)
+
+    def select_label(self, label: str | None) -> None:
+        """Select a cell type, None for all."""
+        if label != self._label:
+            self._label = label
+            self.label_selected.emit(label)
+
+    def select_gene(self, gene: str | None) -> None:
+        """Select a gene."""
+        if gene != self._gene:
+            self._gene = gene
+            self.gene_selected.emit(gene)
+
+    def select_cell(self, cell: int | None) -> None:
+        """Select a cell by its row."""
+        if cell != self._cell:
+            self._cell = cell
+            self.cell_selected.emit(cell)

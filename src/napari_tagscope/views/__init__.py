@@ -1,0 +1,1 @@
+"""What people see: one widget per controller, and the dock that holds them."""

@@ -1,0 +1,197 @@
+"""Choose or train a bundle, annotate, look at the types, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
+
+from napari_tagscope.controllers.annotate import AnnotateController, AnnotateState
+from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
+from napari_tagscope.views.legend_view import LegendView
+from napari_tagscope.views.theme import Colors
+from napari_tagscope.views.training_form import TrainingForm
+
+if TYPE_CHECKING:
+    from tagscope.api import Bundle
+
+
+class AnnotatePanel(QWidget):
+    """The view of an :class:`AnnotateController`, with training and legend below."""
+
+    def __init__(
+        self,
+        controller: AnnotateController,
+        training: TrainingController,
+        legend: LegendController,
+        on_fix: Callable[[dict[str, Any]], None],
+    ) -> None:
+        super().__init__()
+        self._controller = controller
+        self.bundles = QComboBox()
+        self.bundles.setToolTip("A trained model: those made here, and those opened before")
+        self.bundles.setAccessibleName("Bundle")
+        self.bundles.setPlaceholderText("Choose a bundle")
+        self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.browse_button = QPushButton("Browse…")
+        self.browse_button.setToolTip("Choose a bundle's folder")
+        self.about = QElidingLabel()
+        self.about.setObjectName("muted")
+        self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.train_toggle = QToolButton()
+        self.train_toggle.setText("Train one from a reference")
+        self.train_toggle.setObjectName("heading")
+        self.train_toggle.setToolTip("Train a bundle on single cells whose types are known")
+        self.train_toggle.setCheckable(True)
+        self.train_toggle.setArrowType(Qt.ArrowType.RightArrow)
+        self.train_toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.training = TrainingForm(training)
+        self.training.setVisible(False)
+        self.run_button = QPushButton("Annotate")
+        self.run_button.setObjectName("main")
+        self.run_button.setToolTip("Give every cell a type; cells in view come first")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop annotating")
+        self.attention = QCheckBox("Attention scores")
+        self.attention.setToolTip("Also keep how much attention each gene gets in each cell")
+        self.save_button = QPushButton("Save")
+        self.save_menu = QMenu(self.save_button)
+        self.save_button.setMenu(self.save_menu)
+        self.save_button.setToolTip("Write types, confidence and attention into a store")
+        self.hint = hint_label()
+        self.findings = FindingsBox(on_fix)
+        self.failure = FailureBox()
+        self.legend = LegendView(legend)
+        self._lay_out()
+        self._connect()
+        bind(self, controller, self.show_state)
+
+    def show_state(self, state: AnnotateState) -> None:
+        """Show what the controller knows."""
+        paths = list(state.known)
+        if state.chosen is not None and state.chosen not in paths:
+            paths.insert(0, state.chosen)
+        if [self.bundles.itemData(i) for i in range(self.bundles.count())] != paths:
+            self.bundles.clear()
+            for path in paths:
+                self.bundles.addItem(path.name, path)
+                self.bundles.setItemData(
+                    self.bundles.count() - 1, str(path), Qt.ItemDataRole.ToolTipRole
+                )
+        self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
+        self.about.setText("" if state.bundle is None else about(state.bundle))
+        self.about.setToolTip("" if state.bundle is None else str(state.bundle.path))
+        self.about.setVisible(state.bundle is not None)
+        self.run_button.setEnabled(state.ready)
+        self.run_button.setVisible(not state.running)
+        self.cancel_button.setVisible(state.running)
+        self.attention.setChecked(state.attention)
+        self.save_button.setEnabled(state.can_save and not state.saving and not state.running)
+        self.hint.setText(hint(state))
+        self.hint.setVisible(bool(self.hint.text()))
+        self.findings.show_findings(state.findings)
+        self.failure.show_failure(state.failure)
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow the theme."""
+        self.training.curve.set_colors(colors)
+
+    def _lay_out(self) -> None:
+        choose = QHBoxLayout()
+        choose.addWidget(self.bundles, 1)
+        choose.addWidget(self.browse_button)
+        act = QHBoxLayout()
+        act.addWidget(self.run_button)
+        act.addWidget(self.cancel_button)
+        act.addWidget(self.attention)
+        act.addStretch(1)
+        act.addWidget(self.save_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(choose)
+        above = (self.about, self.train_toggle, self.training)
+        below = (self.hint, self.findings, self.failure, self.legend)
+        for widget in above:
+            column.addWidget(widget)
+        column.addLayout(act)
+        for notice in below:
+            column.addWidget(notice)
+
+    def _connect(self) -> None:
+        controller = self._controller
+        self.bundles.activated.connect(lambda i: controller.choose(self.bundles.itemData(i)))
+        self.browse_button.clicked.connect(self._choose_bundle)
+        self.train_toggle.toggled.connect(self._fold_training)
+        self.run_button.clicked.connect(controller.run)
+        self.cancel_button.clicked.connect(controller.cancel)
+        self.attention.toggled.connect(controller.set_attention)
+        for text, act in (("Into this store", self._save_here), ("As a copy…", self._save_copy)):
+            action = self.save_menu.addAction(text)
+            assert action is not None
+            action.triggered.connect(act)
+
+    def _fold_training(self, opened: bool) -> None:
+        self.training.setVisible(opened)
+        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
+        self.train_toggle.setArrowType(arrow)
+
+    def _choose_bundle(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Open a bundle (a folder with bundle.json)")
+        if chosen:
+            self._controller.choose(Path(chosen))
+
+    def _save_here(self) -> None:
+        self._controller.save()
+
+    def _save_copy(self) -> None:
+        chosen, _ = QFileDialog.getSaveFileName(
+            self, "Save an annotated copy", "annotated.zarr", "Store or AnnData (*.zarr *.h5ad)"
+        )
+        if chosen:
+            self._controller.save(Path(chosen))
+
+
+def about(bundle: Bundle) -> str:
+    """Such as ``cellmemory · 300 genes · 14 types · macro-F1 0.91, accuracy 0.95``."""
+    text = f"{bundle.model} · {len(bundle.panel):,} genes · {len(bundle.labels):,} types"
+    scores = [
+        f"{words} {float(bundle.training[name]):.2f}"
+        for name, words in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
+        if isinstance(bundle.training.get(name), float | int)
+    ]
+    return f"{text} · {', '.join(scores)}" if scores else text
+
+
+def hint(state: AnnotateState) -> str:
+    """What to do next, or what was just done."""
+    if state.saving:
+        return "Saving…"
+    if state.saved is not None:
+        return f"Saved to {state.saved}"
+    if state.running:
+        return "Cells in view come first."
+    if not state.has_section:
+        return "Open a section to annotate it."
+    if state.chosen is None:
+        return "Choose a bundle, or train one from a labelled reference."
+    if state.bundle is None and state.failure is None:
+        return "Reading the bundle…"
+    return "" if state.can_save else "Press Annotate: cells in view come first."

@@ -1,0 +1,165 @@
+"""A panel of the dock: a heading that folds its body away, and notices of what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tagscope.controllers.observed import Observed
+from napari_tagscope.tasks import Failure
+
+if TYPE_CHECKING:
+    from tagscope.api import Finding
+
+S = TypeVar("S")
+
+
+def bind(view: QWidget, controller: Observed[S], show: Callable[[S], None]) -> None:
+    """Show a controller's state now and whenever it changes, as long as the widget lives."""
+    controller.changed.connect(show)
+    view.destroyed.connect(lambda: controller.changed.disconnect(show, missing_ok=True))
+    show(controller.state)
+
+
+class Card(QFrame):
+    """A titled frame; the title folds it. ``body`` takes the content."""
+
+    def __init__(self, title: str, tip: str, *, opened: bool = True) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.heading = QToolButton()
+        self.heading.setObjectName("heading")
+        self.heading.setText(title)
+        self.heading.setToolTip(tip)
+        self.heading.setCheckable(True)
+        self.heading.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.heading.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.content = QWidget()
+        self.body = QVBoxLayout(self.content)
+        self.body.setContentsMargins(2, 0, 2, 2)
+        self.body.setSpacing(4)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 2, 6, 4)
+        column.setSpacing(2)
+        column.addWidget(self.heading)
+        column.addWidget(self.content)
+        self.heading.toggled.connect(self._fold)
+        self.heading.setChecked(opened)
+        self._fold(opened)
+
+    def _fold(self, opened: bool) -> None:
+        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
+        self.heading.setArrowType(arrow)
+        self.content.setVisible(opened)
+
+
+class FailureBox(QFrame):
+    """An error as a person needs it: found, needed, what to do; its traceback folded away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("error")
+        self.text = _wrapped()
+        self.more = QToolButton()
+        self.more.setText("Details")
+        self.more.setToolTip("Show the technical details, for a report")
+        self.more.setCheckable(True)
+        self.details = QPlainTextEdit()
+        self.details.setReadOnly(True)
+        self.details.setMaximumHeight(120)
+        self.details.setAccessibleName("Technical details")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 2, 2, 2)
+        for widget in (self.text, self.more, self.details):
+            column.addWidget(widget)
+        self.more.toggled.connect(self.details.setVisible)
+        self.show_failure(None)
+
+    def show_failure(self, failure: Failure | None) -> None:
+        """Show a failure, or nothing."""
+        self.setVisible(failure is not None)
+        self.more.setChecked(False)
+        self.details.setVisible(False)
+        if failure is not None:
+            error = failure.error
+            self.text.setText("\n".join(p for p in (error.found, error.needed, error.fix) if p))
+            self.more.setVisible(bool(failure.details))
+            self.details.setPlainText(failure.details)
+
+
+class FindingsBox(QWidget):
+    """What a check found, each with a button for its fix where there is one."""
+
+    def __init__(self, on_fix: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._on_fix = on_fix
+        self._shown: tuple[Finding, ...] = ()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(3)
+
+    def show_findings(self, findings: Sequence[Finding]) -> None:
+        """Show findings, the worst first."""
+        order = ("error", "warning", "info")
+        wanted = tuple(sorted(findings, key=lambda f: order.index(f.severity)))
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        while (item := self._column.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
+        for finding in wanted:
+            self._column.addWidget(self._line(finding))
+        self.setVisible(bool(wanted))
+
+    def _line(self, finding: Finding) -> QWidget:
+        frame = QFrame()
+        frame.setObjectName(finding.severity)
+        row = QHBoxLayout(frame)
+        row.setContentsMargins(4, 1, 1, 1)
+        text = _wrapped()
+        text.setText(finding.found)
+        text.setToolTip(" ".join(p for p in (finding.found, finding.needed, finding.fix) if p))
+        row.addWidget(text, 1)
+        if finding.offer:
+            button = QPushButton(_offer_text(finding.offer))
+            button.setToolTip(finding.fix)
+            button.clicked.connect(lambda: self._on_fix(finding.offer))
+            row.addWidget(button)
+        return frame
+
+
+def _offer_text(offer: dict[str, Any]) -> str:
+    name, value = next(iter(offer.items()))
+    return f"Use {name} {value}" if not isinstance(value, bool) else f"Open as {name}"
+
+
+def _wrapped() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(
+        Qt.TextInteractionFlag.TextSelectableByMouse
+        | Qt.TextInteractionFlag.TextSelectableByKeyboard
+    )
+    return label
+
+
+def hint_label() -> QLabel:
+    """A line that says what to do next."""
+    label = QLabel()
+    label.setObjectName("hint")
+    label.setWordWrap(True)
+    return label

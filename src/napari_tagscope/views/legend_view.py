@@ -1,0 +1,231 @@
+"""The legend as a table: shown or not, colour, name, number of cells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import (
+    QAbstractItemModel,
+    QAbstractTableModel,
+    QModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from qtpy.QtGui import QColor, QFont, QKeyEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QColorDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState
+from napari_tagscope.views.card import bind
+from napari_tagscope.views.confidence_view import ConfidenceView
+
+SHOWN, COLOR, NAME, COUNT = range(4)
+ROW_HEIGHT = 20
+_Role = Qt.ItemDataRole
+
+
+class LegendModel(QAbstractTableModel):
+    """Rows of the legend; checking a box is passed on, not kept."""
+
+    shown_changed = Signal(int, bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[LegendRow, ...] = ()
+
+    def show_rows(self, rows: tuple[LegendRow, ...]) -> None:
+        """Show other rows; where only contents differ, selection and scroll stay."""
+        if [row.code for row in rows] == [row.code for row in self.rows]:
+            self.rows = rows
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, COUNT))
+            return
+        self.beginResetModel()
+        self.rows = rows
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: ARG002 - Qt's
+        return 4
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == SHOWN else flags
+
+    def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
+        row, column = self.rows[index.row()], index.column()
+        if role == _Role.DisplayRole:
+            return {NAME: row.name, COUNT: f"{row.count:,}"}.get(column)
+        if role == _Role.CheckStateRole and column == SHOWN:
+            return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
+        if role == _Role.BackgroundRole and column == COLOR:
+            return QColor(row.color)
+        if role == _Role.TextAlignmentRole and column == COUNT:
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role == _Role.FontRole and row.isolated:
+            font = QFont()
+            font.setBold(True)
+            return font
+        if role in (_Role.ToolTipRole, _Role.AccessibleTextRole):
+            return _tip(row, column)
+        return None
+
+    def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:
+        if role != _Role.CheckStateRole:
+            return False
+        checked = Qt.CheckState(value) == Qt.CheckState.Checked
+        self.shown_changed.emit(self.rows[index.row()].code, checked)
+        return True
+
+
+def _tip(row: LegendRow, column: int) -> str:
+    if column == SHOWN:
+        return f"Show or hide {row.name} (Space)"
+    if column == COLOR:
+        return f"Double-click to choose another colour for {row.name} (C)"
+    return f"{row.name}: {row.count:,} cells. Click to show it alone, again to show all (Return)"
+
+
+class LegendTable(QTableView):
+    """The table, with a key for everything a mouse can do."""
+
+    isolate_wanted = Signal(int)
+    color_wanted = Signal(int)
+
+    def __init__(self, model: QAbstractItemModel) -> None:
+        super().__init__()
+        self.setModel(model)
+        self.setAccessibleName("Legend of cell types")
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setWordWrap(False)
+        header, side = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert side is not None
+        header.hide()
+        side.hide()
+        side.setDefaultSectionSize(ROW_HEIGHT)
+        side.setMinimumSectionSize(ROW_HEIGHT)
+        for column, mode in (
+            (SHOWN, QHeaderView.ResizeMode.Fixed),
+            (COLOR, QHeaderView.ResizeMode.Fixed),
+            (NAME, QHeaderView.ResizeMode.Stretch),
+            (COUNT, QHeaderView.ResizeMode.ResizeToContents),
+        ):
+            header.setSectionResizeMode(column, mode)
+        header.setMinimumSectionSize(16)
+        header.resizeSection(SHOWN, 26)
+        header.resizeSection(COLOR, 18)
+        self.clicked.connect(self._on_click)
+        self.doubleClicked.connect(self._on_double_click)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        index = self.currentIndex()
+        if event is not None and index.isValid():
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.isolate_wanted.emit(index.row())
+                return
+            if event.key() == Qt.Key.Key_C and not event.modifiers():
+                self.color_wanted.emit(index.row())
+                return
+            if event.key() == Qt.Key.Key_Space:
+                box = index.siblingAtColumn(SHOWN)
+                model = self.model()
+                assert model is not None
+                checked = model.data(box, _Role.CheckStateRole) == Qt.CheckState.Checked
+                wanted = Qt.CheckState.Unchecked if checked else Qt.CheckState.Checked
+                model.setData(box, wanted, _Role.CheckStateRole)
+                return
+        super().keyPressEvent(event)
+
+    def _on_click(self, index: QModelIndex) -> None:
+        if index.column() in (NAME, COUNT):
+            self.isolate_wanted.emit(index.row())
+
+    def _on_double_click(self, index: QModelIndex) -> None:
+        if index.column() == COLOR:
+            self.color_wanted.emit(index.row())
+
+
+class LegendView(QWidget):
+    """The view of a :class:`LegendController`: search, table, confidence."""
+
+    def __init__(self, controller: LegendController) -> None:
+        super().__init__()
+        self._controller = controller
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search types")
+        self.search.setToolTip("Keep only types whose name contains this")
+        self.search.setClearButtonEnabled(True)
+        self.all_button = QPushButton("All")
+        self.all_button.setToolTip("Show all types")
+        self.none_button = QPushButton("None")
+        self.none_button.setToolTip("Hide all types")
+        self.front_button = QPushButton("Paint types")
+        self.front_button.setToolTip("Bring cell types to the front, in place of a gene")
+        self.model = LegendModel()
+        self.proxy = QSortFilterProxyModel()
+        self.proxy.setSourceModel(self.model)
+        self.proxy.setFilterKeyColumn(NAME)
+        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.table = LegendTable(self.proxy)
+        self.confidence = ConfidenceView()
+        self._lay_out()
+        self._connect()
+        bind(self, controller, self.show_state)
+
+    def show_state(self, state: LegendState) -> None:
+        """Show what the controller knows."""
+        self.setVisible(bool(state.rows))
+        before = len(self.model.rows)
+        self.model.show_rows(state.rows)
+        if len(state.rows) != before:
+            self.table.setFixedHeight(ROW_HEIGHT * min(max(len(state.rows), 3), 9) + 4)
+        self.search.setPlaceholderText(f"Search {len(state.rows)} types")
+        self.confidence.show_state(state)
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(self.search, 1)
+        for button in (self.all_button, self.none_button, self.front_button):
+            top.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(top)
+        column.addWidget(self.table)
+        column.addWidget(self.confidence)
+
+    def _connect(self) -> None:
+        controller = self._controller
+        self.search.textChanged.connect(self.proxy.setFilterFixedString)
+        self.all_button.clicked.connect(lambda: controller.set_all_shown(True))
+        self.none_button.clicked.connect(lambda: controller.set_all_shown(False))
+        self.front_button.clicked.connect(controller.show_again)
+        self.model.shown_changed.connect(controller.set_shown)
+        self.table.isolate_wanted.connect(lambda row: controller.isolate(self._row(row).name))
+        self.table.color_wanted.connect(self._choose_color)
+        self.confidence.moved.connect(controller.set_min_confidence)
+        self.confidence.released.connect(controller.settle)
+
+    def _row(self, shown_row: int) -> LegendRow:
+        return self.model.rows[self.proxy.mapToSource(self.proxy.index(shown_row, 0)).row()]
+
+    def _choose_color(self, shown_row: int) -> None:
+        row = self._row(shown_row)
+        chosen = QColorDialog.getColor(QColor(row.color), self, f"Colour of {row.name}")
+        if chosen.isValid():
+            self._controller.set_color(row.name, chosen.name())

@@ -1,0 +1,51 @@
+"""Opening things from outside the dock: the file reader, the sample menu, the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari_tagscope.views.dock import TagscopeDock
+from napari_tagscope.views.session import Session, session_of
+
+PLUGIN = "tagscope"
+DOCK = "TAGscope"
+
+
+def show_dock(viewer: Any) -> TagscopeDock:
+    """The viewer's TAGscope dock, made if it is not there."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    assert isinstance(dock, TagscopeDock)
+    return dock
+
+
+def open_sample(viewer: Any) -> Session:
+    """Open the sample in a viewer, as the panel's button does."""
+    show_dock(viewer)
+    session = session_of(viewer)
+    session.section.open_sample()
+    return session
+
+
+def show_result(
+    viewer: Any, store_path: str | Path, key: str | None = None, gene: str | None = None
+) -> Session:
+    """Open an annotated store in a viewer, with its types, TAGs and attention maps.
+
+    Returns at once: the session's ``busy`` is False when all is shown. ``key`` is the annotation
+    to show, the latest if None; ``gene`` is painted with its attention.
+    """
+    show_dock(viewer)
+    session = session_of(viewer)
+    if gene is not None:
+        wanted = gene
+
+        def paint(result: Any) -> None:
+            if result is not None:
+                session.state.result_changed.disconnect(paint)
+                session.attention.choose_gene(wanted)
+
+        session.state.result_changed.connect(paint)
+    session.section.open(Path(store_path), key=key)
+    return session

@@ -1,0 +1,70 @@
+"""Everything that belongs to one viewer, made once and shared by all panels in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_tagscope.controllers.annotate import AnnotateController
+from napari_tagscope.controllers.attention import AttentionController
+from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.section import SectionController
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.jobs import JobRunner
+from napari_tagscope.state import ViewerState
+from napari_tagscope.views.painter import CanvasPainter
+
+_sessions: dict[int, Session] = {}
+
+
+class Session:
+    """State, jobs, canvas and controllers of one viewer."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+        self.state = ViewerState()
+        self.runner = JobRunner()
+        self.painter = CanvasPainter(viewer, self.state)
+        bundles = KnownBundles(bundle_folder())
+        self.section = SectionController(self.state, self.runner, self.painter)
+        self.legend = LegendController(self.state, self.painter)
+        self.annotate = AnnotateController(
+            self.state, self.runner, self.painter, self.legend, bundles
+        )
+        self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
+        self.attention = AttentionController(self.state, self.runner, self.painter)
+        self._window: QWidget | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return bool(self.runner.jobs)
+
+    def end_with(self, window: QWidget) -> None:
+        """Stop all jobs when this window is gone."""
+        if window is self._window:
+            return
+        self._window = window
+        window.destroyed.connect(self.close)
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.close)
+
+    def close(self) -> None:
+        """Stop all jobs and wait for their threads."""
+        if _sessions.pop(id(self.viewer), None) is None:
+            return
+        self.runner.close()
+        application = QApplication.instance()
+        if application is not None:
+            application.aboutToQuit.disconnect(self.close)
+
+
+def session_of(viewer: Any) -> Session:
+    """The session of a viewer, which may come as napari's proxy of it."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if id(viewer) not in _sessions:
+        _sessions[id(viewer)] = Session(viewer)
+    return _sessions[id(viewer)]

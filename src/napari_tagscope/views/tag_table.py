@@ -1,0 +1,207 @@
+"""The TAG table: genes of a type, each quantity as a number beside a small bar."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtGui import QColor, QPainter
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
+
+from napari_tagscope.controllers.attention import TagRow
+from napari_tagscope.views.theme import Colors
+
+GENE, ATTENTION, EXPRESSION, SPECIFICITY, AUC = range(5)
+HEADERS = ("gene", "attention", "expression", "specific", "AUC")
+FIELDS = ("gene", "attention", "expression", "specificity", "auc")
+TIPS = (
+    "Gene, in the order of mean attention",
+    "Mean attention score over all cells of the type",
+    "Mean expression over the type, ln(1 + counts per 10,000)",
+    "Mean attention here, divided by the highest in any other type",
+    "Probability that a cell of the type has a higher attention score than one outside",
+)
+SORT_ROLE = Qt.ItemDataRole.UserRole
+BAR_ROLE = Qt.ItemDataRole.UserRole + 1
+ROW_HEIGHT = 21
+_Role = Qt.ItemDataRole
+
+
+class TagModel(QAbstractTableModel):
+    """Rows of one type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[TagRow, ...] = ()
+        self._most = (1.0, 1.0)
+
+    def show_rows(self, rows: tuple[TagRow, ...]) -> None:
+        """Show another type's genes."""
+        self.beginResetModel()
+        self.rows = rows
+        self._most = (
+            max((row.attention for row in rows), default=1.0) or 1.0,
+            max((row.expression for row in rows), default=1.0) or 1.0,
+        )
+        self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:  # noqa: ARG002 - Qt's
+        return len(HEADERS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = _Role.DisplayRole
+    ) -> Any:
+        if orientation == Qt.Orientation.Horizontal:
+            if role == _Role.DisplayRole:
+                return HEADERS[section]
+            if role == _Role.ToolTipRole:
+                return TIPS[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
+        row, column = self.rows[index.row()], index.column()
+        value = getattr(row, FIELDS[column])
+        if role == _Role.DisplayRole:
+            return shown(column, value)
+        if role == SORT_ROLE:
+            return row.rank if column == GENE else value
+        if role == BAR_ROLE and column in (ATTENTION, EXPRESSION):
+            return value / self._most[column - ATTENTION]
+        if role == _Role.TextAlignmentRole and column in (SPECIFICITY, AUC):
+            return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role == _Role.ToolTipRole:
+            return f"{row.gene}: click to paint it\n{HEADERS[column]}: {shown(column, value)}"
+        return None
+
+
+def shown(column: int, value: Any) -> str:
+    """A quantity as people read it."""
+    if column == GENE:
+        return str(value)
+    if math.isnan(value):
+        return "–"
+    if column == ATTENTION:
+        return f"{value:.4f}" if value < 0.1 else f"{value:.3f}"
+    if column == SPECIFICITY:
+        return "only here" if math.isinf(value) else f"{value:.1f}×"
+    return f"{value:.2f}"
+
+
+class BarDelegate(QStyledItemDelegate):
+    """Draws attention and expression as a bar with its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.colors = {ATTENTION: QColor("#e69f00"), EXPRESSION: QColor("#56b4e9")}
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        share = index.data(BAR_ROLE)
+        if share is None or painter is None:
+            super().paint(painter, option, index)
+            return
+        option = QStyleOptionViewItem(option)
+        rect = QRectF(option.rect)
+        bar = rect.width() * 0.42
+        option.rect.setLeft(option.rect.left() + round(bar) + 6)
+        painter.save()
+        if option.state & option.state.State_Selected:
+            painter.fillRect(rect, option.palette.highlight())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        ground = QColor(self.colors[index.column()])
+        ground.setAlpha(50)
+        box = QRectF(rect.left() + 3, rect.center().y() - 3, bar, 6)
+        painter.setBrush(ground)
+        painter.drawRoundedRect(box, 3, 3)
+        box.setWidth(max(2.0, bar * float(share)))
+        painter.setBrush(self.colors[index.column()])
+        painter.drawRoundedRect(box, 3, 3)
+        painter.restore()
+        super().paint(painter, option, index)
+
+
+class TagTableView(QTableView):
+    """The sortable table; choosing a row by mouse or arrow keys chooses its gene."""
+
+    gene_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags = TagModel()
+        self.proxy = QSortFilterProxyModel()
+        self.proxy.setSourceModel(self.tags)
+        self.proxy.setSortRole(SORT_ROLE)
+        self.setModel(self.proxy)
+        self.bars = BarDelegate()
+        self.setItemDelegate(self.bars)
+        self.setAccessibleName("Top attention genes")
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSortingEnabled(True)
+        self.sortByColumn(GENE, Qt.SortOrder.AscendingOrder)
+        header, side = self.horizontalHeader(), self.verticalHeader()
+        assert header is not None
+        assert side is not None
+        side.hide()
+        side.setDefaultSectionSize(ROW_HEIGHT)
+        side.setMinimumSectionSize(ROW_HEIGHT)
+        header.setMinimumSectionSize(40)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        for column in (SPECIFICITY, AUC):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.setMinimumHeight(ROW_HEIGHT * 9)
+        self.clicked.connect(self._choose)
+        self._refreshing = False
+        selection = self.selectionModel()
+        assert selection is not None
+        selection.currentRowChanged.connect(self._on_current)
+
+    def show_rows(self, rows: tuple[TagRow, ...], gene: str) -> None:
+        """Show a type's genes and mark the chosen one, if it is among them."""
+        self._refreshing = True
+        if rows != self.tags.rows:
+            self.tags.show_rows(rows)
+        self._mark(gene)
+        self._refreshing = False
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow the theme."""
+        self.bars.colors = {ATTENTION: colors.attention, EXPRESSION: colors.expression}
+        viewport = self.viewport()
+        if viewport is not None:
+            viewport.update()
+
+    def _mark(self, gene: str) -> None:
+        current = self.currentIndex()
+        if current.isValid() and current.siblingAtColumn(GENE).data() == gene:
+            return
+        position = next((i for i, row in enumerate(self.tags.rows) if row.gene == gene), -1)
+        if position < 0:
+            self.clearSelection()
+            self.setCurrentIndex(QModelIndex())
+            return
+        index = self.proxy.mapFromSource(self.tags.index(position, GENE))
+        self.selectRow(index.row())
+        self.scrollTo(index)
+
+    def _on_current(self, current: QModelIndex, _: QModelIndex) -> None:
+        if not self._refreshing and current.isValid():
+            self._choose(current)
+
+    def _choose(self, index: QModelIndex) -> None:
+        self.gene_chosen.emit(str(index.siblingAtColumn(GENE).data()))

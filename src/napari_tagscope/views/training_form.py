@@ -1,0 +1,126 @@
+"""Train a bundle: a reference, its label column, epochs, and a curve while it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
+
+from napari_tagscope.controllers.training import TrainingController, TrainingState
+from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.learning_curve import LearningCurve
+
+
+class TrainingForm(QWidget):
+    """The view of a :class:`TrainingController`."""
+
+    def __init__(self, controller: TrainingController) -> None:
+        super().__init__()
+        self._controller = controller
+        self.reference = QElidingLabel("no reference chosen")
+        self.reference.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.browse_button = QPushButton("Browse…")
+        self.browse_button.setToolTip("Choose an .h5ad of single cells with known types")
+        self.sample_button = QPushButton("Sample")
+        self.sample_button.setToolTip("Take the sample's reference")
+        self.column = QComboBox()
+        self.column.setToolTip("The column that holds the cell types")
+        self.column.setAccessibleName("Label column")
+        self.epochs = QSpinBox()
+        self.epochs.setRange(0, 1000)
+        self.epochs.setSpecialValueText("automatic")
+        self.epochs.setToolTip("The most passes over the reference; it stops earlier when it can")
+        self.epochs.setAccessibleName("Epochs")
+        self.train_button = QPushButton("Train")
+        self.train_button.setToolTip("Train on the genes shared with the open section")
+        self.stop_button = QPushButton("Stop, keep the best")
+        self.stop_button.setToolTip("Stop training and keep the best epoch so far")
+        self.curve = LearningCurve()
+        self.summary = hint_label()
+        self.failure = FailureBox()
+        self._lay_out()
+        self.browse_button.clicked.connect(self._choose_reference)
+        self.sample_button.clicked.connect(controller.choose_sample_reference)
+        self.column.activated.connect(self._on_column)
+        self.epochs.valueChanged.connect(lambda value: controller.set_epochs(value or None))
+        self.train_button.clicked.connect(controller.train)
+        self.stop_button.clicked.connect(controller.stop)
+        bind(self, controller, self.show_state)
+
+    def show_state(self, state: TrainingState) -> None:
+        """Show what the controller knows."""
+        name = state.reference.name if state.reference else "no reference chosen"
+        self.reference.setText("reading…" if state.reading else name)
+        self.reference.setToolTip(str(state.reference or ""))
+        names = [column.name for column in state.columns]
+        if [self.column.itemData(i) for i in range(self.column.count())] != names:
+            self.column.clear()
+            for column in state.columns:
+                self.column.addItem(f"{column.name} ({column.types:,} types)", column.name)
+        self.column.setCurrentIndex(names.index(state.column) if state.column in names else -1)
+        self.column.setEnabled(bool(names) and not state.running)
+        self.epochs.setValue(state.epochs or 0)
+        self.train_button.setEnabled(state.ready)
+        self.train_button.setVisible(not state.running)
+        self.stop_button.setVisible(state.running)
+        self.stop_button.setEnabled(not state.stopping)
+        self.curve.show_history(state.history)
+        self.summary.setText(_summary(state))
+        self.summary.setVisible(bool(self.summary.text()))
+        self.failure.show_failure(state.failure)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.addWidget(self.reference, 1)
+        row.addWidget(self.browse_button)
+        row.addWidget(self.sample_button)
+        fit = QHBoxLayout()
+        fit.addWidget(self.epochs)
+        fit.addStretch(1)
+        fit.addWidget(self.train_button)
+        fit.addWidget(self.stop_button)
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Reference", row)
+        form.addRow("Labels", self.column)
+        form.addRow("Epochs", fit)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(form)
+        for widget in (self.curve, self.summary, self.failure):
+            column.addWidget(widget)
+
+    def _on_column(self, index: int) -> None:
+        self._controller.choose_column(str(self.column.itemData(index)))
+
+    def _choose_reference(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open a reference", "", "AnnData (*.h5ad)")
+        if chosen:
+            self._controller.choose_reference(Path(chosen))
+
+
+def _summary(state: TrainingState) -> str:
+    """How well it does so far, and what became of it."""
+    parts = [state.notice] if state.notice else []
+    if state.history:
+        best = max(state.history, key=lambda record: record.macro_f1)
+        parts.append(
+            f"epoch {state.history[-1].epoch} · best macro-F1 {best.macro_f1:.3f}, "
+            f"accuracy {best.accuracy:.3f} (epoch {best.epoch})"
+        )
+    elif state.running:
+        parts.append("The curve begins after the first epoch.")
+    return "\n".join(parts)
