@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -37,6 +38,9 @@ from tagscope.training.loop import Examples, Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared, prepare, split
 from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
+from tagscope.training.thinning import thin
+
+Ints = npt.NDArray[np.int64]
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
 
@@ -94,7 +98,7 @@ def train(
 
 def default_model(recipe: Recipe) -> CellMemoryConfig:
     """The network a recipe trains where none is asked for."""
-    return CellMemoryConfig() if recipe.published else CellMemoryConfig(width=128, ffn=256)
+    return CellMemoryConfig() if recipe.published else CellMemoryConfig(width=64, ffn=128)
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,18 @@ class _Task:
     recipe: Recipe
     model: CellMemoryConfig
     preprocessing: Preprocessing
-    training: Examples
+    seed: int
+    training_rows: Ints
     validation: Examples
     request: str
+
+    def training(self, epoch: int) -> Examples:
+        """What one epoch (from 0) trains on: the training cells, thinned."""
+        rng = np.random.default_rng([self.seed, epoch, 2])
+        cells = self.prepared.reference.cells.take(self.training_rows)
+        thinned = thin(cells, self.recipe.thinning, rng)
+        tokens = tokenise(thinned, cells.panel, self.model, self.preprocessing, seed=self.seed)
+        return Examples(tokens, self.prepared.reference.codes[self.training_rows])
 
 
 @dataclass
@@ -173,18 +186,16 @@ def _task(
     preprocessing = Preprocessing(prepared.target_sum)
     reference = prepared.reference
     model = _sized(model, prepared, preprocessing)
-    rows = split(reference.codes, recipe, config.validation, config.seed)
-    parts = []
-    for chosen in rows:
-        cells = reference.cells.take(chosen)
-        tokens = tokenise(cells, cells.panel, model, preprocessing, seed=config.seed)
-        parts.append(Examples(tokens, reference.codes[chosen]))
+    rows, held_out = split(reference.codes, recipe, config.validation, config.seed)
+    cells = reference.cells.take(held_out)
+    tokens = tokenise(cells, cells.panel, model, preprocessing, seed=config.seed)
+    validation = Examples(tokens, reference.codes[held_out])
     asked = {
         "model": model.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
         "validation": config.validation, "precision": config.precision, "data": prepared.digest(),
     }  # fmt: skip
     request = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return _Task(prepared, recipe, model, preprocessing, parts[0], parts[1], request)
+    return _Task(prepared, recipe, model, preprocessing, config.seed, rows, validation, request)
 
 
 def _sized(
@@ -206,7 +217,9 @@ def _start(task: _Task, config: TrainConfig) -> _Progress:
         _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate
     )
     precision = choose_precision(config.precision, device)
-    weights = label_weights(task.training.codes, len(reference.labels), recipe.rare_power)
+    weights = label_weights(
+        reference.codes[task.training_rows], len(reference.labels), recipe.rare_power
+    )
     return _Progress(
         Loop(network, optimizer, recipe, config.seed, device, precision, weights.to(device))
     )
@@ -227,7 +240,7 @@ def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> No
     context.step("training", len(progress.history), recipe.epochs)
     while not progress.finished(recipe):
         epoch = len(progress.history)
-        loss = progress.loop.train_epoch(task.training, epoch, context)
+        loss = progress.loop.train_epoch(task.training(epoch), epoch, context)
         record, confusion = _validate(task, progress.loop, epoch, loss, context)
         progress.add(record, confusion)
         write_checkpoint(out, progress.checkpoint(task.request))
@@ -290,7 +303,7 @@ def _account(task: _Task, progress: _Progress, config: TrainConfig, stopped: str
         ],
         "best_epoch": progress.best_epoch,
         "stopped": stopped,
-        "cells": {"training": len(task.training), "validation": len(task.validation)},
+        "cells": {"training": len(task.training_rows), "validation": len(task.validation)},
         "label_counts": task.prepared.label_counts,
         "recipe": {name: _number(value) for name, value in asdict(task.recipe).items()},
         "notes": list(task.prepared.notes),

@@ -88,6 +88,8 @@ class Recipe:
     label_smoothing: float
     gene_dropout: float
     """Largest share of genes hidden from a cell (one batch in full mode)."""
+    thinning: float
+    """Smallest share of a cell's counts that training may leave it; 1 leaves cells as they are."""
     rare_power: float
     """Power of the inverse cell count by which a label weighs in the loss; 0 counts cells alike."""
     clip_norm: float
@@ -118,13 +120,13 @@ class Recipe:
 
 _PUBLISHED: dict[str, Any] = {
     "epochs": 100, "patience": 5, "batch_size": 140, "learning_rate": 3e-4, "weight_decay": 0.0,
-    "warm_up": 0.0, "label_smoothing": 0.0, "gene_dropout": 0.0, "rare_power": 0.0,
+    "warm_up": 0.0, "label_smoothing": 0.0, "gene_dropout": 0.0, "thinning": 1.0, "rare_power": 0.0,
     "clip_norm": math.inf, "target_sum": 1e4,
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
-    "epochs": 30, "patience": 8, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.02,
-    "warm_up": 0.05, "label_smoothing": 0.05, "gene_dropout": 0.15, "rare_power": 0.3,
-    "clip_norm": 1.0, "target_sum": None,
+    "epochs": 20, "patience": 6, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.02,
+    "warm_up": 0.05, "label_smoothing": 0.05, "gene_dropout": 0.15, "thinning": 0.05,
+    "rare_power": 0.3, "clip_norm": 1.0, "target_sum": None,
 }  # fmt: skip
 
 
