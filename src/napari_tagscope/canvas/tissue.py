@@ -294,10 +294,9 @@ class TissueCanvas:
             return
         start = np.asarray(event.pos)
         moved = 0.0
-        yield
-        while event.type == "mouse_move":
-            moved = max(moved, float(np.abs(np.asarray(event.pos) - start).max()))
+        while event.type != "mouse_release":
             yield
+            moved = max(moved, float(np.abs(np.asarray(event.pos) - start).max()))
         if moved <= CLICK_REACH:
             row = self.pick(event.position)
             for callback in tuple(self._pick_callbacks):
