@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tagscope.models.base import CellBatch
-from tagscope.training.loop import hide_genes
+from tagscope.training.loop import hide_genes, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import split
 from tagscope.training.recipe import TrainConfig, recipe_of
@@ -64,6 +64,14 @@ def test_hidden_genes_are_a_share() -> None:
     assert 110 < full.tokens.shape[1] < 170
     assert full.tokens.shape == full.genes.shape == full.padding.shape
     assert not full.padding.any()
+
+
+def test_rare_labels_weigh_more_and_the_mean_cell_one() -> None:
+    codes = np.repeat([0, 1, 3], [100, 25, 1])
+    weights = label_weights(codes, 4, 0.5)
+    assert weights[codes].mean().item() == pytest.approx(1.0)
+    assert (weights / weights[0]).tolist() == pytest.approx([1, 2, 10, 10])
+    assert label_weights(codes, 4, 0.0).tolist() == pytest.approx([1, 1, 1, 1])
 
 
 def test_what_a_request_says_goes_before_the_recipe() -> None:
