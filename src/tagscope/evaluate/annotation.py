@@ -18,7 +18,7 @@ from tagscope.errors import ArgumentError
 from tagscope.io.atomic import written_whole
 
 # how tables on disk spell "nobody knows"
-_MISSING = ("", "NA", "nan")
+_MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
 _CALIBRATION_BINS = 15
 
 
@@ -26,7 +26,7 @@ _CALIBRATION_BINS = 15
 class AnnotationReport:
     """Predicted against true labels.
 
-    Cells without a true label (missing, ``""``, ``"NA"``, ``"nan"``) are left out and counted in
+    Cells without a true label (missing, ``""``, ``"NA"``, ``"nan"``, …) are left out and counted in
     ``n_missing``. Of the others, ``n_cells`` have a type the model was trained on and are scored;
     ``n_unseen`` have another and only enter ``unseen_auroc`` and ``confusion``.
 

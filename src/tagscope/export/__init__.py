@@ -1,1 +1,5 @@
-"""export."""
+"""Results as other tools and people take them, each with a manifest of how it came to be."""
+
+from tagscope.export.handover import ExportConfig, export
+
+__all__ = ["ExportConfig", "export"]
