@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import hashlib
 import os
@@ -294,10 +295,17 @@ def run_demo() -> int:
         if code := tagscope(*step):
             return code
     print(f"\nEverything was written to {OUT}")
+    view = ("view", annotated, "--gene", first_tag(OUT / "tags.csv"))
     if has_display():
-        return tagscope("view", annotated)
+        return tagscope(*view)
     with virtual_screen() as environment:
-        return tagscope("view", annotated, "--screenshot", OUT, environment=environment)
+        return tagscope(*view, "--screenshot", OUT, environment=environment)
+
+
+def first_tag(tags: Path) -> str:
+    """The gene at the top of a table of TAGs."""
+    with tags.open(newline="", encoding="utf-8") as rows:
+        return next(csv.DictReader(rows))["gene"]
 
 
 def tagscope(*arguments: str | Path, environment: dict[str, str] | None = None) -> int:

@@ -16,6 +16,7 @@ from tagscope.jobs import JobContext
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("section", type=Path, nargs="?", metavar="SECTION")
+    parser.add_argument("--gene", help="paint this gene's attention")
     parser.add_argument(
         "--screenshot",
         type=Path,
@@ -34,5 +35,5 @@ def run(options: argparse.Namespace, context: JobContext) -> int:  # noqa: ARG00
             "The window needs napari and a Qt binding.",
             'Run pip install "tagscope[gui]".',
         ) from error
-    open_window(options.section, screenshots=options.screenshot)
+    open_window(options.section, gene=options.gene, screenshots=options.screenshot)
     return 0
