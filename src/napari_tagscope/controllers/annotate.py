@@ -26,7 +26,11 @@ SAVE_TOPIC = "save"
 
 @dataclass(frozen=True)
 class AnnotateState:
-    """What the Annotate panel shows. ``bundle`` is None until one is loaded and verified."""
+    """What the Annotate panel shows.
+
+    ``bundle`` is None until one is loaded and verified; ``replaces`` names the result that saving
+    into the section's own store would replace.
+    """
 
     has_section: bool = False
     known: tuple[Path, ...] = ()
@@ -37,6 +41,7 @@ class AnnotateState:
     attention: bool = True
     failure: Failure | None = None
     can_save: bool = False
+    replaces: str = ""
     saving: bool = False
     saved: Path | None = None
 
@@ -131,7 +136,7 @@ class AnnotateController(Observed[AnnotateState]):
                 topic=SAVE_TOPIC,
                 title=f"Saving {target.name}",
                 work=lambda _: _save(opened, result, target),
-                done=lambda path: self._update(saving=False, saved=path),
+                done=lambda path: self._on_saved(path, result.key),
                 failed=lambda failure: self._update(saving=False, failure=failure),
                 cancelled=lambda: self._update(saving=False),
             )
@@ -143,7 +148,10 @@ class AnnotateController(Observed[AnnotateState]):
         self._check()
 
     def _on_result(self, result: AnnotationResult | None) -> None:
-        self._update(can_save=result is not None, saved=None)
+        opened = self._viewer_state.opened
+        kept = result is not None and opened is not None and result.key in opened.table.obs
+        replaces = result.key if result is not None and kept else ""
+        self._update(can_save=result is not None, replaces=replaces, saved=None)
 
     def _check(self) -> None:
         """Look for whatever is wrong with this section for this bundle."""
@@ -160,6 +168,11 @@ class AnnotateController(Observed[AnnotateState]):
                 failed=lambda failure: self._update(failure=failure),
             )
         )
+
+    def _on_saved(self, path: Path, key: str) -> None:
+        opened = self._viewer_state.opened
+        replaces = key if opened and path == opened.source.path else self.state.replaces
+        self._update(saving=False, saved=path, replaces=replaces)
 
     def _on_load_failed(self, failure: Failure) -> None:
         self._update(chosen=None, failure=failure)

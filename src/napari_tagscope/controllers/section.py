@@ -174,7 +174,7 @@ def _load(path: Path, key: str | None, choices: dict[str, Any]) -> _Loaded:
     keys = stored_keys(opened.table)
     shown = key if key in keys else next(iter(keys), None)
     result = None if shown is None else read_stored(opened.table, opened.section, shown)
-    return _Loaded(opened, describe(opened, keys), tuple(keys), result)
+    return _Loaded(opened, describe(opened), tuple(keys), result)
 
 
 def _fixes(path: Path, choices: dict[str, Any]) -> tuple[Finding, ...]:
@@ -184,7 +184,7 @@ def _fixes(path: Path, choices: dict[str, Any]) -> tuple[Finding, ...]:
     return tuple(f for f in findings if f.offer)
 
 
-def describe(opened: OpenedSection, keys: Sequence[str] = ()) -> Card:
+def describe(opened: OpenedSection) -> Card:
     """What was found in a section, with units."""
     section, source = opened.section, opened.source
     counts = not section.cells.normalised and not any(f.severity == "error" for f in opened.notes)
@@ -201,11 +201,9 @@ def describe(opened: OpenedSection, keys: Sequence[str] = ()) -> Card:
         ("Values", f"{values} in {source.layer or 'X'}"),
     ]
     if counts:
-        rows.append(("Median per cell", f"{np.median(section.cells.totals):,.0f} counts"))
+        rows.append(("Median", f"{np.median(section.cells.totals):,.0f} counts/cell"))
     if source.table is not None:
         rows.append(("Table", source.table))
-    if keys:
-        rows.append(("Annotations", ", ".join(keys)))
     return Card(source.path.stem, str(source.path), tuple(rows))
 
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMenu,
+    QMessageBox,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -97,7 +98,8 @@ class AnnotatePanel(QWidget):
                 )
         self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
         self.about.setText("" if state.bundle is None else about(state.bundle))
-        self.about.setToolTip("" if state.bundle is None else str(state.bundle.path))
+        where = "" if state.bundle is None else str(state.bundle.path)
+        self.about.setToolTip(f"{self.about.text()}\n{where}")
         self.about.setVisible(state.bundle is not None)
         self.run_button.setEnabled(state.ready)
         self.run_button.setVisible(not state.running)
@@ -159,6 +161,12 @@ class AnnotatePanel(QWidget):
             self._controller.choose(Path(chosen))
 
     def _save_here(self) -> None:
+        replaces = self._controller.state.replaces
+        if replaces:
+            question = f"The store already has an annotation {replaces!r}. Replace it?"
+            yes = QMessageBox.StandardButton.Yes
+            if QMessageBox.question(self, "Replace the annotation?", question) != yes:
+                return
         self._controller.save()
 
     def _save_copy(self) -> None:
@@ -170,14 +178,14 @@ class AnnotatePanel(QWidget):
 
 
 def about(bundle: Bundle) -> str:
-    """Such as ``cellmemory · 300 genes · 14 types · macro-F1 0.91, accuracy 0.95``."""
-    text = f"{bundle.model} · {len(bundle.panel):,} genes · {len(bundle.labels):,} types"
-    scores = [
+    """Such as ``300 genes · 14 types · macro-F1 0.91 · accuracy 0.95 · cellmemory``."""
+    parts = [f"{len(bundle.panel):,} genes", f"{len(bundle.labels):,} types"]
+    parts += [
         f"{words} {float(bundle.training[name]):.2f}"
         for name, words in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
         if isinstance(bundle.training.get(name), float | int)
     ]
-    return f"{text} · {', '.join(scores)}" if scores else text
+    return " · ".join([*parts, bundle.model])
 
 
 def hint(state: AnnotateState) -> str:
@@ -190,8 +198,8 @@ def hint(state: AnnotateState) -> str:
         return "Cells in view come first."
     if not state.has_section:
         return "Open a section to annotate it."
-    if state.chosen is None:
+    if state.chosen is None and not state.can_save:
         return "Choose a bundle, or train one from a labelled reference."
-    if state.bundle is None and state.failure is None:
+    if state.chosen is not None and state.bundle is None and state.failure is None:
         return "Reading the bundle…"
     return "" if state.can_save else "Press Annotate: cells in view come first."

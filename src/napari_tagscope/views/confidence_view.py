@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
-from superqt import QLabeledDoubleSlider
+from superqt import QDoubleSlider
 
 from napari_tagscope.controllers.legend import LegendState
 
@@ -20,7 +20,7 @@ class Histogram(QWidget):
         self.counts: tuple[int, ...] = ()
         self.bound = 0.0
         self.color = QColor("#56b4e9")
-        self.setFixedHeight(36)
+        self.setFixedHeight(30)
         self.setAccessibleName("Cells by confidence, 0 to 1")
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: ARG002 - Qt's
@@ -51,10 +51,9 @@ class ConfidenceView(QWidget):
         self.caption.setObjectName("muted")
         self.histogram = Histogram()
         self.histogram.setToolTip("Cells by confidence; heights are square roots")
-        self.slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
         self.slider.setRange(0.0, 1.0)
-        self.slider.setSingleStep(0.01)  # type: ignore[arg-type]  # its stubs are Qt's
-        self.slider.setDecimals(2)
+        self.slider.setSingleStep(0.01)
         self.slider.setToolTip(tip)
         self.slider.setAccessibleName("Smallest confidence")
         self._settle = QTimer(self)

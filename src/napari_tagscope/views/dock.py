@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -16,7 +16,28 @@ from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.theme import colors_of, style_sheet
 
-WIDTH = 380
+WIDTH = 370
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down alone: never narrower than what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
+
+    def minimumSizeHint(self) -> QSize:
+        held, bar = self.widget(), self.verticalScrollBar()
+        if held is None or bar is None:
+            return super().minimumSizeHint()
+        width = max(WIDTH, held.minimumSizeHint().width())
+        return QSize(width + bar.sizeHint().width(), 200)
 
 
 class PanelDock(QWidget):
@@ -31,9 +52,7 @@ class PanelDock(QWidget):
         self.bar = JobBar(self.session.runner)
         holder = QWidget()
         holder.setLayout(self.column)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll = _Column()
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(holder)
         outer = QVBoxLayout(self)
@@ -41,7 +60,6 @@ class PanelDock(QWidget):
         outer.setSpacing(0)
         outer.addWidget(scroll, 1)
         outer.addWidget(self.bar)
-        self.setMinimumWidth(WIDTH)
 
     def showEvent(self, event: QShowEvent | None) -> None:
         super().showEvent(event)

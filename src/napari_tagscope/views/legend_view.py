@@ -193,7 +193,7 @@ class LegendView(QWidget):
         before = len(self.model.rows)
         self.model.show_rows(state.rows)
         if len(state.rows) != before:
-            self.table.setFixedHeight(ROW_HEIGHT * min(max(len(state.rows), 3), 9) + 4)
+            self.table.setFixedHeight(ROW_HEIGHT * min(max(len(state.rows), 3), 7) + 2)
         self.search.setPlaceholderText(f"Search {len(state.rows)} types")
         self.confidence.show_state(state)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from napari.utils.colormaps import Colormap, ensure_colormap
 
 from napari_tagscope.canvas.tissue import TissueCanvas
 from napari_tagscope.state import ViewerState
@@ -32,8 +34,12 @@ class CanvasPainter:
         """Paint a number per cell, (N,), from 0 for quantities that have no negative values."""
         if self.canvas is None:
             return
-        limits = _limits(values)
-        self.canvas.paint_values(name, values, colormap=colormap, limits=limits).name = title
+        first = not self.canvas.names
+        layer = self.canvas.paint_values(name, values, colormap=colormap, limits=_limits(values))
+        layer.colormap = _visible_from_zero(colormap)
+        layer.name = title
+        if first:
+            self.canvas.fit()
 
     def paint_categories(
         self, name: str, title: str, codes: Codes, colors: Sequence[str], names: Sequence[str]
@@ -70,7 +76,6 @@ class CanvasPainter:
             self.canvas = TissueCanvas(self._viewer, opened.section, describe=self._describe)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
-            self.canvas.fit()
 
     def _describe(self, row: int) -> str:
         opened, result = self._state.opened, self._state.result
@@ -85,9 +90,16 @@ class CanvasPainter:
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
 
 
+@cache
+def _visible_from_zero(name: str) -> Colormap:
+    """A colour map without its darkest end, so that cells at 0 differ from no cell at all."""
+    full = ensure_colormap(name)
+    return Colormap(full.map(np.linspace(0.14, 1.0, 256)), name=name)
+
+
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
-    """From 0 to the 99th percentile of the values above 0; None leaves it to the canvas."""
+    """From 0 to the 98th percentile of the values above 0; None leaves it to the canvas."""
     above = values[np.isfinite(values) & (values > 0)]
     if len(above) == 0 or np.nanmin(values) < 0:
         return None
-    return 0.0, float(np.percentile(above, 99))
+    return 0.0, float(np.percentile(above, 98))

@@ -101,8 +101,8 @@ class SectionPanel(QWidget):
             right.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.grid.addWidget(left, row, column)
             self.grid.addWidget(right, row, column + 1)
-        for column in (1, 3):
-            self.grid.setColumnStretch(column, 1)
+        for column, stretch in ((1, 2), (3, 3)):
+            self.grid.setColumnStretch(column, stretch)
 
     def _choose_store(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a SpatialData store (.zarr)")

@@ -10,6 +10,7 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
@@ -30,7 +31,8 @@ TIPS = (
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
 BAR_ROLE = Qt.ItemDataRole.UserRole + 1
-ROW_HEIGHT = 21
+ROW_HEIGHT = 20
+BAR_SHARE = 0.45  # of its cell
 _Role = Qt.ItemDataRole
 
 
@@ -91,7 +93,7 @@ def shown(column: int, value: Any) -> str:
     if math.isnan(value):
         return "–"
     if column == ATTENTION:
-        return f"{value:.4f}" if value < 0.1 else f"{value:.3f}"
+        return f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
     if column == SPECIFICITY:
         return "only here" if math.isinf(value) else f"{value:.1f}×"
     return f"{value:.2f}"
@@ -100,8 +102,9 @@ def shown(column: int, value: Any) -> str:
 class BarDelegate(QStyledItemDelegate):
     """Draws attention and expression as a bar with its number."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, table: QTableView) -> None:
+        super().__init__(table)
+        self._table = table
         self.colors = {ATTENTION: QColor("#e69f00"), EXPRESSION: QColor("#56b4e9")}
 
     def paint(
@@ -112,12 +115,17 @@ class BarDelegate(QStyledItemDelegate):
             super().paint(painter, option, index)
             return
         option = QStyleOptionViewItem(option)
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        style = self._table.style()
+        assert style is not None
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, self._table)
         rect = QRectF(option.rect)
-        bar = rect.width() * 0.42
-        option.rect.setLeft(option.rect.left() + round(bar) + 6)
+        bar = rect.width() * BAR_SHARE
         painter.save()
-        if option.state & option.state.State_Selected:
-            painter.fillRect(rect, option.palette.highlight())
+        painter.setPen(self._table.palette().text().color())
+        beside = rect.adjusted(bar + 8, 0, -2, 0)
+        painter.drawText(beside, int(Qt.AlignmentFlag.AlignVCenter), text)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         ground = QColor(self.colors[index.column()])
@@ -129,7 +137,6 @@ class BarDelegate(QStyledItemDelegate):
         painter.setBrush(self.colors[index.column()])
         painter.drawRoundedRect(box, 3, 3)
         painter.restore()
-        super().paint(painter, option, index)
 
 
 class TagTableView(QTableView):
@@ -144,7 +151,7 @@ class TagTableView(QTableView):
         self.proxy.setSourceModel(self.tags)
         self.proxy.setSortRole(SORT_ROLE)
         self.setModel(self.proxy)
-        self.bars = BarDelegate()
+        self.bars = BarDelegate(self)
         self.setItemDelegate(self.bars)
         self.setAccessibleName("Top attention genes")
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -161,10 +168,13 @@ class TagTableView(QTableView):
         side.setDefaultSectionSize(ROW_HEIGHT)
         side.setMinimumSectionSize(ROW_HEIGHT)
         header.setMinimumSectionSize(40)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        for column in (SPECIFICITY, AUC):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self.setMinimumHeight(ROW_HEIGHT * 9)
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
+        em = self.fontMetrics().horizontalAdvance("0")
+        for column, digits in ((ATTENTION, 11), (EXPRESSION, 11), (SPECIFICITY, 9), (AUC, 6)):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(column, em * digits)
+        self.setMinimumHeight(ROW_HEIGHT * 7)
         self.clicked.connect(self._choose)
         self._refreshing = False
         selection = self.selectionModel()

@@ -14,7 +14,7 @@ class Colors:
 
     background: QColor
     foreground: QColor
-    primary: QColor
+    current: QColor
     text: QColor
     attention: QColor
     expression: QColor
@@ -39,7 +39,7 @@ def colors_of(theme: str) -> Colors:
     return Colors(
         background=QColor(found.background.as_hex()),
         foreground=QColor(found.foreground.as_hex()),
-        primary=QColor(found.primary.as_hex()),
+        current=QColor(found.current.as_hex()),
         text=QColor(found.text.as_hex()),
         attention=QColor("#e69f00" if dark else "#d55e00"),
         expression=QColor("#56b4e9" if dark else "#0072b2"),
@@ -60,9 +60,9 @@ def style_sheet(colors: Colors) -> str:
     QFrame#error {{ border-left: 3px solid {colors.error.name()}; padding-left: 4px; }}
     QFrame#warning {{ border-left: 3px solid {colors.warning.name()}; padding-left: 4px; }}
     QFrame#info {{ border-left: 3px solid {lighter}; padding-left: 4px; }}
-    QTableView {{ border: none; selection-background-color: {colors.primary.name()};
+    QTableView {{ border: none; selection-background-color: {colors.current.name()};
         selection-color: {colors.text.name()}; }}
     QTableView::item:focus {{ border: 1px solid {colors.attention.name()}; }}
     QPushButton#main {{ font-weight: bold; padding: 4px 12px; }}
-    QPushButton:checked {{ background-color: {colors.primary.name()}; }}
+    QPushButton:checked {{ background-color: {colors.current.name()}; }}
     """
