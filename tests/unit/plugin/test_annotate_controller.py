@@ -1,0 +1,160 @@
+"""Choosing a bundle, running it, saving; training one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_tagscope.controllers.annotate import AnnotateController
+from napari_tagscope.controllers.legend import PAINTING, LegendController
+from napari_tagscope.controllers.section import SectionController
+from napari_tagscope.controllers.training import LabelColumn, TrainingController, label_columns
+from tagscope import api
+
+
+@pytest.fixture
+def annotate(state, runner, painter, bundles):
+    return AnnotateController(state, runner, painter, LegendController(state, painter), bundles)
+
+
+@pytest.fixture
+def training(state, runner, annotate, bundles):
+    return TrainingController(state, runner, annotate, bundles)
+
+
+def test_a_chosen_bundle_is_verified_and_remembered(annotate, bundles, bundle):
+    annotate.choose(bundle.path)
+    assert annotate.state.bundle.digest == bundle.digest
+    assert bundles.paths() == (bundle.path,)
+    assert not annotate.state.ready
+
+
+def test_a_changed_bundle_is_refused(annotate, bundle):
+    weights = bundle.path / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    annotate.choose(bundle.path)
+    assert annotate.state.bundle is None
+    assert "changed" in annotate.state.failure.error.found
+
+
+def test_a_run_paints_and_becomes_the_result(annotate, state, painter, opened, bundle):
+    state.set_section(opened)
+    annotate.use(bundle)
+    assert annotate.state.ready
+    annotate.run()
+    assert annotate.state.failure is None
+    result = state.result
+    np.testing.assert_array_equal(painter.codes[PAINTING], result.annotation.codes)
+    assert result.gene_scores is not None
+    assert result.provenance.inputs["section"] == str(opened.source.path)
+    assert annotate.state.can_save
+
+
+def test_cells_in_view_come_first(annotate, state, runner, opened, bundle, monkeypatch):
+    asked = {}
+
+    def annotate_all(*arguments, **options):
+        asked.update(options)
+        return api_annotate(*arguments, **options)
+
+    api_annotate = api.annotate
+    monkeypatch.setattr(api, "annotate", annotate_all)
+    state.set_section(opened)
+    annotate.use(bundle)
+    annotate.run()
+    np.testing.assert_array_equal(asked["first"], [3, 1])
+
+
+def test_cancelling_brings_the_earlier_result_back(
+    annotate, state, runner, painter, opened, bundle, result
+):
+    state.set_section(opened)
+    state.set_result(result)
+    annotate.use(bundle)
+    runner.cancel_at = 1
+    annotate.run()
+    assert not annotate.state.running
+    assert state.result is result
+    np.testing.assert_array_equal(painter.codes[PAINTING], result.annotation.codes)
+
+
+def test_a_section_with_no_shared_gene_is_told_before_the_run(
+    annotate, state, section_file, bundle, tmp_path
+):
+    import anndata as ad
+
+    table = ad.read_h5ad(section_file)
+    table.var_names = [f"Unknown{i}" for i in range(table.n_vars)]
+    other = tmp_path / "other.h5ad"
+    table.write_h5ad(other)
+    annotate.use(bundle)
+    state.set_section(api.open_section(other))
+    assert any(finding.severity == "error" for finding in annotate.state.findings)
+    annotate.run()
+    assert "share 0 genes" in annotate.state.failure.error.found
+    assert state.result is None
+
+
+def test_saving_into_the_own_file_and_opening_it_again(
+    annotate, state, runner, painter, opened, result
+):
+    state.set_section(opened)
+    state.set_result(result)
+    assert annotate.state.replaces == ""
+    annotate.save()
+    assert annotate.state.saved == opened.source.path
+    assert annotate.state.replaces == "cellmemory"
+    SectionController(state, runner, painter).open(opened.source.path)
+    np.testing.assert_array_equal(state.result.annotation.codes, result.annotation.codes)
+    assert annotate.state.replaces == "cellmemory"
+
+
+def test_columns_that_could_hold_labels(section_file):
+    assert label_columns(section_file) == (LabelColumn("cell_type", 3),)
+
+
+def test_training_gives_a_bundle_that_is_ready_to_run(
+    training, annotate, state, section_file, opened
+):
+    state.set_section(opened)
+    training.choose_reference(section_file)
+    assert training.state.column == "cell_type"
+    training.set_epochs(2)
+    training.train()
+    assert training.state.failure is None
+    assert [record.epoch for record in training.state.history] == [1, 2]
+    assert annotate.state.bundle.labels.names == ("Astrocyte", "Excitatory", "Inhibitory")
+    assert annotate.state.ready
+
+
+def test_stopping_keeps_the_best_epoch(training, annotate, runner, section_file, monkeypatch):
+    training.choose_reference(section_file)
+    training.set_epochs(1000)
+    original = training._on_reported
+
+    def stop_after_two(reports):
+        original(reports)
+        if len(training.state.history) == 2:
+            runner.cancel_at = 1
+
+    monkeypatch.setattr(training, "_on_reported", stop_after_two)
+    training.train()
+    assert "kept" in training.state.notice
+    assert 2 <= len(training.state.history) < 10
+    runner.cancel_at = None
+    assert annotate.state.bundle is not None
+
+
+def test_stopping_before_the_first_epoch_keeps_nothing(training, annotate, runner, section_file):
+    training.choose_reference(section_file)
+    runner.cancel_at = 1
+    training.train()
+    assert "nothing was kept" in training.state.notice
+    assert annotate.state.bundle is None
+
+
+def test_names_of_bundles_do_not_collide(bundles):
+    first = bundles.free_name("my ref/cell type")
+    assert first.name == "my-ref-cell-type"
+    first.mkdir(parents=True)
+    assert bundles.free_name("my ref/cell type").name == "my-ref-cell-type-2"

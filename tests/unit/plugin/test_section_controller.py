@@ -1,0 +1,87 @@
+"""Opening sections: the card, fixes, and results that a store already carries."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+
+from napari_tagscope.controllers.section import SectionController
+from tagscope import api
+
+
+@pytest.fixture
+def controller(state, runner, painter):
+    return SectionController(state, runner, painter)
+
+
+def test_opening_shows_a_card_and_paints_at_once(controller, state, painter, section_file):
+    controller.open(section_file)
+    card = dict(controller.state.card.rows)
+    assert (card["Cells"], card["Genes"]) == ("30", "6")
+    assert card["Values"] == "raw counts in X"
+    assert card["Shapes"] == "centroids only"
+    assert controller.state.card.path == str(section_file)
+    assert state.opened is not None
+    np.testing.assert_allclose(painter.values["totals"], state.opened.section.cells.totals)
+    assert controller.state.opening == ""
+
+
+def test_a_file_that_is_no_section_is_explained_and_changes_nothing(
+    controller, state, section_file, tmp_path
+):
+    controller.open(section_file)
+    before = state.opened
+    wrong = tmp_path / "wrong.h5ad"
+    wrong.write_text("not HDF5")
+    controller.open(wrong)
+    error = controller.state.failure.error
+    assert "wrong.h5ad" in error.found
+    assert error.fix
+    assert state.opened is before
+
+
+def test_a_fix_can_be_applied_with_one_click(controller, state, section_file, tmp_path):
+    table = ad.read_h5ad(section_file)
+    table.layers["counts"] = table.X.copy()
+    table.X = table.X.log1p()
+    path = tmp_path / "logged.h5ad"
+    table.write_h5ad(path)
+    controller.open(path)
+    offers = [finding.offer for finding in controller.state.findings if finding.offer]
+    assert {"layer": "counts"} in offers
+    controller.apply_offer({"layer": "counts"})
+    assert dict(controller.state.card.rows)["Values"] == "raw counts in counts"
+    assert state.choices == {"layer": "counts"}
+
+
+def test_results_in_the_file_are_shown_as_they_were_saved(
+    controller, state, opened, result, tmp_path
+):
+    annotated = tmp_path / "annotated.h5ad"
+    api.write_result(opened, result, annotated)
+    controller.open(annotated)
+    found = state.result
+    assert controller.state.keys == ("cellmemory",)
+    assert controller.state.key == "cellmemory"
+    assert found.annotation.labels == result.annotation.labels
+    np.testing.assert_array_equal(found.annotation.codes, result.annotation.codes)
+    np.testing.assert_allclose(found.gene_scores.column("Gad1"), result.gene_scores.column("Gad1"))
+
+
+def test_a_result_made_now_joins_the_list(controller, state, section_file, result):
+    controller.open(section_file)
+    assert controller.state.keys == ()
+    state.set_result(result)
+    assert controller.state.keys == ("cellmemory",)
+
+
+def test_another_section_leaves_nothing_of_the_first(controller, state, section_file, result):
+    controller.open(section_file)
+    state.set_result(result)
+    state.select_label("Astrocyte")
+    state.select_gene("Mbp")
+    state.select_cell(3)
+    controller.open(section_file)
+    assert (state.result, state.label, state.gene, state.cell) == (None, None, None, None)
+    assert controller.state.keys == ()
