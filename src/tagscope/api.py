@@ -327,7 +327,7 @@ def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:
     path = Path(truth)
     if path.suffix not in (".csv", ".json"):
         _needs_column(obs, truth, "--truth")
-        return obs[truth].to_numpy(dtype=object)
+        return np.asarray(obs[truth], dtype=object)
     if not path.is_file():
         raise ArgumentError(f"{truth} is not there.", "A file of true labels is needed.")
     if path.suffix == ".csv":

@@ -21,6 +21,7 @@ from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, Tokens
 from tagscope.models.device import (
+    Precision,
     choose_device,
     choose_precision,
     keep_freed_memory,
@@ -44,8 +45,8 @@ class AnnotateConfig:
     """Cells per batch; as many as suit the device if not given."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
-    precision: str = "auto"
-    """auto, fp32 or bf16."""
+    precision: Precision = "auto"
+    """Number format of matrix products; auto is fp32."""
     seed: int = 0
     """Seed of whatever a model draws at random while reading cells."""
 

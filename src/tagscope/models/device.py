@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import platform
 from functools import cache
+from typing import Literal
 
 import torch
 
 from tagscope.errors import ArgumentError
+
+Precision = Literal["auto", "fp32", "bf16"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 _NEVER = 2**31 - 1

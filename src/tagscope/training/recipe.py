@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tagscope.errors import ArgumentError
+from tagscope.models.device import Precision
 
 RecipeName = Literal["default", "published"]
 
@@ -39,8 +40,8 @@ class TrainConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
-    precision: str = "auto"
-    """auto, fp32 or bf16."""
+    precision: Precision = "auto"
+    """Number format of matrix products; auto is fp32."""
 
     def __post_init__(self) -> None:
         if self.recipe not in ("default", "published"):

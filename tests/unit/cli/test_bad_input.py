@@ -168,7 +168,7 @@ def test_no_room_for_the_output(bundle, section, out):
 def test_wrong_arguments_exit_with_two(tagscope, words):
     ran = tagscope(*words)
     assert ran.code == 2
-    assert "usage:" in ran.err
+    assert "error: " in ran.err
 
 
 def test_a_wrong_value_exits_with_two(tagscope, bundle, section, out):
