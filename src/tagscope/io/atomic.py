@@ -6,6 +6,7 @@ kill at any moment leaves the old output or the new one, never a part of either.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import errno
@@ -22,6 +23,7 @@ from tagscope.errors import OutputError
 
 _PARTIAL = "partial"
 _REPLACED = "replaced"
+_PATIENCE = 10.0  # seconds
 _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zmetadata"})
 
 # Linux: renameat2(..., RENAME_EXCHANGE); macOS: renamex_np(..., RENAME_SWAP). Both are 2.
@@ -75,6 +77,7 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         flush(partial)
         put_in_place(partial, path)
     except BaseException as error:
+        _let_zarr_finish()
         remove(partial)
         _remove_empty(made)
         failure = write_failure(error, path, partial)
@@ -136,9 +139,9 @@ def remove(path: Path) -> None:
     """Remove a file or folder if it is there. A stubborn rest is left: its name is hidden."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:
@@ -162,6 +165,23 @@ def write_failure(error: BaseException, path: Path, partial: Path) -> OutputErro
         "Nothing that was on disk has been changed.",
         fix,
     )
+
+
+def _let_zarr_finish() -> None:
+    """Wait for the chunks that zarr still writes after the first of them has failed.
+
+    Its tasks run on: they would make the folder again that is about to be removed.
+    """
+    if "zarr.core.sync" not in sys.modules:
+        return
+    from zarr.core.sync import sync
+
+    async def rest() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=_PATIENCE)
+
+    sync(rest())
 
 
 def _concerns(error: BaseException, path: Path, partial: Path) -> bool:

@@ -87,7 +87,7 @@ def species_of(panel: GenePanel) -> Species:
     title = sum(word[0].isupper() and any(c.islower() for c in word) for word in words)
     if upper > 0.75:
         return "human"
-    return "mouse" if title / len(words) > 0.6 else "unknown"
+    return "mouse" if title / len(words) > 0.5 else "unknown"
 
 
 def _told(panel: GenePanel, kind: GeneKind, column: str) -> Genes:

@@ -29,15 +29,22 @@ def rows_in(index: pd.Index, instances: pd.Series) -> npt.NDArray[np.int64]:
 
 
 def geometries(frame: Any, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.object_]:
-    """The geometry of every row, (N,), None where the row is −1."""
-    found = np.asarray(frame.geometry.array, dtype=object)[rows]
+    """The geometry of every row, (N,), None where the row is −1.
+
+    Of a multipolygon the largest part is kept: a cell has one outline.
+    """
+    found = np.array(frame.geometry.array, dtype=object)[rows]
     found[rows < 0] = None
-    return np.asarray(found, dtype=object)
+    several = np.flatnonzero(shapely.get_type_id(found) == _MULTIPOLYGON)
+    parts, owner = shapely.get_parts(found[several], return_index=True)
+    by_size = np.argsort(shapely.area(parts), kind="stable")
+    found[several[owner[by_size]]] = parts[by_size]
+    return found
 
 
 def are_polygons(shapes: npt.NDArray[np.object_]) -> bool:
     """Whether any shape has an outline of its own; circles are stored as points."""
-    return bool(np.isin(shapely.get_type_id(shapes), (_POLYGON, _MULTIPOLYGON)).any())
+    return bool((shapely.get_type_id(shapes) == _POLYGON).any())
 
 
 def centroids(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
@@ -51,8 +58,6 @@ def outlines_of(
 ) -> CellOutlines | None:
     """Exterior rings, closed (the last vertex is the first), or None without any polygon.
 
-    Of a multipolygon the largest part is kept; holes are dropped.
-
     Parameters
     ----------
     affine
@@ -60,10 +65,8 @@ def outlines_of(
     """
     if not are_polygons(shapes):
         return None
-    polygons = _largest_parts(shapes)
-    vertices, owner = shapely.get_coordinates(
-        shapely.get_exterior_ring(polygons), return_index=True
-    )
+    rings = shapely.get_exterior_ring(shapes)
+    vertices, owner = shapely.get_coordinates(rings, return_index=True)
     offsets = np.zeros(len(shapes) + 1, np.int64)
     np.cumsum(np.bincount(owner, minlength=len(shapes)), out=offsets[1:])
     return CellOutlines(moved(vertices, affine).astype(np.float32), offsets)
@@ -72,15 +75,3 @@ def outlines_of(
 def moved(xy: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Points (V, 2) under a (3, 3) affine matrix."""
     return np.asarray(xy @ affine[:2, :2].T + affine[:2, 2], dtype=np.float64)
-
-
-def _largest_parts(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    """One polygon per shape, None where there is none."""
-    kinds = shapely.get_type_id(shapes)
-    polygons = shapes.copy()
-    polygons[kinds != _POLYGON] = None
-    several = np.flatnonzero(kinds == _MULTIPOLYGON)
-    parts, owner = shapely.get_parts(shapes[several], return_index=True)
-    by_size = np.argsort(shapely.area(parts), kind="stable")
-    polygons[several[owner[by_size]]] = parts[by_size]
-    return polygons

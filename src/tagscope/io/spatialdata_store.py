@@ -143,6 +143,8 @@ def restrict_regions(table: AnnData) -> None:
         return
     left = set(table.obs[link.region_key].astype(str))
     regions = [name for name in link.regions if name in left]
+    if len(regions) == len(link.regions):
+        return
     attrs = dict(table.uns[ATTRS])
     attrs["region"] = regions[0] if len(regions) == 1 else regions
     table.uns[ATTRS] = attrs

@@ -9,6 +9,7 @@ hard-linked, not copied, and so stays byte for byte what it was.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import warnings
@@ -94,9 +95,19 @@ def _write_h5ad(
     if source.kind == "spatialdata":
         _keep_coordinates(source, table)
     write(table)
-    with quietly():
-        table.write_h5ad(partial, compression="gzip", convert_strings_to_categoricals=False)
+    partial.write_bytes(_as_h5ad(table))
     _verify(table, read_h5ad(partial))
+
+
+def _as_h5ad(table: AnnData) -> memoryview:
+    """The file's bytes, made in memory: HDF5 crashes the process where a disk runs full."""
+    import h5py  # type: ignore[import-untyped]
+    from anndata.io import write_elem
+
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file, quietly():
+        write_elem(file, "/", table, dataset_kwargs={"compression": "gzip"})
+    return content.getbuffer()
 
 
 def _write_store(

@@ -1,0 +1,99 @@
+"""Tiny stores and tables for the tests of reading and writing."""
+
+from types import SimpleNamespace
+
+import anndata as ad
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+import shapely
+
+CELLS, GENES = 12, 5
+SYMBOLS = ("ACTB", "CD3E", "MS4A1", "EPCAM", "PTPRC")
+
+
+def counts(cells=CELLS, genes=GENES, seed=0):
+    return sp.csr_matrix(np.random.default_rng(seed).poisson(2.0, (cells, genes)), dtype=np.float32)
+
+
+def table(cells=CELLS, coordinates=True, **slots):
+    """An AnnData with ids, symbols, and coordinates in µm."""
+    obs = pd.DataFrame(
+        {"cell_type": pd.Categorical((["T", "B", "tumour"] * cells)[:cells])},
+        index=pd.Index([f"cell-{i}" for i in range(cells)], dtype=object),
+    )
+    made = ad.AnnData(counts(cells), obs=obs, var=pd.DataFrame(index=list(SYMBOLS)))
+    if coordinates:
+        made.obsm["spatial"] = centres(cells)
+        made.uns["source"] = {"spatial_unit": "um"}
+    for name, value in slots.items():
+        setattr(made, name, value)
+    return made
+
+
+def centres(cells=CELLS):
+    return np.column_stack([np.arange(cells) % 4, np.arange(cells) // 4]).astype(float) * 10 + 5
+
+
+def squares(cells=CELLS, half=4.0, ids=None):
+    """Square cells around the centres, the last of them in two parts."""
+    shapes = [shapely.box(x - half, y - half, x + half, y + half) for x, y in centres(cells)]
+    x, y = centres(cells)[-1]
+    shapes[-1] = shapely.MultiPolygon([shapely.box(x + 5, y, x + 6, y + 1), shapes[-1]])
+    return gpd.GeoDataFrame(geometry=shapes, index=ids if ids is not None else np.arange(cells))
+
+
+def store(
+    path,
+    *,
+    regions=("cells",),
+    scale=1.0,
+    system="global",
+    attrs=None,
+    zarr_format=3,
+    edit=lambda whole: None,
+):
+    """A store whose table annotates one polygon element per region, squares of 8 units."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Scale
+
+    parts = []
+    for region in regions:
+        part = table(coordinates=False)
+        part.obs_names = pd.Index([f"{region}-{i}" for i in range(CELLS)], dtype=object)
+        part.obs["region"] = region
+        part.obs["instance"] = np.arange(CELLS)
+        part.uns.clear()
+        parts.append(part)
+    whole = ad.concat(parts)
+    edit(whole)
+    whole.obs["region"] = pd.Categorical(whole.obs["region"])
+    whole = TableModel.parse(
+        whole, region=list(regions), region_key="region", instance_key="instance"
+    )
+    moved = {system: Scale([scale, scale], axes=("x", "y"))}
+    made = SpatialData(
+        images={"image": Image2DModel.parse(np.zeros((1, 40, 50), np.uint8), dims=("c", "y", "x"))},
+        shapes={r: ShapesModel.parse(squares(), transformations=dict(moved)) for r in regions},
+        tables={"table": whole},
+        attrs=attrs,
+    )
+    with ad.settings.override(auto_shard_zarr_v3=False):
+        if zarr_format == 2:
+            from spatialdata._io.format import SpatialDataContainerFormatV01
+
+            made.write(path, sdata_formats=SpatialDataContainerFormatV01())
+        else:
+            made.write(path)
+    return path
+
+
+@pytest.fixture
+def tiny():
+    """Makers of tiny tables and stores."""
+    return SimpleNamespace(
+        table=table, store=store, squares=squares, centres=centres, counts=counts, symbols=SYMBOLS
+    )
