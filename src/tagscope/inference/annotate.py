@@ -131,22 +131,33 @@ def annotate(
     annotation = Annotation(
         cells.ids, model.labels, found.probabilities, found.embedding, config.min_confidence
     )
-    provenance = Provenance(
+    extra = {
+        "labels": list(model.labels.names),
+        "cells": len(cells),
+        "genes_shared": shared,
+        "genes_of_model": len(model.vocabulary),
+        "slots": len(slot_scores.scores) if slot_scores else 0,
+    }
+    provenance = _provenance(config, dict(inputs or {}), device, time.monotonic() - started, extra)
+    return AnnotationResult(config.key, annotation, gene_scores, slot_scores, provenance)
+
+
+def _provenance(
+    config: AnnotateConfig,
+    inputs: dict[str, str],
+    device: torch.device,
+    seconds: float,
+    extra: dict[str, Any],
+) -> Provenance:
+    return Provenance(
         verb="annotate",
         parameters=asdict(config),
-        inputs=dict(inputs or {}),
+        inputs=inputs,
         seed=config.seed,
         device=_device_name(device),
-        seconds=round(time.monotonic() - started, 3),
-        extra={
-            "labels": list(model.labels.names),
-            "cells": len(cells),
-            "genes_shared": shared,
-            "genes_of_model": len(model.vocabulary),
-            "slots": len(slot_scores.scores) if slot_scores else 0,
-        },
+        seconds=round(seconds, 3),
+        extra=extra,
     )
-    return AnnotationResult(config.key, annotation, gene_scores, slot_scores, provenance)
 
 
 class _Network:

@@ -11,8 +11,8 @@ import torch
 from tagscope.errors import ArgumentError
 
 # Tokens of one batch, padding and the class token included. On a CPU a batch is also the time a
-# cancel has to wait: 16,384 tokens are 54 cells of 300 genes, a third of a second on two cores.
-_TOKENS = {"cpu": 1 << 14, "mps": 1 << 16, "cuda": 1 << 18}
+# cancel has to wait: 8,192 tokens take CellMemory 0.7 s on one core, and larger ones gain nothing.
+_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}
 # A slower machine, or a wider network, must not make a cancel wait for more than a second.
 _SLOWEST_CPU_BATCH = 0.8
 

@@ -25,8 +25,8 @@ def test_a_batch_holds_a_bounded_number_of_tokens():
     taken = _take_all(lengths)
     assert sorted(np.concatenate(taken)) == list(range(5000))
     padded = [len(rows) * (lengths[rows].max() + 1) for rows in taken]
-    assert max(padded) <= 1 << 14
-    assert np.mean(padded[:-1]) > 1 << 13
+    assert max(padded) <= 1 << 13
+    assert np.mean(padded[:-1]) > 1 << 12
 
 
 def test_one_cell_longer_than_a_batch_goes_alone():
@@ -37,13 +37,13 @@ def test_one_cell_longer_than_a_batch_goes_alone():
 def test_a_model_that_pads_further_gets_smaller_batches():
     lengths = np.arange(2000) % 100
     taken = _take_all(lengths, width=500)
-    assert {len(rows) for rows in taken[1:-1]} == {(1 << 14) // 501}
+    assert {len(rows) for rows in taken[1:-1]} == {(1 << 13) // 501}
 
 
 def test_slow_batches_shrink_so_that_a_cancel_is_answered():
     lengths = np.full(3000, 99)
     sizes = [len(rows) for rows in _take_all(lengths, seconds=2.0)]
-    assert sizes[:4] == [163, 81, 40, 20]
+    assert sizes[:4] == [81, 40, 20, 10]
 
 
 def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
