@@ -160,6 +160,8 @@ def annotate(
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     if opened is not None:
         inputs["section"] = str(opened.source.path)
+        if opened.source.layer:
+            inputs["layer"] = opened.source.layer
     model = load_model(bundle, choose_device(config.device))
     result = _annotate(snapshot.cells, model, config, first=first, inputs=inputs, context=context)
     if out is not None and opened is not None:
