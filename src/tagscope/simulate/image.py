@@ -89,13 +89,14 @@ def _grey(
     outlines: Outlines, stain: Floats, cell: npt.NDArray[np.int64], xy: Floats, far: Floats
 ) -> npt.NDArray[np.uint8]:
     """Grey levels (2, M) of places ``xy`` (M, 2) whose nearest seed is ``cell``'s, ``far`` away."""
-    reach = outlines.reach(cell, xy)
-    edge = far / np.maximum(reach, 1e-6)
+    away = xy - outlines.seeds[cell]
+    edge = outlines.edge(cell, xy)
+    beyond = np.hypot(*away.T) - edge
+    reach = 1 + beyond / edge
     tissue = _TISSUE * np.exp(-((far / 14.0) ** 2))
     nucleus = 1 / (1 + np.exp(np.clip((reach / NUCLEUS - 1) * 14, -50, 50)))
-    away = xy - outlines.seeds[cell]
     spots = np.cos(2.1 * away[:, 0] + cell) * np.cos(2.3 * away[:, 1] - 2 * cell)
     dapi = tissue * 0.5 + 135 * stain[cell, 0] * nucleus * (0.82 + 0.18 * spots)
-    rim = np.exp(-(((reach - 1) * edge / _MEMBRANE) ** 2))
-    membrane = tissue + stain[cell, 1] * (22 * (reach < 1) + 105 * rim)
+    rim = np.exp(-((beyond / _MEMBRANE) ** 2))
+    membrane = tissue + stain[cell, 1] * (22 * (beyond < 0) + 105 * rim)
     return np.asarray(np.clip(np.stack([dapi, membrane]), 0, 255), dtype=np.uint8)

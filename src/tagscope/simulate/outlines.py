@@ -59,6 +59,10 @@ class Outlines:
     def reach(self, cells: Ints, xy: Floats) -> Floats:
         """Distance of points from a cell's seed over the outline's distance in that direction:
         below 1 inside the cell. ``cells`` (M,), ``xy`` (M, 2); (M,)."""
+        return np.asarray(np.hypot(*(xy - self.seeds[cells]).T) / self.edge(cells, xy))
+
+    def edge(self, cells: Ints, xy: Floats) -> Floats:
+        """Distance (M,) in µm from a cell's seed to its outline in the direction of ``xy``."""
         away = xy - self.seeds[cells]
         turn = np.mod(np.arctan2(away[:, 1], away[:, 0]) - self.start[cells], 2 * np.pi)
         place = turn * VERTICES / (2 * np.pi)
@@ -70,7 +74,7 @@ class Outlines:
         # the chord between two vertices, in polar form
         chord = first * second * np.sin(wedge)
         chord /= first * np.sin(share) + second * np.sin(wedge - share)
-        return np.asarray(np.hypot(*away.T) / chord)
+        return np.asarray(chord)
 
 
 def outline_cells(placement: Placement, anatomy: Anatomy, seed: int) -> Outlines:

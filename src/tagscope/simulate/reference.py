@@ -59,9 +59,9 @@ def make_reference(
 
 
 def _cells_a_type(config: SimulateConfig, section_types: Ints) -> Ints:
-    """Imbalanced as the tissue is, by the square root of abundance; none of the unseen type."""
+    """The fewest of each type, the rest by abundance in the tissue; none of the unseen type."""
     seen = np.array(TYPE_NAMES) != config.unseen
-    share = np.sqrt(np.bincount(section_types, minlength=len(TYPES)) + 1.0) * seen
+    share = np.bincount(section_types, minlength=len(TYPES)) * seen
     rest = config.reference_cells - FEWEST * int(seen.sum())
     cells = FEWEST * seen + np.floor(rest * share / share.sum()).astype(np.int64)
     cells[np.argmax(cells)] += config.reference_cells - cells.sum()

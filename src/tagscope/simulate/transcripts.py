@@ -96,7 +96,7 @@ def _towards(outlines: Outlines, cell: Ints, donor: Ints, rng: np.random.Generat
     away = outlines.seeds[donor] - seed
     angle = np.arctan2(away[:, 1], away[:, 0]) + rng.normal(0, 0.35, len(cell))
     unit = np.column_stack([np.cos(angle), np.sin(angle)])
-    edge = 1.0 / outlines.reach(cell.astype(np.int64), seed + unit)
+    edge = outlines.edge(cell.astype(np.int64), seed + unit)
     return np.asarray(seed + unit * (edge * rng.uniform(0.6, 0.97, len(cell)))[:, None])
 
 

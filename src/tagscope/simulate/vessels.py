@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import lfilter
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,9 +55,9 @@ def _grow(
     """A winding line that thins towards its end."""
     steps = max(2, round(length / _STEP))
     turns = rng.normal(0, 0.06, steps)
-    wander = np.zeros(steps)
-    for index in range(1, steps):  # pulled back to its heading, so that it does not curl up
-        wander[index] = 0.985 * wander[index - 1] + turns[index]
+    turns[0] = 0.0
+    # pulled back to its heading at every step, so that it does not curl up
+    wander = lfilter([1.0], [1.0, -0.985], turns)
     angles = heading + wander
     moves = _STEP * np.column_stack([np.cos(angles), np.sin(angles)])
     return Vessels(

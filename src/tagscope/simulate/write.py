@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow.parquet as parquet
 import scipy.sparse as sp
 import shapely
-from dask.dataframe import from_pandas
+from dask.dataframe import from_delayed
+from dask.delayed import delayed
 from spatialdata import SpatialData
 from spatialdata.models import Image2DModel, PointsModel, ShapesModel, TableModel
 from spatialdata.transformations import Identity, Scale
@@ -31,7 +32,7 @@ UNASSIGNED_CELL = "UNASSIGNED"
 
 _MULTISCALE = 4096  # pixels a side above which the image gets smaller copies
 _CHUNK = 4096
-_ROWS_A_PARTITION = 5_000_000
+_ROWS_A_PARTITION = 1_000_000
 _STAGES = 4
 
 
@@ -122,26 +123,35 @@ def _shapes(tissue: Tissue) -> gpd.GeoDataFrame:
 
 
 def _points(tissue: Tissue) -> object:
-    spots = tissue.transcripts
+    """Transcripts as a dask frame whose parts are made when they are written: a large section has
+    more of them than fit in memory several times."""
+    starts = range(0, len(tissue.transcripts.cell), _ROWS_A_PARTITION)
     names = pd.Index([*tissue.ids.tolist(), UNASSIGNED_CELL], dtype=object)
-    frame = pd.DataFrame(
-        {
-            "x": spots.xy[:, 0],
-            "y": spots.xy[:, 1],
-            "feature_name": pd.Categorical.from_codes(spots.feature, categories=list(FEATURES)),
-            "cell_id": pd.Categorical.from_codes(
-                np.where(spots.cell < 0, len(tissue), spots.cell), categories=names
-            ),
-            "qv": spots.qv,
-            "is_gene": spots.feature < len(tissue.genes),
-        }
-    )
-    parts = max(1, len(frame) // _ROWS_A_PARTITION)
+    parts = [delayed(_rows_from, pure=False)(tissue, names, start) for start in starts]
     return PointsModel.parse(
-        from_pandas(frame, npartitions=parts, sort=False),  # type: ignore[no-untyped-call]
+        from_delayed(parts, meta=_rows_from(tissue, names, 0).iloc[:0], verify_meta=False),
         feature_key="feature_name",
         instance_key="cell_id",
         transformations={"global": Identity()},
+        sort=True,
+    )
+
+
+def _rows_from(tissue: Tissue, names: pd.Index, start: int) -> pd.DataFrame:
+    rows = slice(start, start + _ROWS_A_PARTITION)
+    spots = tissue.transcripts
+    feature, cell = spots.feature[rows], spots.cell[rows]
+    cell = np.where(cell < 0, len(tissue), cell)
+    return pd.DataFrame(
+        {
+            "x": spots.xy[rows, 0],
+            "y": spots.xy[rows, 1],
+            "feature_name": pd.Categorical.from_codes(feature, categories=list(FEATURES)),
+            "cell_id": pd.Categorical.from_codes(cell, categories=names),
+            "qv": spots.qv[rows],
+            "is_gene": feature < len(tissue.genes),
+        },
+        index=pd.RangeIndex(start, start + len(cell)),
     )
 
 
