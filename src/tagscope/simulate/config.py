@@ -59,6 +59,6 @@ def _in_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ArgumentError(
             f"{name} is {value}.",
-            f"It must lie between {low:g} and {high:g}.",
+            f"It must lie between {low:,} and {high:,}.",
             f"Give a --{name.replace('_', '-')} in that range.",
         )
