@@ -159,7 +159,7 @@ def test_values_go_through_napari_s_colour_map(canvas: TissueCanvas) -> None:
     layer = canvas.paint_values("attention", values, limits=(0.0, 1.0))
     canvas.fit()
     canvas.viewer.canvas.overlays.scale_bar.visible = False
-    layer.colorbar.visible = False
+    layer.colorbar.visible = layer.name_overlay.visible = False
     drawn = colors_at(canvas.viewer, canvas.section.xy)
     expected = np.round(layer.colormap.map(values)[:, :3] * 255)
     seen = np.isfinite(values)
@@ -191,6 +191,34 @@ def test_painting_one_hides_the_others_unless_told(canvas: TissueCanvas) -> None
     canvas.show("type")
     assert [n for n in canvas.names if canvas.layer(n).visible] == ["type"]
     assert canvas.viewer.layers.selection.active is canvas.layer("type")
+
+
+def test_two_paintings_side_by_side_share_the_view(canvas: TissueCanvas, qtbot: object) -> None:
+    paint(canvas)
+    values = np.ones(len(canvas.section))
+    canvas.paint_values("expression", values)
+    canvas.paint_values("attention", values)
+    canvas.show_beside("attention", "expression")
+    grid, layers = canvas.viewer.canvas.grid, canvas.viewer.layers
+    places = [grid.position(layers.index(canvas.layer(n)), layers) for n in canvas.names]
+    assert places == [(-1, -1), (0, 1), (0, 0)]
+    canvas.fit()
+    qtbot.wait(50)
+    canvas.viewer.screenshot(canvas_only=True, flash=False)
+    assert len(canvas.rows_in_view()) == len(canvas.section)
+    canvas.show("type")
+    assert not grid.enabled
+
+
+@pytest.mark.parametrize("colormap", ["magma", "inferno", "gray"])
+def test_the_lowest_value_can_be_told_from_no_cell(canvas: TissueCanvas, colormap: str) -> None:
+    layer = canvas.paint_values("counts", np.zeros(len(canvas.section)), colormap=colormap)
+    canvas.fit()
+    layer.name_overlay.visible = False
+    assert colors_at(canvas.viewer, canvas.section.xy[:5]).max(axis=1).min() > 55
+    before = layer.colormap
+    canvas.paint_values("counts", np.ones(len(canvas.section)), colormap=colormap)
+    assert layer.colormap is before
 
 
 def test_a_name_can_change_its_kind(canvas: TissueCanvas) -> None:

@@ -24,6 +24,7 @@ COARSEST = 512  # longest side of the last level, pixels
 LARGEST = 1 << 18  # longest side of level 0, pixels
 TILE = 512
 SMALLEST_POLYGON = 4.0  # cells less wide than this, in pixels, are drawn as discs
+NEIGHBOR = 3  # whose distance tells how wide a cell without a polygon is drawn
 SAMPLE = 20_000  # cells that tell the typical size
 SMALLEST_KEPT = 2.0  # cells less wide than this may be covered by others
 SMALLEST_BORDERED = 10.0  # cells less wide than this touch without a border
@@ -33,7 +34,7 @@ class LabelPyramid:
     """Multiscale cell labels of a section.
 
     ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons. Cells without a polygon are
-    discs, whose radius comes from the median distance to the nearest cell; cells without a finite
+    discs, whose width comes from the median distance to a near cell; cells without a finite
     position are not drawn. Drawn tiles are kept up to ``cache_bytes``.
     """
 
@@ -215,13 +216,18 @@ class _DrawnCells:
         return float(2 * np.sqrt(np.median(_ring_areas(self._outlines, rows)) / np.pi))
 
     def _spacing(self) -> float:
-        """Median distance from a cell to the nearest other; 10 where that means nothing."""
-        if self.tree.n < 2:
+        """Median distance from a cell to its third neighbour; 10 where that means nothing.
+
+        On a lattice it is the pitch; where cells lie at random, the nearest alone is often a
+        neighbour that nearly overlaps.
+        """
+        count = min(NEIGHBOR + 1, self.tree.n)
+        if count < 2:
             return 10.0
         step = max(1, self.tree.n // SAMPLE)
-        distances, _ = self.tree.query(self.tree.data[::step], k=2)
-        distances = distances[:, 1]
-        return float(np.median(distances[distances > 0])) if (distances > 0).any() else 10.0
+        distances, _ = self.tree.query(self.tree.data[::step], k=[count])
+        apart = distances[distances > 0]
+        return float(np.median(apart)) if len(apart) else 10.0
 
 
 class LabelLevel:

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from napari.layers import Image
+from napari.utils.colormaps import Colormap, ensure_colormap
 
 Describe = Callable[[int], str]
+
+DARK = 0.25  # a colour whose brightest channel is below this looks like the canvas
+
+
+@cache
+def lifted(name: str) -> Colormap:
+    """Napari's colour map of a name, from where its colours can be told from a black canvas.
+
+    A cell with the lowest value is tissue, and must not look like none. Another name keeps napari
+    from taking it for its own.
+    """
+    colormap = ensure_colormap(name)
+    steps = np.linspace(0, 1, 256)
+    seen = steps[colormap.map(steps)[:, :3].max(axis=1) >= DARK]
+    if len(seen) == 0 or seen[0] == 0:
+        return colormap
+    return Colormap(colormap.map(np.linspace(seen[0], 1, 256)), name=f"{name}, lifted")
 
 
 class CellImage(Image):  # type: ignore[misc]
@@ -47,10 +67,10 @@ class CellImage(Image):  # type: ignore[misc]
             layer.contrast_limits_range = full
         if tuple(layer.contrast_limits) != limits:
             layer.contrast_limits = limits
-        if layer.colormap.name != colormap:
-            layer.colormap = colormap
+        if layer.colormap.name != lifted(colormap).name:
+            layer.colormap = lifted(colormap)
         self.colorbar.position = "bottom_right"
-        self.colorbar.visible = True
+        self.colorbar.visible = self.name_overlay.visible = True
 
     def get_status(self, position: Any = None, **kwargs: Any) -> dict[str, str]:
         """Napari's status of a position, with the description of the cell there."""

@@ -16,7 +16,7 @@ except ImportError:  # napari's drawing side is private; without it the dock's l
     DRAWN = False
 
 LONGEST_NAME = 30
-MOST_ENTRIES = 24
+MOST_ENTRIES = 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LegendOverlay(CanvasOverlay):  # type: ignore[misc]
     title: str = ""
     entries: tuple[Any, ...] = ()
     more: int = 0
-    font_size: float = 10
+    font_size: float = 8
     position: Any = "top_left"
 
 

@@ -61,6 +61,7 @@ class TissueCanvas:
         self._paintings: dict[str, _Painted] = {}
         self._pick_callbacks: list[Callable[[int], None]] = []
         self._legend = Legend(viewer)
+        self._side_by_side = False
         self._in_microns = section.unit == "µm"
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
@@ -154,6 +155,16 @@ class TissueCanvas:
         """Show a painting again; ``alone`` hides this canvas's others."""
         self._show(name, alone)
 
+    def show_beside(self, left: str, right: str) -> None:
+        """Show two paintings side by side with one view; :meth:`show` brings one back alone."""
+        layers = self.viewer.layers
+        before, after = (layers.index(self._paintings[name].layer) for name in (left, right))
+        if before > after:
+            layers.move(before, after)
+        self._show(left, alone=True)
+        self._show(right, alone=False)
+        self.viewer.canvas.grid.enabled = self._side_by_side = True
+
     def delete(self, name: str) -> None:
         """Take a painting and its layer away."""
         self.viewer.layers.remove(self._paintings[name].layer)
@@ -201,6 +212,7 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
+        self._end_side_by_side()
         if self._in_microns:
             self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
@@ -241,6 +253,8 @@ class TissueCanvas:
         )
 
     def _show(self, name: str, alone: bool) -> None:
+        if alone:
+            self._end_side_by_side()
         shown = self._paintings[name].layer
         for layer in [painted.layer for painted in self._paintings.values()]:
             visible = layer is shown or (layer.visible and not alone)
@@ -252,6 +266,10 @@ class TissueCanvas:
             self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
             self.viewer.canvas.overlays.scale_bar.visible = True
         self._update_legend()
+
+    def _end_side_by_side(self) -> None:
+        if self._side_by_side:
+            self.viewer.canvas.grid.enabled = self._side_by_side = False
 
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]
@@ -266,9 +284,9 @@ class TissueCanvas:
         return table
 
     def _update_legend(self) -> None:
-        for name, painted in reversed(self._paintings.items()):
+        for painted in reversed(self._paintings.values()):
             if painted.layer.visible and painted.categories:
-                self._legend.show(name, painted.legend_entries())
+                self._legend.show(painted.layer.name, painted.legend_entries())
                 return
         self._legend.hide()
 

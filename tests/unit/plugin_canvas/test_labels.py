@@ -137,12 +137,13 @@ def test_touching_cells_are_parted_where_they_are_large_enough() -> None:
 
 
 def test_where_discs_meet_the_nearest_cell_wins() -> None:
-    xy = np.array([[0.0, 0.0], [6.0, 0.0], [100.0, 0.0], [110.0, 0.0], [120.0, 0.0], [130.0, 0.0]])
+    lattice = np.stack(np.meshgrid(np.arange(6) * 10.0, np.arange(6) * 10.0), -1).reshape(-1, 2)
+    xy = np.concatenate([lattice, [[106.0, 0.0], [100.0, 0.0]]])
     pyramid = LabelPyramid(xy)
     assert pyramid.diameter == pytest.approx(10.0)
-    assert pyramid.at(0.0, 2.5) == 0
-    assert pyramid.at(0.0, 3.6) == 1
-    assert pyramid.at(0.0, 50.0) == -1
+    assert pyramid.at(0.0, 102.4) == 37
+    assert pyramid.at(0.0, 103.6) == 36
+    assert pyramid.at(0.0, 75.0) == -1
 
 
 @pytest.mark.parametrize("count", [0, 1])
