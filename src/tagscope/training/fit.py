@@ -34,6 +34,7 @@ from tagscope.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from tagscope.training.initial import order_tokens
 from tagscope.training.loop import Examples, Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared, prepare, split
@@ -213,6 +214,8 @@ def _start(task: _Task, config: TrainConfig) -> _Progress:
     torch.manual_seed(config.seed)
     reference, recipe = task.prepared.reference, task.recipe
     network = CellMemoryNetwork(task.model, len(reference.cells.panel), len(reference.labels))
+    if not recipe.published:
+        order_tokens(network)
     optimizer = torch.optim.AdamW(
         _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate
     )

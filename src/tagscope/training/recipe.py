@@ -125,7 +125,7 @@ _PUBLISHED: dict[str, Any] = {
     "clip_norm": math.inf, "target_sum": 1e4,
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
-    "epochs": 20, "patience": 6, "batch_size": 32, "learning_rate": 1e-3, "weight_decay": 0.02,
+    "epochs": 20, "patience": 6, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 0.02,
     "warm_up": 0.05, "label_smoothing": 0.05, "gene_dropout": 0.15, "thinning": 0.05,
     "rare_power": 0.3, "clip_norm": 1.0, "target_sum": None,
 }  # fmt: skip
