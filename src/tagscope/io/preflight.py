@@ -18,10 +18,11 @@ from tagscope.io.spatialdata_store import link_of
 
 __all__ = ["Finding", "Preflight", "Severity", "check"]
 
-# Cells × genes a second of CellMemory with attention on two cores, and the bytes the process needs
-# before the first cell, per stored value (float32, int32 and one copy), and per cell and gene of a
-# batch of 256 in the network (width 256, float32, some ten live arrays). Rough: a factor of two.
-_CELL_GENES_PER_SECOND = 50_000.0
+# Tokens (genes a cell is read with) a second of CellMemory with attention on two cores, and the
+# bytes the process needs before the first cell, per stored value (float32, int32 and one copy), and
+# per token of a batch of 256 in the network (width 256, float32, some ten live arrays). Rough: a
+# factor of three.
+_TOKENS_PER_SECOND = 30_000.0
 _BYTES_AT_REST = 600e6
 _BYTES_PER_VALUE = 16.0
 _BYTES_PER_TOKEN = 256 * 4 * 10
@@ -93,19 +94,26 @@ def check(path: Path | str, *, bundle_panel: GenePanel | None = None, **choices:
         else:
             findings.extend(_overlap(found.genes, bundle_panel, shared))
         summary |= {"shared_genes": shared, "bundle_genes": len(bundle_panel)}
-    genes = summary.get("shared_genes") or len(found.genes.panel)
-    summary |= estimate(len(found.loaded.table), genes, summary.get("stored_values", 0))
+    genes = len(found.genes.panel)
+    summary |= estimate(
+        len(found.loaded.table),
+        summary.get("stored_values", 0),
+        summary.get("shared_genes", genes) / genes,
+    )
     return Preflight(by_severity(findings), summary)
 
 
-def estimate(cells: int, genes: int, stored_values: int) -> dict[str, Any]:
+def estimate(cells: int, stored_values: int, shared: float = 1.0) -> dict[str, Any]:
     """Rough memory and time that CellMemory needs with attention, on two cores.
 
-    Time grows with cells × genes; memory with the stored values and one batch of tokens.
+    Time grows with the values stored for genes the model knows (``shared`` of them): a cell is
+    read with the genes it expresses. A model that reads all genes takes as much longer as the
+    counts are sparse. Memory grows with the stored values and one batch of tokens.
     """
+    tokens = stored_values * shared
     memory = _BYTES_AT_REST + _BYTES_PER_VALUE * stored_values
-    memory += _BYTES_PER_TOKEN * genes * min(cells, _BATCH)
-    return {"memory_bytes": int(memory), "seconds": round(cells * genes / _CELL_GENES_PER_SECOND)}
+    memory += _BYTES_PER_TOKEN * tokens * min(1.0, _BATCH / max(cells, 1))
+    return {"memory_bytes": int(memory), "seconds": round(tokens / _TOKENS_PER_SECOND, 1)}
 
 
 def _summary(found: Inspection) -> dict[str, Any]:

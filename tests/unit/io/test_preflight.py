@@ -75,7 +75,8 @@ def test_a_wrong_choice_is_an_argument_error(section):
         check(section, layer="spliced")
 
 
-def test_the_estimate_grows_with_cells_and_genes():
-    small, large = estimate(1000, 300, 10**5), estimate(100_000, 300, 10**7)
-    assert large["seconds"] == 100 * small["seconds"]
+def test_the_estimate_grows_with_what_is_read():
+    small, large = estimate(1000, 3 * 10**5), estimate(100_000, 3 * 10**7)
+    assert large["seconds"] == pytest.approx(100 * small["seconds"])
     assert large["memory_bytes"] > small["memory_bytes"]
+    assert estimate(1000, 3 * 10**5, 0.5)["seconds"] == small["seconds"] / 2
