@@ -84,7 +84,7 @@ def train(
     out: AnyPath,
     config: TrainConfig | None = None,
     model_config: CellMemoryConfig | None = None,
-    panel: GenePanel | AnyPath | None = None,
+    panel: GenePanel | Section | AnyPath | None = None,
     resume: bool = False,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -97,7 +97,8 @@ def train(
     reference, label
         A :class:`Reference`, or a path and the ``obs`` column that holds the labels.
     panel
-        Genes to train on, or a section's path: the genes shared with it are kept.
+        Genes to train on, or the section to annotate later, or its path: the genes shared with it
+        are kept, and cells are trained on at its depth.
     choices
         As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``).
     """
@@ -109,14 +110,17 @@ def train(
                 "Give label=, or --label on the command line.",
             )
         reference = read_reference(Path(reference), label, **choices)
+    section = None
     if panel is not None and not isinstance(panel, GenePanel):
-        panel = read_section(Path(panel)).panel
+        section = panel if isinstance(panel, Section) else read_section(Path(panel))
+        panel = section.panel
     return _train(
         reference,
         Path(out),
         config or TrainConfig(),
         model_config=model_config,
         panel=panel,
+        section=section.cells if section is not None else None,
         resume=resume,
         overwrite=overwrite,
         context=context,
@@ -159,6 +163,7 @@ def annotate(
     bundle = _bundle(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     if opened is not None:
+        opened.refuse_errors()
         inputs["section"] = str(opened.source.path)
         if opened.source.layer:
             inputs["layer"] = opened.source.layer

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
-from tagscope.core.section import Reference
+from tagscope.core.section import Cells, Reference
 from tagscope.errors import OutputError
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.models.bundle import Bundle, save_bundle
@@ -39,7 +39,7 @@ from tagscope.training.loop import Examples, Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared, prepare, split
 from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
-from tagscope.training.thinning import thin
+from tagscope.training.thinning import thin, thin_to
 
 Ints = npt.NDArray[np.int64]
 
@@ -53,13 +53,15 @@ def train(
     *,
     model_config: CellMemoryConfig | None = None,
     panel: GenePanel | None = None,
+    section: Cells | None = None,
     resume: bool = False,
     overwrite: bool = False,
     context: JobContext | None = None,
 ) -> Bundle:
     """Train on ``reference`` and save the weights of the epoch with the lowest validation loss.
 
-    With ``panel`` only the genes shared with it are used. ``context`` hears
+    With ``panel`` only the genes shared with it are used. With ``section``, the cells that the
+    model is meant for, training and validation cells are thinned to their depth. ``context`` hears
     ``step("training", epoch, epochs, partial=EpochRecord)`` after every epoch, and finer steps of
     the stages ``"epoch N"`` and ``"validating"`` (cells). A checkpoint beside ``out`` is kept until
     training has finished; ``resume`` goes on from it, to the same numbers as without a break.
@@ -80,7 +82,7 @@ def train(
     _refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     recipe = recipe_of(config)
-    prepared = prepare(reference, panel, recipe)
+    prepared = prepare(reference, panel, recipe, section)
     task = _task(prepared, recipe, config, model_config or default_model(recipe))
     with _own_random_numbers(config.seed):
         progress = _start(task, config)
@@ -119,7 +121,8 @@ class _Task:
         """What one epoch (from 0) trains on: the training cells, thinned."""
         rng = np.random.default_rng([self.seed, epoch, 2])
         cells = self.prepared.reference.cells.take(self.training_rows)
-        thinned = thin(cells, self.recipe.thinning, rng)
+        share = self.prepared.share
+        thinned = thin_to(cells, share, rng) if share else thin(cells, self.recipe.thinning, rng)
         tokens = tokenise(thinned, cells.panel, self.model, self.preprocessing, seed=self.seed)
         return Examples(tokens, self.prepared.reference.codes[self.training_rows])
 
@@ -189,11 +192,14 @@ def _task(
     model = _sized(model, prepared, preprocessing)
     rows, held_out = split(reference.codes, recipe, config.validation, config.seed)
     cells = reference.cells.take(held_out)
+    if prepared.share:
+        cells = thin_to(cells, prepared.share, np.random.default_rng([config.seed, 3]))
     tokens = tokenise(cells, cells.panel, model, preprocessing, seed=config.seed)
     validation = Examples(tokens, reference.codes[held_out])
     asked = {
         "model": model.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
         "validation": config.validation, "precision": config.precision, "data": prepared.digest(),
+        "share": prepared.share,
     }  # fmt: skip
     request = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return _Task(prepared, recipe, model, preprocessing, config.seed, rows, validation, request)

@@ -27,6 +27,9 @@ class Prepared:
     reference: Reference
     target_sum: float
     notes: tuple[str, ...]
+    share: float | None = None
+    """Counts that the section to be annotated has, as a share of the reference's; None if unknown
+    or not below 1."""
 
     @property
     def label_counts(self) -> dict[str, int]:
@@ -46,8 +49,12 @@ class Prepared:
         return seen.hexdigest()
 
 
-def prepare(reference: Reference, panel: GenePanel | None, recipe: Recipe) -> Prepared:
+def prepare(
+    reference: Reference, panel: GenePanel | None, recipe: Recipe, section: Cells | None = None
+) -> Prepared:
     """Keep the genes shared with ``panel``, the cells with counts and the labels with cells.
+
+    ``section`` are the cells to be annotated later, for their depth.
 
     Raises
     ------
@@ -73,7 +80,24 @@ def prepare(reference: Reference, panel: GenePanel | None, recipe: Recipe) -> Pr
     dropped = len(reference.labels) - len(kept.labels)
     if dropped:
         notes.append(f"{dropped} labels without cells left out")
-    return Prepared(kept, recipe.target_sum or _median_total(kept.cells), tuple(notes))
+    share = None
+    if section is not None and recipe.thinning < 1:
+        share = _depth_share(kept.cells, section)
+    if share is not None:
+        notes.append(f"counts thinned to about {share:.0%}, the depth of the section")
+    target_sum = recipe.target_sum or _median_total(kept.cells)
+    return Prepared(kept, target_sum, tuple(notes), share)
+
+
+def _depth_share(reference: Cells, section: Cells) -> float | None:
+    """Median total of the section's cells over the reference's, None where it is not below 1."""
+    if reference.normalised or section.normalised:
+        return None
+    totals = section.restrict(reference.panel).totals
+    if not (totals > 0).any():
+        return None
+    share = float(np.median(totals[totals > 0]) / np.median(reference.totals))
+    return share if share < 1 else None
 
 
 def split(codes: Ints, recipe: Recipe, share: float, seed: int) -> tuple[Ints, Ints]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from tagscope.core.section import Cells
 
 _UNTOUCHED = 0.5  # of the cells, so that full depth stays the commonest
+_SPREAD = 0.4  # of the natural log, where the depth is known: segmentation and tissue vary it
 _LEAST_TOTAL = 20.0  # expected counts below which a cell says little of its type
 
 
@@ -28,6 +30,22 @@ def thin(cells: Cells, least_share: float, rng: np.random.Generator) -> Cells:
     shares = least_share ** rng.random(len(cells))
     shares[rng.random(len(cells)) < _UNTOUCHED] = 1.0
     shares = np.maximum(shares, np.minimum(1.0, _LEAST_TOTAL / np.maximum(cells.totals, 1.0)))
+    return _keeping(cells, shares, rng)
+
+
+def thin_to(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
+    """Keep about ``share`` of every cell's counts, more of one cell and less of another.
+
+    For a section of known depth: ``share`` is its median total over that of the cells' reference.
+    """
+    if share >= 1 or cells.normalised:
+        return cells
+    shares = share * np.exp(_SPREAD * rng.standard_normal(len(cells)))
+    return _keeping(cells, np.minimum(shares, 1.0), rng)
+
+
+def _keeping(cells: Cells, shares: npt.NDArray[np.float64], rng: np.random.Generator) -> Cells:
+    """Cells with each count kept with its cell's probability."""
     values = sp.csr_matrix(cells.values, copy=True)
     of_cell = np.repeat(shares, np.diff(values.indptr))
     touched = of_cell < 1.0

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
-from tagscope.training.thinning import thin
+from tagscope.training.thinning import thin, thin_to
 
 
 def cells(total: int = 400, count: int = 2000) -> Cells:
@@ -50,3 +50,12 @@ def test_what_holds_no_counts_is_left_alone() -> None:
     assert thin(normalised, 0.1, rng) is normalised
     counts = cells()
     assert thin(counts, 1.0, rng) is counts
+
+
+def test_cells_are_thinned_to_a_known_depth() -> None:
+    whole = cells()
+    thinned = thin_to(whole, 0.2, np.random.default_rng(1))
+    share = thinned.totals / 400
+    assert abs(np.median(share) - 0.2) < 0.01
+    assert 0.3 < np.log(share).std() < 0.5
+    assert thin_to(whole, 1.2, np.random.default_rng(1)) is whole
