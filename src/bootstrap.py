@@ -275,31 +275,36 @@ def run_tests(pytest_arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def run_demo() -> int:
-    """From the sample's reference to an annotated, painted section, by the public commands."""
+def demo_steps(out: Path) -> list[list[str]]:
+    """The demo as commands: from the sample's reference to an annotated section in ``out``."""
     sample = ROOT / "sample_data"
-    section, bundle, annotated = sample / "section.zarr", OUT / "cellmemory", OUT / "section.zarr"
-    OUT.mkdir(exist_ok=True)
+    section, bundle, annotated = sample / "section.zarr", out / "cellmemory", out / "section.zarr"
     steps = (
         ("train", sample / "reference.h5ad", "--label", "cell_type", "--panel", section,
-         "--model", "cellmemory", "--out", bundle, "--overwrite"),
+         "--out", bundle, "--overwrite"),
         ("check", section, "--bundle", bundle),
         ("annotate", section, "--bundle", bundle, "--attention", "--out", annotated,
          "--overwrite"),
         ("evaluate", annotated, "--prediction", "cellmemory", "--truth", sample / "truth.json",
-         "--out", OUT / "evaluation", "--overwrite"),
-        ("tags", annotated, "--out", OUT / "tags.csv", "--overwrite"),
-        ("export", annotated, "--to", "figure", "--out", OUT / "section.png", "--overwrite"),
+         "--out", out / "evaluation", "--overwrite"),
+        ("tags", annotated, "--out", out / "tags.csv", "--overwrite"),
+        ("export", annotated, "--to", "figure", "--out", out / "section.png", "--overwrite"),
     )  # fmt: skip
-    for step in steps:
+    return [[str(word) for word in step] for step in steps]
+
+
+def run_demo() -> int:
+    """Run the demo's commands, then show the result in napari."""
+    OUT.mkdir(exist_ok=True)
+    for step in demo_steps(OUT):
         if code := tagscope(*step):
             return code
     print(f"\nEverything was written to {OUT}")
-    view = ("view", annotated, "--gene", first_tag(OUT / "tags.csv"))
+    view = ["view", str(OUT / "section.zarr"), "--gene", first_tag(OUT / "tags.csv")]
     if has_display():
         return tagscope(*view)
     with virtual_screen() as environment:
-        return tagscope(*view, "--screenshot", OUT, environment=environment)
+        return tagscope(*view, "--screenshot", str(OUT), environment=environment)
 
 
 def first_tag(tags: Path) -> str:
@@ -308,9 +313,8 @@ def first_tag(tags: Path) -> str:
         return next(csv.DictReader(rows))["gene"]
 
 
-def tagscope(*arguments: str | Path, environment: dict[str, str] | None = None) -> int:
+def tagscope(*words: str, environment: dict[str, str] | None = None) -> int:
     """Show one command as a user would type it, and run it."""
-    words = [str(argument) for argument in arguments]
     print(f"\n$ tagscope {shlex.join(words)}", flush=True)
     return run("-m", "tagscope", *words, environment=environment)
 
