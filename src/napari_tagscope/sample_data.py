@@ -8,10 +8,21 @@ import napari
 
 
 def open_simulated_cortex() -> list[Any]:
-    """Open the sample in the current viewer, through the dock; no layer is returned."""
+    """Open the sample in the current viewer, through the dock.
+
+    napari wants a layer from every sample: it gets the cells' centroids, not shown.
+    """
     viewer = napari.current_viewer()
-    if viewer is not None:
+    if viewer is None:
+        from tagscope import api
+
+        section = api.open_section(api.sample().section).section
+    else:
         from napari_tagscope.views.open import open_sample
 
-        open_sample(viewer)
-    return []
+        opened = open_sample(viewer).state.opened
+        if opened is None:
+            return []
+        section = opened.section
+    look = {"name": "centroids", "visible": viewer is None, "size": 4, "metadata": {}}
+    return [(section.xy[:, ::-1], look, "points")]

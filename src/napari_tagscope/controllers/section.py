@@ -201,7 +201,7 @@ def describe(opened: OpenedSection) -> Card:
         ("Values", f"{values} in {source.layer or 'X'}"),
     ]
     if counts:
-        rows.append(("Median", f"{np.median(section.cells.totals):,.0f} counts/cell"))
+        rows.append(("Median", f"{np.median(section.cells.totals):,.0f} counts"))
     if source.table is not None:
         rows.append(("Table", source.table))
     return Card(source.path.stem, str(source.path), tuple(rows))

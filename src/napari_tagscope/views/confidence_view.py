@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtCore import QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
-from superqt import QDoubleSlider
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from superqt import QDoubleSlider, QElidingLabel
 
 from napari_tagscope.controllers.legend import LegendState
 
@@ -47,8 +47,9 @@ class ConfidenceView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         tip = "Cells the model is less sure of than this become Unassigned"
-        self.caption = QLabel()
+        self.caption = QElidingLabel()
         self.caption.setObjectName("muted")
+        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.histogram = Histogram()
         self.histogram.setToolTip("Cells by confidence; heights are square roots")
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
@@ -74,7 +75,7 @@ class ConfidenceView(QWidget):
         unassigned = sum(row.count for row in state.rows if row.code < 0)
         known = sum(row.count for row in state.rows)
         self.caption.setText(
-            f"Confidence at least {state.min_confidence:.2f} · "
+            f"Confidence ≥ {state.min_confidence:.2f} · "
             f"{unassigned:,} of {known:,} cells Unassigned"
         )
         if abs(self.slider.value() - state.min_confidence) > 1e-9:

@@ -16,7 +16,7 @@ from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.theme import colors_of, style_sheet
 
-WIDTH = 370
+WIDTH = 384
 
 
 class _Column(QScrollArea):

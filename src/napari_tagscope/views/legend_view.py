@@ -174,7 +174,7 @@ class LegendView(QWidget):
         self.all_button.setToolTip("Show all types")
         self.none_button = QPushButton("None")
         self.none_button.setToolTip("Hide all types")
-        self.front_button = QPushButton("Paint types")
+        self.front_button = QPushButton("Paint")
         self.front_button.setToolTip("Bring cell types to the front, in place of a gene")
         self.model = LegendModel()
         self.proxy = QSortFilterProxyModel()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import QEventLoop
+
 from napari_tagscope.views.dock import TagscopeDock
 from napari_tagscope.views.session import Session, session_of
 
@@ -21,10 +23,18 @@ def show_dock(viewer: Any) -> TagscopeDock:
 
 
 def open_sample(viewer: Any) -> Session:
-    """Open the sample in a viewer, as the panel's button does."""
+    """Open the sample in a viewer, as the panel's button does; returns when it is there.
+
+    The window stays alive meanwhile: events are handled while waiting.
+    """
     show_dock(viewer)
     session = session_of(viewer)
+    loop = QEventLoop()
+    session.runner.ended.connect(loop.quit)
     session.section.open_sample()
+    while session.section.state.opening and session.busy:
+        loop.exec()
+    session.runner.ended.disconnect(loop.quit)
     return session
 
 

@@ -44,7 +44,7 @@ class Session:
 
     def end_with(self, window: QWidget) -> None:
         """Stop all jobs when this window is gone."""
-        if window is self._window:
+        if self._window is not None:
             return
         self._window = window
         window.destroyed.connect(self.close)
@@ -58,7 +58,7 @@ class Session:
             return
         self.runner.close()
         application = QApplication.instance()
-        if application is not None:
+        if application is not None and self._window is not None:
             application.aboutToQuit.disconnect(self.close)
 
 

@@ -20,19 +20,19 @@ from napari_tagscope.controllers.attention import TagRow
 from napari_tagscope.views.theme import Colors
 
 GENE, ATTENTION, EXPRESSION, SPECIFICITY, AUC = range(5)
-HEADERS = ("gene", "attention", "expression", "specific", "AUC")
+HEADERS = ("gene", "attention", "expression", "spec.", "AUC")
 FIELDS = ("gene", "attention", "expression", "specificity", "auc")
 TIPS = (
     "Gene, in the order of mean attention",
     "Mean attention score over all cells of the type",
     "Mean expression over the type, ln(1 + counts per 10,000)",
-    "Mean attention here, divided by the highest in any other type",
+    "Specificity: mean attention here, divided by the highest in any other type",
     "Probability that a cell of the type has a higher attention score than one outside",
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
 BAR_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 20
-BAR_SHARE = 0.45  # of its cell
+BAR_SHARE = 0.4  # of its cell
 _Role = Qt.ItemDataRole
 
 
@@ -171,7 +171,7 @@ class TagTableView(QTableView):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
         em = self.fontMetrics().horizontalAdvance("0")
-        for column, digits in ((ATTENTION, 11), (EXPRESSION, 11), (SPECIFICITY, 9), (AUC, 6)):
+        for column, digits in ((ATTENTION, 10), (EXPRESSION, 10), (SPECIFICITY, 7), (AUC, 5)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, em * digits)
         self.setMinimumHeight(ROW_HEIGHT * 7)

@@ -113,6 +113,15 @@ class DirectRunner:
             task.done(result)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks this small run best on one core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def painter():
     return RecordingPainter()

@@ -1,0 +1,422 @@
+"""The window as a person uses it: clicks and keys in a real viewer.
+
+Pictures of the window go into the folder named by TAGSCOPE_SCREENSHOTS, if it is set.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from napari import Viewer
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QColorDialog, QMessageBox
+
+from napari_tagscope.views.legend_view import COLOR, COUNT, NAME, SHOWN
+from napari_tagscope.views.open import show_dock, show_result
+from napari_tagscope.views.session import session_of
+from napari_tagscope.views.tag_table import AUC, GENE
+from tagscope import api
+from tagscope.core.section import Reference
+from tagscope.models.base import Capability
+from tagscope.models.bundle import save_bundle
+from tagscope.models.cellmemory.network import CellMemoryNetwork
+
+LEFT = Qt.MouseButton.LeftButton
+PATIENCE_MS = (
+    60_000  # a loaded machine is slow; the waits end as soon as what they wait for is there
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small run best on one core, beside whatever else the machine does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def bundle(sample_data, tmp_path_factory):
+    """A small network, trained for a moment on a part of the sample's reference."""
+    whole = api.read_reference(sample_data / "reference.h5ad", "cell_type")
+    rows = np.random.default_rng(0).permutation(len(whole))[:1200]
+    part = Reference(whole.cells.take(rows), whole.labels, whole.codes[rows])
+    return api.train(
+        part,
+        out=tmp_path_factory.mktemp("bundles") / "quick",
+        config=api.TrainConfig(epochs=6, batch_size=16, learning_rate=0.002),
+        model_config=api.CellMemoryConfig(width=64, ffn=64, layers=1),
+        panel=api.open_section(sample_data / "section.zarr").section.panel,
+    )
+
+
+@pytest.fixture(scope="module")
+def annotated(sample_data, bundle, tmp_path_factory):
+    """The sample, annotated with attention by the command's own function."""
+    out = tmp_path_factory.mktemp("annotated") / "annotated.zarr"
+    config = api.AnnotateConfig(attention=True)
+    api.annotate(sample_data / "section.zarr", bundle, config, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def slow_bundle(bundle, tmp_path_factory):
+    """A network of the published size that knows nothing: a run of it can be interrupted."""
+    config = api.CellMemoryConfig()
+    return save_bundle(
+        tmp_path_factory.mktemp("bundles") / "slow",
+        model="cellmemory",
+        config=config.to_dict(),
+        panel=bundle.panel,
+        labels=bundle.labels,
+        preprocessing=bundle.preprocessing,
+        capabilities=frozenset(Capability),
+        training={},
+        state=CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels)).state_dict(),
+    )
+
+
+@pytest.fixture
+def viewer(qtbot, tmp_path, monkeypatch):
+    monkeypatch.setenv("TAGSCOPE_CACHE", str(tmp_path / "cache"))
+    made = Viewer()
+    made.window.resize(1640, 980)
+    yield made
+    if made in Viewer._instances:
+        made.close()
+    qtbot.waitUntil(lambda: not job_threads(), timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def dock(viewer):
+    return show_dock(viewer)
+
+
+@pytest.fixture
+def wait(qtbot):
+    """Wait until a session has nothing left to do, or a condition holds."""
+
+    def until(condition):
+        qtbot.waitUntil(lambda: bool(condition()), timeout=PATIENCE_MS)
+
+    return until
+
+
+def job_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("tagscope-job")]
+
+
+def click(widget):
+    QTest.mouseClick(widget, LEFT)
+
+
+def cell_center(table, row, column):
+    index = table.model().index(row, column)
+    table.scrollTo(index)
+    return table.visualRect(index).center()
+
+
+def click_cell(table, row, column):
+    QTest.mouseClick(table.viewport(), LEFT, pos=cell_center(table, row, column))
+
+
+def picture(viewer):
+    """What the canvas shows, (height, width, RGB)."""
+    return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
+
+
+def changed(before, after):
+    """Share of pixels that differ."""
+    return float((np.abs(before - after).max(axis=-1) > 8).mean())
+
+
+def click_position(viewer, xy):
+    """Click where a position of the section is drawn."""
+    size = np.array(viewer.canvas.size)[::-1]
+    center = np.array(viewer.scene.camera.center)[:0:-1]
+    at = QPoint(*(int(v) for v in size / 2 + (xy - center) * viewer.scene.camera.zoom))
+    native = viewer.window._qt_viewer.canvas.native
+    QTest.mouseMove(native, at)
+    QTest.mouseClick(native, LEFT, pos=at)
+
+
+def keep(viewer, name):
+    folder = os.environ.get("TAGSCOPE_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        QTest.qWait(200)  # layouts settle
+        path = str(Path(folder) / f"{name}.png")
+        viewer.window.screenshot(path, canvas_only=False, flash=False)
+
+
+def texts(table, column):
+    model = table.model()
+    return [model.index(row, column).data() for row in range(model.rowCount())]
+
+
+def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_data):
+    session = dock.session
+    assert "Open a SpatialData store" in dock.section.hint.text()
+    assert not dock.annotate.run_button.isEnabled()
+    keep(viewer, "1-empty")
+
+    click(dock.section.sample_button)
+    wait(lambda: session.state.opened is not None and not session.busy)
+    assert ("Cells", "3,000") in session.section.state.card.rows
+    assert dock.section.grid_holder.isVisible()
+    plain = picture(viewer)
+    assert plain.any()
+    keep(viewer, "2-section")
+
+    session.annotate.choose(bundle.path)
+    wait(lambda: dock.annotate.run_button.isEnabled() and not session.busy)
+    assert "14 types" in dock.annotate.about.text()
+    assert session.annotate.state.findings == ()
+    click(dock.annotate.run_button)
+    wait(lambda: session.state.result is not None and not session.busy)
+    legend = dock.annotate.legend.table
+    counts = [int(text.replace(",", "")) for text in texts(legend, COUNT)]
+    names = texts(legend, NAME)
+    assert len(names) == 14
+    found = {name: count for name, count in zip(names, counts, strict=True) if count}
+    assert found == dict(session.state.result.annotation.counts())
+    assert sum(counts) == 3000
+    painted = picture(viewer)
+    assert changed(plain, painted) > 0.05
+    keep(viewer, "3-annotated")
+
+    click_cell(legend, 0, NAME)
+    largest = texts(legend, NAME)[0]
+    assert session.state.label == largest
+    assert dock.attention.types.currentData() == largest
+    isolated = picture(viewer)
+    assert changed(painted, isolated) > 0.02
+    click_cell(legend, 0, NAME)
+    assert session.state.label is None
+    assert changed(painted, picture(viewer)) < 0.01
+
+    tags = dock.attention.table
+    assert texts(tags, GENE) == list(
+        api.tag_table(
+            session.state.result.gene_scores,
+            session.state.opened.section.cells,
+            session.state.result.annotation.labels,
+            session.state.result.annotation.codes,
+        ).of(largest)["gene"]
+    )
+    click_cell(tags, 0, GENE)
+    gene = texts(tags, GENE)[0]
+    assert session.state.gene == gene
+    assert f"attention · {gene}" in [layer.name for layer in viewer.layers if layer.visible]
+    attention = picture(viewer)
+    assert changed(painted, attention) > 0.05
+    keep(viewer, "4-attention")
+
+    click(dock.attention.expression_button)
+    assert f"expression · {gene}" in [layer.name for layer in viewer.layers if layer.visible]
+    assert changed(attention, picture(viewer)) > 0.02
+    keep(viewer, "5-expression")
+
+
+def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wait):
+    show_result(viewer, annotated, gene="Plp1")
+    session = session_of(viewer)
+    wait(lambda: session.state.result is not None and not session.busy)
+    result = session.state.result
+    stored = api.read_table(annotated)
+    np.testing.assert_array_equal(result.annotation.names(), stored.obs["cellmemory"].astype(str))
+    assert session.attention.state.rows
+    assert "attention · Plp1" in [layer.name for layer in viewer.layers if layer.visible]
+    row = int(np.argmax(result.annotation.confidence))
+    click_position(viewer, session.state.opened.section.xy[row])
+    assert session.state.cell == row
+    best = result.annotation.alternatives(row, 1)[0][0]
+    assert f"{result.annotation.ids[row]}: {best}" in session.attention.state.cell
+    viewer.theme = "light"
+    keep(viewer, "6-light")
+
+
+def test_keys_do_what_the_mouse_does(viewer, dock, annotated, wait, monkeypatch):
+    session = dock.session
+    session.section.open(annotated)
+    wait(lambda: session.attention.state.rows and not session.busy)
+    legend = dock.annotate.legend
+    names = texts(legend.table, NAME)
+
+    QTest.keyClicks(legend.search, names[3])
+    assert texts(legend.table, NAME) == [names[3]]
+    legend.table.selectRow(0)
+    QTest.keyClick(legend.table, Qt.Key.Key_Return)
+    assert session.state.label == names[3]
+    QTest.keyClick(legend.table, Qt.Key.Key_Space)
+    assert [row.name for row in session.legend.state.rows if not row.shown] == [names[3]]
+    QTest.keyClick(legend.table, Qt.Key.Key_Space)
+    monkeypatch.setattr(
+        QColorDialog, "getColor", lambda color, *_: type(color)("#102030") if color else color
+    )
+    QTest.keyClick(legend.table, Qt.Key.Key_C)
+    colors = dict(zip(*vars(session.state.result.annotation.labels).values(), strict=True))
+    assert colors[names[3]] == "#102030"
+    legend.search.clear()
+
+    QTest.keyClicks(dock.attention.search, "gad1")
+    QTest.keyClick(dock.attention.search, Qt.Key.Key_Return)
+    assert session.state.gene == "Gad1"
+    tags = dock.attention.table
+    tags.setFocus()
+    tags.selectRow(0)
+    QTest.keyClick(tags, Qt.Key.Key_Down)
+    assert session.state.gene == texts(tags, GENE)[1]
+    click(dock.attention.copy_button)
+    assert QApplication.clipboard().text().startswith("rank\tgene\t")
+
+
+def test_the_table_sorts_by_any_column(viewer, dock, annotated, wait):
+    dock.session.section.open(annotated)
+    wait(lambda: dock.session.attention.state.rows)
+    tags = dock.attention.table
+    header = tags.horizontalHeader()
+    at = header.sectionViewportPosition(AUC) + header.sectionSize(AUC) // 2
+    point = header.rect().center()
+    point.setX(at)
+    QTest.mouseClick(header.viewport(), LEFT, pos=point)
+    ascending = [float(text) for text in texts(tags, AUC)]
+    QTest.mouseClick(header.viewport(), LEFT, pos=point)
+    descending = [float(text) for text in texts(tags, AUC)]
+    assert ascending == sorted(ascending)
+    assert descending == sorted(descending, reverse=True)
+
+
+def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch):
+    session = dock.session
+    session.section.open(annotated)
+    wait(lambda: session.attention.state.rows and not session.busy)
+    legend = dock.annotate.legend
+    before = picture(viewer)
+    click_cell(legend.table, 0, SHOWN)
+    assert not session.legend.state.rows[0].shown
+    assert changed(before, picture(viewer)) > 0.005
+    click(legend.all_button)
+
+    monkeypatch.setattr(QColorDialog, "getColor", lambda color, *_: type(color)("#ffffff"))
+    point = cell_center(legend.table, 0, COLOR)
+    QTest.mouseClick(legend.table.viewport(), LEFT, pos=point)
+    QTest.mouseDClick(legend.table.viewport(), LEFT, pos=point)
+    name = session.legend.state.rows[0].name
+    labels = session.state.result.annotation.labels
+    assert labels.colors[labels.names.index(name)] == "#ffffff"
+    assert changed(before, picture(viewer)) > 0.005
+
+    slider = legend.confidence.slider
+    slider.setFocus()
+    middle = float(np.median(session.state.result.annotation.confidence))
+    slider.setValue(middle)
+    unassigned = int((session.state.result.annotation.confidence < middle).sum())
+    assert session.legend.state.rows[-1].count == unassigned
+    wait(lambda: (session.state.result.annotation.codes < 0).sum() == unassigned)
+    keep(viewer, "7-bound")
+
+
+def test_saving_over_an_annotation_asks_first(viewer, dock, annotated, wait, monkeypatch, tmp_path):
+    session = dock.session
+    session.section.open(annotated)
+    wait(lambda: session.state.result is not None and not session.busy)
+    asked = []
+    no = QMessageBox.StandardButton.No
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words) or no)
+    dock.annotate.save_menu.actions()[0].trigger()
+    assert len(asked) == 1
+    assert not session.busy
+    session.annotate.save(tmp_path / "copy.zarr")
+    wait(lambda: session.annotate.state.saved is not None)
+    assert "cellmemory" in api.read_table(tmp_path / "copy.zarr").obs
+
+
+def test_a_wrong_file_is_explained(viewer, dock, wait, tmp_path):
+    wrong = tmp_path / "wrong.h5ad"
+    wrong.write_text("this is no HDF5 file")
+    dock.session.section.open(wrong)
+    wait(lambda: dock.section.failure.isVisible())
+    assert "wrong.h5ad" in dock.section.failure.text.text()
+    assert not dock.section.failure.more.isVisible()
+    keep(viewer, "8-wrong-file")
+
+
+def test_training_can_be_watched_and_stopped(viewer, dock, sample_data, wait):
+    session = dock.session
+    torch.manual_seed(0)
+    click(dock.annotate.train_toggle)
+    form = dock.annotate.training
+    click(form.sample_button)
+    wait(lambda: form.train_button.isEnabled())
+    assert form.column.currentData() == "cell_type"
+    click(form.train_button)
+    wait(lambda: dock.bar.button.isVisible())
+    assert dock.bar.button.text() == "Stop"
+    wait(lambda: session.runner.jobs and session.runner.jobs[0].latest is not None)
+    keep(viewer, "9-training")
+    began = time.monotonic()
+    click(form.stop_button)
+    wait(lambda: not session.training.state.running)
+    assert time.monotonic() - began < 2.0
+    assert session.training.state.notice
+
+
+def test_cancel_answers_within_a_second(viewer, dock, slow_bundle, sample_data, wait):
+    session = dock.session
+    session.section.open(sample_data / "section.zarr")
+    session.annotate.choose(slow_bundle.path)
+    wait(lambda: dock.annotate.run_button.isEnabled() and not session.busy)
+    click(dock.annotate.run_button)
+    wait(lambda: any(row.count for row in session.legend.state.rows))
+    assert "cells/s" in dock.bar.title.text()
+    keep(viewer, "10-annotating")
+    began = time.monotonic()
+    click(dock.bar.button)
+    wait(lambda: not session.annotate.state.running)
+    assert time.monotonic() - began < 1.0
+    assert session.state.result is None
+    assert 0 < sum(row.count for row in session.legend.state.rows) < 3000
+
+
+def test_closing_the_window_ends_its_jobs(viewer, dock, slow_bundle, sample_data, wait):
+    session = dock.session
+    session.section.open(sample_data / "section.zarr")
+    session.annotate.choose(slow_bundle.path)
+    wait(lambda: dock.annotate.run_button.isEnabled() and not session.busy)
+    click(dock.annotate.run_button)
+    wait(lambda: session.runner.jobs and session.runner.jobs[0].latest is not None)
+    assert job_threads()
+    viewer.close()
+    wait(lambda: not job_threads())
+    assert session_of(viewer) is not session
+    session_of(viewer).close()
+
+
+def test_panels_alone_share_the_viewers_state(viewer, annotated, wait):
+    window = viewer.window
+    _, section = window.add_plugin_dock_widget("tagscope", "Section")
+    _, attention = window.add_plugin_dock_widget("tagscope", "Attention")
+    _, annotate = window.add_plugin_dock_widget("tagscope", "Annotate")
+    assert section.session is attention.session is annotate.session
+    section.session.section.open(annotated)
+    wait(lambda: attention.attention.table.model().rowCount() > 0)
+    assert annotate.annotate.legend.table.model().rowCount() > 3
+
+
+def test_the_files_menu_opens_the_sample_and_stores(viewer, sample_data, wait):
+    viewer.open_sample("tagscope", "simulated-cortex")
+    session = session_of(viewer)
+    wait(lambda: session.state.opened is not None and not session.busy)
+    first = session.state.opened
+    viewer.open(str(sample_data / "section.zarr"), plugin="tagscope")
+    wait(lambda: session.state.opened is not first and not session.busy)
+    assert len(session.state.opened.section) == 3000
