@@ -1,7 +1,7 @@
 """TAGscope: annotate spatial transcriptomics and see which genes the model attends to.
 
-The verbs live in :mod:`tagscope.api` and are imported on first use, so that ``import tagscope``
-stays quick.
+The public names are those of :mod:`tagscope.api`, imported on first use, so that
+``import tagscope`` stays quick.
 """
 
 from __future__ import annotations
@@ -11,19 +11,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = (
-    "annotate", "check", "evaluate", "export", "info", "load_bundle", "open_section",
-    "read_reference", "read_section", "simulate", "tags", "train",
-)  # fmt: skip
-
-__all__ = ["__version__", *_VERBS]
-
 
 def __getattr__(name: str) -> Any:
-    if name in _VERBS:
-        return getattr(import_module("tagscope.api"), name)
+    if not name.startswith("_"):
+        api = import_module("tagscope.api")
+        if name in api.__all__:
+            return getattr(api, name)
     raise AttributeError(f"module 'tagscope' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return ["__version__", *import_module("tagscope.api").__all__]

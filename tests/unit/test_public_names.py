@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+import tagscope
+from tagscope import api
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(tagscope, name) is getattr(api, name) for name in api.__all__)
+    assert set(api.__all__) <= set(dir(tagscope))
+
+
+def test_other_names_are_not():
+    with pytest.raises(AttributeError, match="embed_nothing"):
+        tagscope.embed_nothing  # noqa: B018 - looking is the test
