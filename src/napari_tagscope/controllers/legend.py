@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PAINTING = "cell type"
 UNASSIGNED_CODE = -1
 UNKNOWN_CODE = -2
+PENDING_COLOR = "#7f7f7f38"
 BINS = 20
 
 
@@ -73,7 +74,7 @@ class LegendController(Observed[LegendState]):
         rows = np.concatenate([part.rows for part in parts])
         self._best[rows] = np.concatenate([part.codes for part in parts])
         self._confidence[rows] = np.concatenate([part.confidence for part in parts])
-        self._painter.update_categories(PAINTING, rows, self._codes()[rows])
+        self._painter.update_categories(PAINTING, rows, self._drawn()[rows])
         self._refresh()
 
     def show_again(self) -> None:
@@ -117,7 +118,7 @@ class LegendController(Observed[LegendState]):
         if value == self.state.min_confidence:
             return
         self._update(min_confidence=value)
-        self._painter.update_categories(PAINTING, np.arange(len(self._best)), self._codes())
+        self._painter.update_categories(PAINTING, np.arange(len(self._best)), self._drawn())
         self._refresh()
 
     def settle(self) -> None:
@@ -168,14 +169,21 @@ class LegendController(Observed[LegendState]):
         self._refresh()
 
     def _paint(self) -> None:
-        labels = self._labels
+        names, colors = self._labels.names, self._labels.colors
+        if (self._best == UNKNOWN_CODE).any():
+            names, colors = (*names, "not annotated yet"), (*colors, PENDING_COLOR)
         title = f"cell type · {self.state.key}"
-        self._painter.paint_categories(PAINTING, title, self._codes(), labels.colors, labels.names)
+        self._painter.paint_categories(PAINTING, title, self._drawn(), colors, names)
         self._painter.set_hidden(PAINTING, self._hidden)
         self._painter.isolate(PAINTING, self._isolated_code(self._viewer_state.label))
 
+    def _drawn(self) -> npt.NDArray[np.int64]:
+        """Codes as painted, (N,): a cell that has no type yet is drawn faintly, after all types."""
+        codes = self._codes()
+        return np.where(codes == UNKNOWN_CODE, len(self._labels), codes)
+
     def _codes(self) -> npt.NDArray[np.int64]:
-        """Codes as painted, (N,): the likeliest type, Unassigned where it is not likely enough."""
+        """Codes, (N,): the likeliest type, Unassigned where it is not likely enough."""
         unsure = (self._best >= 0) & (self._confidence < self.state.min_confidence)
         return np.where(unsure, UNASSIGNED_CODE, self._best)
 

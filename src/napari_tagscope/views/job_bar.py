@@ -89,7 +89,9 @@ def progress_text(job: Job) -> str:
     if latest is None or not latest.total:
         return job.task.title
     if not unit:
-        return f"{job.task.title}: {latest.stage} · {latest.done:,} of {latest.total:,}"
+        title = job.task.title
+        stage = "" if latest.stage.casefold() == title.casefold() else f" {latest.stage},"
+        return f"{title}:{stage} {latest.done:,} of {latest.total:,}"
     rate = f" · {latest.rate:,.0f} {unit}/s" if latest.rate else ""
     return f"{job.task.title}: {latest.done:,} of {latest.total:,} {unit}{rate}{_left(latest)}"
 

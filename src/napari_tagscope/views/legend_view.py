@@ -12,7 +12,7 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QKeyEvent
+from qtpy.QtGui import QColor, QFont, QKeyEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
@@ -20,6 +20,8 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QPushButton,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -32,6 +34,7 @@ from napari_tagscope.views.confidence_view import ConfidenceView
 SHOWN, COLOR, NAME, COUNT = range(4)
 ROW_HEIGHT = 20
 _Role = Qt.ItemDataRole
+COLOR_ROLE = Qt.ItemDataRole.UserRole
 
 
 class LegendModel(QAbstractTableModel):
@@ -69,7 +72,7 @@ class LegendModel(QAbstractTableModel):
             return {NAME: row.name, COUNT: f"{row.count:,}"}.get(column)
         if role == _Role.CheckStateRole and column == SHOWN:
             return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
-        if role == _Role.BackgroundRole and column == COLOR:
+        if role == COLOR_ROLE and column == COLOR:
             return QColor(row.color)
         if role == _Role.TextAlignmentRole and column == COUNT:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -95,6 +98,17 @@ def _tip(row: LegendRow, column: int) -> str:
     if column == COLOR:
         return f"Double-click to choose another colour for {row.name} (C)"
     return f"{row.name}: {row.count:,} cells. Click to show it alone, again to show all (Return)"
+
+
+class SwatchDelegate(QStyledItemDelegate):
+    """A type's colour as it is on the tissue, also in a selected row."""
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        super().paint(painter, option, index)
+        if painter is not None:
+            painter.fillRect(option.rect.adjusted(2, 3, -2, -3), index.data(COLOR_ROLE))
 
 
 class LegendTable(QTableView):
@@ -129,6 +143,8 @@ class LegendTable(QTableView):
         header.setMinimumSectionSize(16)
         header.resizeSection(SHOWN, 26)
         header.resizeSection(COLOR, 18)
+        self._swatches = SwatchDelegate(self)
+        self.setItemDelegateForColumn(COLOR, self._swatches)
         self.clicked.connect(self._on_click)
         self.doubleClicked.connect(self._on_double_click)
 

@@ -31,12 +31,14 @@ def test_counts_and_paint_follow_the_result(legend, state, painter, result):
 
 def test_cells_colour_in_while_they_arrive(legend, painter):
     legend.begin("cellmemory", LabelSet(("A", "B")), 30)
-    assert (painter.codes[PAINTING] == -2).all()
+    pending = 2  # drawn after the two types
+    assert (painter.codes[PAINTING] == pending).all()
+    assert len(painter.colors[PAINTING]) == 3
     rows = np.array([4, 7, 9])
     codes = np.array([1, 1, 0])
     legend.add([api.PartialAnnotation(rows, codes, np.full(3, 0.9, np.float32))])
     np.testing.assert_array_equal(painter.codes[PAINTING][rows], codes)
-    assert (painter.codes[PAINTING] == -2).sum() == 27
+    assert (painter.codes[PAINTING] == pending).sum() == 27
     assert counts_of(legend) == {"A": 1, "B": 2}
 
 
