@@ -28,10 +28,10 @@ from tagscope.core.results import (
 )
 from tagscope.core.section import Reference, Section
 from tagscope.errors import ArgumentError
-from tagscope.evaluate.annotation import AnnotationReport, evaluate_labels
-from tagscope.export import ExportConfig
-from tagscope.export import export as _export
-from tagscope.export.handover import Format as ExportFormat
+from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
+from tagscope.exporters import ExportConfig
+from tagscope.exporters import export as _export
+from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.inference.annotate import annotate as _annotate
 from tagscope.interpret.tags import TagTable, tag_table, tags_of_table
@@ -50,7 +50,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.device import choose_device
 from tagscope.models.registry import load_model
-from tagscope.simulate import SimulateConfig
+from tagscope.simulation import SimulateConfig
 from tagscope.training.fit import default_model
 from tagscope.training.fit import train as _train
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
@@ -267,7 +267,7 @@ def simulate(
     context: JobContext | None = None,
 ) -> Path:
     """Make a tissue with known truth: ``section.zarr``, ``reference.h5ad``, ``truth.json``."""
-    from tagscope.simulate import simulate_tissue, write_tissue
+    from tagscope.simulation import simulate_tissue, write_tissue
 
     tissue = simulate_tissue(config or SimulateConfig(), context=context)
     write_tissue(tissue, Path(out), overwrite=overwrite, context=context)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tagscope.core.section import Reference
-from tagscope.evaluate.annotation import evaluate_labels
-from tagscope.export import export
+from tagscope.evaluation.annotation import evaluate_labels
+from tagscope.exporters import export
 from tagscope.inference.annotate import AnnotateConfig, annotate
 from tagscope.interpret.tags import slot_tag_table, tag_table, tags_of_table
 from tagscope.io.readers import open_section, read_reference

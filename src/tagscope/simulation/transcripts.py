@@ -9,10 +9,10 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.celltypes import CONTROLS, panel_genes
-from tagscope.simulate.expression import SectionCounts
-from tagscope.simulate.outlines import VERTICES, Outlines
-from tagscope.simulate.streams import stream
+from tagscope.simulation.celltypes import CONTROLS, panel_genes
+from tagscope.simulation.expression import SectionCounts
+from tagscope.simulation.outlines import VERTICES, Outlines
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

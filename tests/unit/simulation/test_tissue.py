@@ -11,8 +11,8 @@ import shapely
 
 from tagscope.errors import ArgumentError
 from tagscope.jobs import JobCancelled, JobContext
-from tagscope.simulate import SimulateConfig, simulate_tissue
-from tagscope.simulate.celltypes import (
+from tagscope.simulation import SimulateConfig, simulate_tissue
+from tagscope.simulation.celltypes import (
     BACKGROUND,
     BEYOND_PANEL,
     DOMAINS,

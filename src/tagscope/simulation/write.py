@@ -20,11 +20,11 @@ from spatialdata.transformations import Identity, Scale
 
 from tagscope.io.atomic import written_whole
 from tagscope.jobs import JobContext
-from tagscope.simulate.celltypes import TYPE_NAMES, ensembl_ids
-from tagscope.simulate.image import CHANNELS, NUCLEUS
-from tagscope.simulate.reference import BATCHES
-from tagscope.simulate.tissue import Tissue
-from tagscope.simulate.transcripts import FEATURES
+from tagscope.simulation.celltypes import TYPE_NAMES, ensembl_ids
+from tagscope.simulation.image import CHANNELS, NUCLEUS
+from tagscope.simulation.reference import BATCHES
+from tagscope.simulation.tissue import Tissue
+from tagscope.simulation.transcripts import FEATURES
 
 OUTLINES = "cell_boundaries"
 UNASSIGNED_CELL = "UNASSIGNED"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tagscope.errors import ArgumentError
-from tagscope.export.manifest import NAME, read_manifest, write_manifest
+from tagscope.exporters.manifest import NAME, read_manifest, write_manifest
 from tagscope.io.atomic import written_whole
 from tagscope.io.readers import OpenedSection, open_section
 from tagscope.io.store import write_results
@@ -117,7 +117,7 @@ def _unchanged(table: AnnData) -> None:
 
 
 def _write_csv(opened: OpenedSection, out: Path, config: ExportConfig, overwrite: bool) -> None:
-    from tagscope.export.csv import cells_frame
+    from tagscope.exporters.csv import cells_frame
 
     frame = cells_frame(opened.section, opened.table, config.key)
     with written_whole(out, overwrite=overwrite) as beside:
@@ -125,8 +125,8 @@ def _write_csv(opened: OpenedSection, out: Path, config: ExportConfig, overwrite
 
 
 def _write_figure(opened: OpenedSection, out: Path, config: ExportConfig, overwrite: bool) -> None:
-    from tagscope.export.figure import draw_tissue, save_figure
-    from tagscope.export.paint import (
+    from tagscope.exporters.figure import draw_tissue, save_figure
+    from tagscope.exporters.paint import (
         Categories,
         Measured,
         paint_of_attention,

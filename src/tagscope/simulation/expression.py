@@ -11,11 +11,11 @@ import scipy.sparse as sp
 from scipy.spatial import KDTree
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.celltypes import TYPES, panel_genes
-from tagscope.simulate.config import SimulateConfig
-from tagscope.simulate.placement import Placement
-from tagscope.simulate.programs import Programs, States, draw_kin, noisy_counts
-from tagscope.simulate.streams import stream
+from tagscope.simulation.celltypes import TYPES, panel_genes
+from tagscope.simulation.config import SimulateConfig
+from tagscope.simulation.placement import Placement
+from tagscope.simulation.programs import Programs, States, draw_kin, noisy_counts
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

@@ -13,8 +13,8 @@ from spatialdata.transformations import get_transformation
 
 from tagscope.errors import OutputError
 from tagscope.jobs import JobCancelled, JobContext
-from tagscope.simulate import write, write_tissue
-from tagscope.simulate.celltypes import TYPE_NAMES, ensembl_ids
+from tagscope.simulation import write, write_tissue
+from tagscope.simulation.celltypes import TYPE_NAMES, ensembl_ids
 
 
 @pytest.fixture(scope="module")

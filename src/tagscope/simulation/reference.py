@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from tagscope.simulate.celltypes import TYPE_NAMES, TYPES, panel_genes, reference_genes
-from tagscope.simulate.config import SimulateConfig
-from tagscope.simulate.expression import gene_efficiency
-from tagscope.simulate.programs import Programs, States, draw_kin, noisy_counts
-from tagscope.simulate.streams import stream
+from tagscope.simulation.celltypes import TYPE_NAMES, TYPES, panel_genes, reference_genes
+from tagscope.simulation.config import SimulateConfig
+from tagscope.simulation.expression import gene_efficiency
+from tagscope.simulation.programs import Programs, States, draw_kin, noisy_counts
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 from tagscope.errors import ArgumentError, OutputError
-from tagscope.evaluate.annotation import evaluate_labels
+from tagscope.evaluation.annotation import evaluate_labels
 
 
 @pytest.fixture

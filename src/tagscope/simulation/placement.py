@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy.spatial import KDTree
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.anatomy import AREA_PER_CELL, BORDER, CORE, VESSEL, Anatomy
-from tagscope.simulate.celltypes import TYPES
-from tagscope.simulate.streams import stream
+from tagscope.simulation.anatomy import AREA_PER_CELL, BORDER, CORE, VESSEL, Anatomy
+from tagscope.simulation.celltypes import TYPES
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

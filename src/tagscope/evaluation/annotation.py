@@ -87,7 +87,7 @@ class AnnotationReport:
 
         The folder appears whole or not at all.
         """
-        from tagscope.evaluate.plot import confusion_figure  # drawing is slow to import
+        from tagscope.evaluation.plot import confusion_figure  # drawing is slow to import
 
         folder = Path(folder)
         with written_whole(folder, overwrite=overwrite) as beside:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tagscope.simulate.celltypes import BACKGROUND, BEYOND_PANEL, PROGRAMS, TYPES, panel_genes
-from tagscope.simulate.streams import stream
+from tagscope.simulation.celltypes import BACKGROUND, BEYOND_PANEL, PROGRAMS, TYPES, panel_genes
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

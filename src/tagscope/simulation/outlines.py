@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from tagscope.simulate.anatomy import Anatomy
-from tagscope.simulate.celltypes import TYPES
-from tagscope.simulate.placement import Placement
-from tagscope.simulate.streams import stream
+from tagscope.simulation.anatomy import Anatomy
+from tagscope.simulation.celltypes import TYPES
+from tagscope.simulation.placement import Placement
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

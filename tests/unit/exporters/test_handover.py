@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tagscope.errors import ArgumentError, OutputError
-from tagscope.export import ExportConfig, export
+from tagscope.exporters import ExportConfig, export
 
 
 def _manifest(folder):

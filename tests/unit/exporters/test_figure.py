@@ -13,8 +13,8 @@ from PIL import Image
 
 from tagscope.core.labels import UNASSIGNED_COLOR
 from tagscope.errors import ArgumentError
-from tagscope.export.figure import draw_tissue, save_figure
-from tagscope.export.paint import (
+from tagscope.exporters.figure import draw_tissue, save_figure
+from tagscope.exporters.paint import (
     Measured,
     paint_of_attention,
     paint_of_column,

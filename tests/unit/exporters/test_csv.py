@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tagscope.errors import ArgumentError
-from tagscope.export.csv import cells_frame
+from tagscope.exporters.csv import cells_frame
 
 
 def test_a_row_per_cell_with_position_label_and_alternatives(section, table, result):

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.anatomy import plan_anatomy
-from tagscope.simulate.celltypes import DOMAINS, PROGRAMS, TYPE_NAMES, TYPES, panel_genes
-from tagscope.simulate.config import SimulateConfig
-from tagscope.simulate.expression import SectionCounts, measure_section
-from tagscope.simulate.image import draw_image
-from tagscope.simulate.outlines import Outlines, outline_cells
-from tagscope.simulate.placement import Placement, place_cells
-from tagscope.simulate.programs import plan_programs
-from tagscope.simulate.reference import ReferenceCells, make_reference
-from tagscope.simulate.transcripts import Transcripts, locate_transcripts
+from tagscope.simulation.anatomy import plan_anatomy
+from tagscope.simulation.celltypes import DOMAINS, PROGRAMS, TYPE_NAMES, TYPES, panel_genes
+from tagscope.simulation.config import SimulateConfig
+from tagscope.simulation.expression import SectionCounts, measure_section
+from tagscope.simulation.image import draw_image
+from tagscope.simulation.outlines import Outlines, outline_cells
+from tagscope.simulation.placement import Placement, place_cells
+from tagscope.simulation.programs import plan_programs
+from tagscope.simulation.reference import ReferenceCells, make_reference
+from tagscope.simulation.transcripts import Transcripts, locate_transcripts
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.config import SimulateConfig
+from tagscope.simulation.config import SimulateConfig
 
 if TYPE_CHECKING:
-    from tagscope.simulate.tissue import Tissue
+    from tagscope.simulation.tissue import Tissue
 
 __all__ = ["SimulateConfig", "simulate_tissue", "write_tissue"]
 
@@ -22,7 +22,7 @@ def simulate_tissue(config: SimulateConfig, *, context: JobContext | None = None
     JobCancelled
         If the owner of ``context`` cancels.
     """
-    from tagscope.simulate.tissue import make_tissue
+    from tagscope.simulation.tissue import make_tissue
 
     return make_tissue(config, context or JobContext())
 
@@ -39,6 +39,6 @@ def write_tissue(
     JobCancelled
         If the owner of ``context`` cancels; nothing is left behind.
     """
-    from tagscope.simulate.write import write_folder
+    from tagscope.simulation.write import write_folder
 
     write_folder(tissue, out, overwrite=overwrite, context=context or JobContext())

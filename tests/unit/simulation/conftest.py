@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagscope.simulate import SimulateConfig, simulate_tissue
+from tagscope.simulation import SimulateConfig, simulate_tissue
 
 SMALL = SimulateConfig(cells=1500, seed=3, reference_cells=1500)
 

@@ -12,8 +12,8 @@ import spatialdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from tagscope.simulate import SimulateConfig, simulate_tissue
-from tagscope.simulate.write import reference_table, section_store
+from tagscope.simulation import SimulateConfig, simulate_tissue
+from tagscope.simulation.write import reference_table, section_store
 
 LARGEST = 5_000_000  # bytes
 MOST_FILES = 100

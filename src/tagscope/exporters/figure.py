@@ -23,7 +23,7 @@ from matplotlib.lines import Line2D
 from scipy.spatial import KDTree
 
 from tagscope.core.section import Section
-from tagscope.export.paint import Categories, Measured
+from tagscope.exporters.paint import Categories, Measured
 
 # inches: the tissue fits into a double column of a printed page
 _WIDTH, _HEIGHT = 5.2, 6.5

@@ -8,8 +8,8 @@ from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
 
 from tagscope.jobs import JobContext
-from tagscope.simulate.outlines import Outlines
-from tagscope.simulate.streams import stream
+from tagscope.simulation.outlines import Outlines
+from tagscope.simulation.streams import stream
 
 Floats = npt.NDArray[np.float64]
 

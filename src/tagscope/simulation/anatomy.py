@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from tagscope.simulate.celltypes import DOMAINS, LAYERS
-from tagscope.simulate.streams import stream
-from tagscope.simulate.vessels import Vessels, grow_vessels
+from tagscope.simulation.celltypes import DOMAINS, LAYERS
+from tagscope.simulation.streams import stream
+from tagscope.simulation.vessels import Vessels, grow_vessels
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

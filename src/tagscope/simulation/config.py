@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tagscope.errors import ArgumentError
-from tagscope.simulate.celltypes import TYPES
+from tagscope.simulation.celltypes import TYPES
 
 
 @dataclass(frozen=True)
