@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from napari.utils.colormaps import Colormap, ensure_colormap
 
 from napari_tagscope.canvas.tissue import TissueCanvas
 from napari_tagscope.state import ViewerState
@@ -36,7 +34,6 @@ class CanvasPainter:
             return
         first = not self.canvas.names
         layer = self.canvas.paint_values(name, values, colormap=colormap, limits=_limits(values))
-        layer.colormap = _visible_from_zero(colormap)
         layer.name = title
         if first:
             self.canvas.fit()
@@ -88,13 +85,6 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
-
-
-@cache
-def _visible_from_zero(name: str) -> Colormap:
-    """A colour map without its darkest end, so that cells at 0 differ from no cell at all."""
-    full = ensure_colormap(name)
-    return Colormap(full.map(np.linspace(0.14, 1.0, 256)), name=name)
 
 
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
