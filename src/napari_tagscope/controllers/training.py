@@ -16,7 +16,7 @@ from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
     from tagscope.api import Bundle, EpochRecord
-    from tagscope.core.panel import GenePanel
+    from tagscope.core.section import Section
 
 TOPIC = "train"
 COLUMNS_TOPIC = "read columns"
@@ -111,14 +111,14 @@ class TrainingController(Observed[TrainingState]):
         if not state.ready or state.reference is None:
             return
         reference, column, epochs = state.reference, state.column, state.epochs
-        panel = None if opened is None else opened.section.panel
+        section = None if opened is None else opened.section
         out = self._bundles.free_name(f"{reference.stem}-{column}")
         self._update(running=True, stopping=False, history=(), failure=None, notice="")
         self._runner.start(
             Task(
                 topic=TOPIC,
                 title="Training",
-                work=lambda context: _train(reference, column, out, epochs, panel, context),
+                work=lambda context: _train(reference, column, out, epochs, section, context),
                 done=self._on_done,
                 failed=self._on_failed,
                 reported=self._on_reported,
@@ -195,11 +195,11 @@ def _train(
     column: str,
     out: Path,
     epochs: int | None,
-    panel: GenePanel | None,
+    section: Section | None,
     context: JobContext,
 ) -> Bundle:
     from tagscope import api
 
     out.parent.mkdir(parents=True, exist_ok=True)
     config = api.TrainConfig(epochs=epochs)
-    return api.train(reference, column, out=out, config=config, panel=panel, context=context)
+    return api.train(reference, column, out=out, config=config, panel=section, context=context)
