@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import tagscope  # noqa: F401 - sets how torch's threads wait, before a test imports torch
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 

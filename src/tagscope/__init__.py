@@ -6,10 +6,16 @@ The public names are those of :mod:`tagscope.api`, imported on first use, so tha
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+# GNU OpenMP's threads spin while they wait for each other. Where anything else wants the cores, the
+# window's own drawing included, that makes a network run fifty times slower than letting them
+# sleep. It is read once, when torch is first imported; a user's own choice stands.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def __getattr__(name: str) -> Any:

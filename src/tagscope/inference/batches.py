@@ -13,8 +13,10 @@ from tagscope.errors import ArgumentError
 # Tokens of one batch, padding and the class token included. On a CPU a batch is also the time a
 # cancel has to wait: 8,192 tokens take CellMemory 0.7 s on one core, and larger ones gain nothing.
 _TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}
-# A slower machine, or a wider network, must not make a cancel wait for more than a second.
+# A slower machine, or a wider network, must not make a cancel wait for more than a second. Once it
+# is quicker again, batches grow again.
 _SLOWEST_CPU_BATCH = 0.8
+_QUICK_CPU_BATCH = 0.2
 
 
 class Batches:
@@ -40,7 +42,7 @@ class Batches:
         self._lengths = lengths
         self._parts = _parts(lengths, first)
         self._cells = batch_size
-        self._tokens = _TOKENS.get(device.type, _TOKENS["cpu"])
+        self._tokens = self._most_tokens = _TOKENS.get(device.type, _TOKENS["cpu"])
         self._patient = batch_size is not None or device.type != "cpu"
         self._position = 0
         self._least_width = 0
@@ -69,8 +71,12 @@ class Batches:
         self._position += len(rows)
         if width > self._lengths[rows].max(initial=0):
             self._least_width = width
-        if not self._patient and seconds > _SLOWEST_CPU_BATCH:
+        if self._patient:
+            return
+        if seconds > _SLOWEST_CPU_BATCH:
             self._tokens = max(1, self._tokens // 2)
+        elif seconds < _QUICK_CPU_BATCH:
+            self._tokens = min(self._most_tokens, 2 * self._tokens)
 
     def halve(self, rows: npt.NDArray[np.int64]) -> None:
         """The batch did not fit: try again with half of it.
@@ -87,7 +93,7 @@ class Batches:
                 "Close other programs that use the device, or give --device cpu.",
             )
         self._cells = None
-        self._tokens = len(rows) * self._width(rows) // 2
+        self._tokens = self._most_tokens = len(rows) * self._width(rows) // 2
 
 
 def _parts(

@@ -46,6 +46,16 @@ def test_slow_batches_shrink_so_that_a_cancel_is_answered():
     assert sizes[:4] == [81, 40, 20, 10]
 
 
+def test_batches_grow_again_once_the_machine_is_free():
+    lengths = np.full(3000, 99)
+    batches, sizes = Batches(lengths, None, None, CPU), []
+    for index, rows in enumerate(batches):
+        sizes.append(len(rows))
+        batches.accept(rows, 99, 2.0 if index < 3 else 0.05)
+    assert sizes[:6] == [81, 40, 20, 10, 20, 40]
+    assert max(sizes) == 81
+
+
 def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
     sizes = {len(r) for r in _take_all(np.full(100, 9), 25, seconds=5.0)}
     assert sizes == {25}
