@@ -57,7 +57,7 @@ def _photograph(
     settle(session)
     _save(viewer, folder / "window_types.png")
     if session is not None and gene is not None:
-        session.attention.choose_gene(gene)
+        session.attention.choose_gene_with_its_type(gene)
         settle(session)
         _save(viewer, folder / "window_attention.png")
 

@@ -71,12 +71,13 @@ def test_the_demo_says_what_it_found(demo):
 
 
 def test_the_sample_is_annotated_well(demo):
-    """Logistic regression as in the data's README reaches 0.87 / 0.85 on this sample."""
-    assert demo.evaluation["accuracy"] > 0.75
-    assert demo.evaluation["macro_f1"] > 0.70
+    """0.88 / 0.85 when written; logistic regression on the same genes reaches 0.90 / 0.88."""
+    assert demo.evaluation["accuracy"] > 0.83
+    assert demo.evaluation["macro_f1"] > 0.79
 
 
 def test_planted_markers_are_among_the_top_ten_tags(demo):
+    """At least three of a type's eight; 13 of 14 types when written."""
     top = demo.tags[demo.tags["rank"] <= 10].groupby("group")["gene"].agg(set)
     found = {
         label: len(top[label] & set(markers))
@@ -89,8 +90,9 @@ def test_planted_markers_are_among_the_top_ten_tags(demo):
 
 
 def test_unseen_cells_are_given_lower_confidence(demo):
-    assert demo.evaluation["unseen_auroc"] > 0.6
-    assert demo.evaluation["n_unseen"] == len(demo.truth["unseen_cells"])
+    """0.84 when written."""
+    assert demo.evaluation["unseen_auroc"] > 0.75
+    assert demo.evaluation["cells_of_unseen_types"] == len(demo.truth["unseen_cells"])
 
 
 def test_plain_spatialdata_reads_the_result(demo):
@@ -107,7 +109,7 @@ def test_plain_spatialdata_reads_the_result(demo):
 def test_the_window_shows_tissue_legend_tags_and_attention(demo, qapp):
     from napari_tagscope.app import open_window
 
-    gene = _bootstrap().first_tag(demo.folder / "tags.csv")
+    gene = _bootstrap().telling_tag(demo.folder / "tags.csv")
     pictures = demo.folder / "pictures"
     open_window(demo.folder / "section.zarr", gene=gene, screenshots=pictures)
     types, attention = (imread(pictures / f"window_{n}.png") for n in ("types", "attention"))

@@ -85,6 +85,19 @@ class AttentionController(Observed[AttentionState]):
             self._paint()
         self._viewer_state.select_gene(name)
 
+    def choose_gene_with_its_type(self, gene: str) -> None:
+        """Paint this gene, and list the genes of the type whose cells attend to it most."""
+        result = self._viewer_state.result
+        if result is not None and result.gene_scores is not None:
+            scores, annotation = result.gene_scores, result.annotation
+            codes = annotation.codes
+            if scores.panel.position(gene) >= 0 and (codes >= 0).any():
+                assigned = codes >= 0
+                sums = np.bincount(codes[assigned], scores.column(gene)[assigned])
+                means = sums / np.maximum(np.bincount(codes[assigned]), 1)
+                self.choose_type(annotation.labels.names[int(means.argmax())])
+        self.choose_gene(gene)
+
     def show_quantity(self, quantity: Quantity) -> None:
         """Paint the chosen gene's attention, or its expression."""
         self._update(quantity=quantity)

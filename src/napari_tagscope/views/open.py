@@ -44,7 +44,8 @@ def show_result(
     """Open an annotated store in a viewer, with its types, TAGs and attention maps.
 
     Returns at once: the session's ``busy`` is False when all is shown. ``key`` is the annotation
-    to show, the latest if None; ``gene`` is painted with its attention.
+    to show, the latest if None; ``gene`` is painted with its attention, and the type that
+    attends to it most is listed.
     """
     show_dock(viewer)
     session = session_of(viewer)
@@ -54,7 +55,7 @@ def show_result(
         def paint(result: Any) -> None:
             if result is not None:
                 session.state.result_changed.disconnect(paint)
-                session.attention.choose_gene(wanted)
+                session.attention.choose_gene_with_its_type(wanted)
 
         session.state.result_changed.connect(paint)
     session.section.open(Path(store_path), key=key)

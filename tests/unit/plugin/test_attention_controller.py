@@ -54,6 +54,14 @@ def test_a_gene_is_painted_by_its_attention_then_by_its_expression(
     assert painter.titles["expression"] == "expression · Gad1"
 
 
+def test_a_gene_can_bring_the_type_that_attends_to_it_most(attention, state, painter):
+    attention.choose_gene_with_its_type("cx3cr1")
+    assert (state.label, state.gene) == ("Inhibitory", "Cx3cr1")
+    attention.choose_gene_with_its_type("Mbp")
+    assert state.label == "Excitatory"
+    assert painter.titles["attention"] == "attention · Mbp"
+
+
 def test_a_gene_that_is_not_measured_changes_nothing(attention, painter):
     before = list(painter.calls)
     attention.choose_gene("Nonsense")
