@@ -190,7 +190,7 @@ def install_system_packages() -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes: the second of two set-ups waits for the first."""
+    """Hold a lock between processes: the second of two set-ups or demos waits for the first."""
     with path.open("a+b") as handle:
         if sys.platform == "win32":
             import msvcrt
@@ -296,9 +296,10 @@ def demo_steps(out: Path) -> list[list[str]]:
 def run_demo() -> int:
     """Run the demo's commands, then show the result in napari."""
     OUT.mkdir(exist_ok=True)
-    for step in demo_steps(OUT):
-        if code := tagscope(*step):
-            return code
+    with locked(OUT / ".lock"):
+        for step in demo_steps(OUT):
+            if code := tagscope(*step):
+                return code
     print(f"\nEverything was written to {OUT}")
     view = ["view", str(OUT / "section.zarr"), "--gene", telling_tag(OUT / "tags.csv")]
     if has_display():
