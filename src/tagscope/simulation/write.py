@@ -61,6 +61,7 @@ def section_store(tissue: Tissue) -> SpatialData:
         points={"transcripts": _points(tissue)},
         shapes={OUTLINES: _shapes(tissue)},
         tables={"table": section_table(tissue)},
+        attrs={"source": {"technology": "simulated", "spatial_unit": "um"}},
     )
 
 
