@@ -124,7 +124,7 @@ def annotate(
     device = choose_device(config.device)
     with _network(model, config, device) as network:
         context.step("reading genes", 0, len(cells))
-        tokens = model.tokenise(cells)
+        tokens = model.tokenise(cells, seed=config.seed)
         found = _Findings(tokens, model, config)
         _run(network, tokens, found, first, context)
     gene_scores, slot_scores = found.scores(cells)

@@ -90,8 +90,11 @@ class CellModel(Protocol):
     vocabulary: GenePanel
     labels: LabelSet
 
-    def tokenise(self, cells: Cells) -> Tokens:
-        """Encode cells over the model's vocabulary, genes aligned by name."""
+    def tokenise(self, cells: Cells, *, seed: int = 0) -> Tokens:
+        """Encode cells over the model's vocabulary, genes aligned by name.
+
+        ``seed`` decides whatever the model draws at random while reading cells.
+        """
         ...
 
     def to(self, device: torch.device) -> CellModel:

@@ -56,7 +56,7 @@ class LinearModel:
     capabilities: frozenset[Capability] = frozenset(Capability)
     seen: list[np.ndarray] = field(default_factory=list)
 
-    def tokenise(self, cells: Cells):
+    def tokenise(self, cells: Cells, *, seed: int = 0):
         return SparseTokens(cells.restrict(self.vocabulary).values)
 
     def to(self, device):

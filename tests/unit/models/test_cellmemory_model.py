@@ -16,6 +16,7 @@ from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, InputError
+from tagscope.inference.annotate import AnnotateConfig, annotate
 from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.convert import from_published, to_published
@@ -130,6 +131,17 @@ def test_duplicated_and_reordered_genes_change_nothing() -> None:
     other = Cells(values, PANEL.take(columns), cells.ids)
     for config in EVERY_MODE:
         torch.testing.assert_close(ask(config, other)[1].logits, ask(config, cells)[1].logits)
+
+
+def test_the_seed_of_an_annotation_draws_the_genes_of_long_cells() -> None:
+    short = model(replace(SMALL, max_tokens=5))
+
+    def answer(seed: int) -> np.ndarray:
+        found = annotate(some_cells(), short, AnnotateConfig(seed=seed, device="cpu"))
+        return found.annotation.probabilities
+
+    np.testing.assert_array_equal(answer(1), answer(1))
+    assert not np.allclose(answer(1), answer(2))
 
 
 def test_configuration_is_checked() -> None:

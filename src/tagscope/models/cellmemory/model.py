@@ -25,7 +25,6 @@ class CellMemory:
     vocabulary: GenePanel
     labels: LabelSet
     preprocessing: Preprocessing
-    seed: int = 0
     capabilities: frozenset[Capability] = CAPABILITIES
 
     @property
@@ -33,9 +32,12 @@ class CellMemory:
         """The network's configuration."""
         return self.network.config
 
-    def tokenise(self, cells: Cells) -> CellMemoryTokens:
-        """Encode cells over the vocabulary, genes aligned by name."""
-        return tokenise(cells, self.vocabulary, self.config, self.preprocessing, seed=self.seed)
+    def tokenise(self, cells: Cells, *, seed: int = 0) -> CellMemoryTokens:
+        """Encode cells over the vocabulary, genes aligned by name.
+
+        ``seed`` draws the genes of cells with more than ``config.max_tokens``.
+        """
+        return tokenise(cells, self.vocabulary, self.config, self.preprocessing, seed=seed)
 
     def to(self, device: torch.device) -> CellModel:
         """Move the weights to ``device`` and return the model."""
