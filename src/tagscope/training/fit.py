@@ -223,8 +223,9 @@ def _start(task: _Task, config: TrainConfig) -> _Progress:
     if not recipe.published:
         order_tokens(network)
     optimizer = torch.optim.AdamW(
-        _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate
-    )
+        _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate,
+        fused=device.type in ("cpu", "cuda"),
+    )  # fmt: skip
     precision = choose_precision(config.precision, device)
     weights = label_weights(
         reference.codes[task.training_rows], len(reference.labels), recipe.rare_power

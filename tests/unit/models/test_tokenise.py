@@ -39,7 +39,10 @@ def test_bins_are_those_of_numpy(max_bin: int, most: int) -> None:
     counts = rng.integers(1, most + 1, (400, 120)) * (rng.random((400, 120)) < rng.random((400, 1)))
     for values in (counts, np.log1p(counts * rng.random((400, 1)) * 50)):
         matrix = sp.csr_matrix(values.astype(np.float32))
-        np.testing.assert_array_equal(quantile_bins(matrix, max_bin), numpy_bins(matrix, max_bin))
+        expected = numpy_bins(matrix, max_bin)
+        np.testing.assert_array_equal(quantile_bins(matrix, max_bin), expected)
+        counted = sp.csr_matrix(counts.astype(np.float32)).data
+        np.testing.assert_array_equal(quantile_bins(matrix, max_bin, counted), expected)
 
 
 def test_bins_of_every_row_length() -> None:
@@ -51,7 +54,9 @@ def test_bins_of_every_row_length() -> None:
          np.concatenate(([0], np.cumsum([len(row) for row in rows]))))
     )  # fmt: skip
     for max_bin in (7, 50):
-        np.testing.assert_array_equal(quantile_bins(matrix, max_bin), numpy_bins(matrix, max_bin))
+        expected = numpy_bins(matrix, max_bin)
+        np.testing.assert_array_equal(quantile_bins(matrix, max_bin), expected)
+        np.testing.assert_array_equal(quantile_bins(matrix, max_bin, matrix.data), expected)
 
 
 def test_documented_ties() -> None:
