@@ -28,28 +28,47 @@ class Capability(StrEnum):
     SLOT_SCORES = "slot_scores"
 
 
+@dataclass(frozen=True, eq=False)
+class TokenPairs:
+    """The distinct pairs of token and gene of a section, (P,) int64 each: work to be done once."""
+
+    tokens: torch.Tensor
+    genes: torch.Tensor
+
+
 @dataclass(frozen=True)
 class CellBatch:
     """Cells as a network reads them.
 
-    ``tokens`` (B, L) int64 what was measured, in the model's encoding; ``genes`` (B, L) int64
-    columns of the model's vocabulary, −1 on padding; ``padding`` (B, L) bool, True on padding;
-    ``rows`` (B,) int64 the cells' rows in the section.
+    ``tokens`` (B, L) int64 what was measured, in the model's encoding, or positions in ``pairs``
+    where these are given; ``genes`` (B, L) int64 columns of the model's vocabulary, −1 on padding;
+    ``padding`` (B, L) bool, True on padding; ``rows`` (B,) int64 the cells' rows in the section;
+    ``pads`` (B,) float32 how much padding a model that attends to it reads beside a cell, where
+    the batch itself holds less.
     """
 
     tokens: torch.Tensor
     genes: torch.Tensor
     padding: torch.Tensor
     rows: npt.NDArray[np.int64]
+    pads: torch.Tensor | None = None
+    pairs: TokenPairs | None = None
 
     def to(self, device: torch.device) -> CellBatch:
-        """The same batch on ``device``."""
-        return CellBatch(
-            self.tokens.to(device, non_blocking=True),
-            self.genes.to(device, non_blocking=True),
-            self.padding.to(device, non_blocking=True),
-            self.rows,
-        )
+        """The same batch on ``device``, the pairs left where they are.
+
+        On a GPU the copy runs beside the host's work, from page-locked memory.
+        """
+        if self.tokens.device == device:
+            return self
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            ready = tensor.pin_memory() if device.type == "cuda" else tensor
+            return ready.to(device, non_blocking=True)
+
+        pads = None if self.pads is None else moved(self.pads)
+        arrays = moved(self.tokens), moved(self.genes), moved(self.padding)
+        return CellBatch(*arrays, self.rows, pads, self.pairs)
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,11 @@ class CellModel(Protocol):
     capabilities: frozenset[Capability]
     vocabulary: GenePanel
     labels: LabelSet
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that one token takes while a batch is read, in bytes, as a fair upper estimate."""
+        ...
 
     def tokenise(self, cells: Cells, *, seed: int = 0) -> Tokens:
         """Encode cells over the model's vocabulary, genes aligned by name.

@@ -21,8 +21,8 @@ from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.convert import from_published, to_published
 from tagscope.models.cellmemory.model import CellMemory
-from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
+from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
 
 GENES, LABELS = 30, 4
 SMALL = CellMemoryConfig(width=16, ffn=24, layers=3, heads=2, slots=3, max_bin=8)
@@ -93,6 +93,58 @@ def test_a_cell_does_not_depend_on_its_batch(config: CellMemoryConfig) -> None:
         length = batch.tokens.shape[1]
         torch.testing.assert_close(alone.logits[0], together.logits[row])
         torch.testing.assert_close(alone.gene_scores[0], together.gene_scores[row, :length])
+
+
+def real_pads(config: CellMemoryConfig, cells: Cells) -> NetworkOutput:
+    """What the network says where every pad of the published code is there, and no table."""
+    asked = model(config)
+    batch = tokenise(cells, PANEL, config, asked.preprocessing).batch(np.arange(len(cells)))
+    with torch.no_grad():
+        return asked.network.eval()(
+            batch.tokens, batch.genes, batch.padding, gene_scores=True, slot_scores=True
+        )
+
+
+@pytest.mark.parametrize("pad_to", [0, 21, 60])
+@pytest.mark.parametrize("top_k", [None, 4])
+def test_one_pad_stands_for_all(pad_to: int, top_k: int | None) -> None:
+    config = replace(SMALL, compat="published", pad_to=pad_to, top_k=top_k)
+    plain = real_pads(config, some_cells())
+    batch, said = ask(config, some_cells())
+    read = ~batch.padding
+    if top_k is None:  # alike tokens compete for the top places, so there all of them are read
+        assert batch.tokens.shape[1] <= int(read.sum(1).max()) + 1
+    torch.testing.assert_close(said.logits, plain.logits)
+    torch.testing.assert_close(said.embedding, plain.embedding)
+    width = batch.tokens.shape[1]
+    scores = plain.gene_scores[:, 1:]
+    torch.testing.assert_close(said.gene_scores[read], scores[:, :width][read])
+    torch.testing.assert_close(said.gene_scores.sum(1), scores.sum(1))
+    slots = plain.slot_scores.transpose(1, 2)[:, :width]
+    torch.testing.assert_close(said.slot_scores.transpose(1, 2)[read], slots[read])
+
+
+@pytest.mark.parametrize("config", EVERY_MODE)
+def test_a_table_of_pairs_changes_nothing(config: CellMemoryConfig) -> None:
+    cells = some_cells(200)
+    batch, said = ask(config, cells)
+    assert batch.pairs is not None
+    assert len(batch.pairs.tokens) < (~batch.padding).sum() / 4
+    plain = real_pads(config, cells)
+    torch.testing.assert_close(said.logits, plain.logits)
+    torch.testing.assert_close(said.gene_scores, plain.gene_scores[:, 1:])
+    torch.testing.assert_close(said.slot_scores, plain.slot_scores)
+
+
+def test_a_table_follows_weights_and_section() -> None:
+    asked = model()
+    batches = [asked.tokenise(some_cells(count)).batch(np.arange(100)) for count in (150, 200)]
+    first = [asked(batch).logits for batch in batches]
+    torch.testing.assert_close(asked(batches[0]).logits, first[0])
+    with torch.no_grad():
+        asked.network.genes.weight.mul_(2)
+    moved = asked.to(torch.device("cpu"))
+    assert (moved(batches[0]).logits - first[0]).abs().max() > 1e-3
 
 
 def test_published_padding_does_matter() -> None:
@@ -190,17 +242,17 @@ def test_original_checkpoints(folder: str, shared: Path) -> None:
     network = CellMemoryNetwork(config, len(genes), len(labels))
     network.load_state_dict(from_published(stored["net"], config, len(genes), len(labels)))
     asked = CellMemory(network, GenePanel(tuple(genes)), LabelSet(tuple(labels)), Preprocessing())
-    said = asked(asked.tokenise(read_query(case / "query.h5ad")).batch(np.arange(300)),
-                 gene_scores=True, slot_scores=True)  # fmt: skip
+    batch = asked.tokenise(read_query(case / "query.h5ad")).batch(np.arange(300))
+    said = asked(batch, gene_scores=True, slot_scores=True)
     torch.testing.assert_close(said.logits, expected["logits"], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(said.embedding, expected["cls"], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(said.logits.softmax(1), expected["probabilities"], atol=2e-5, rtol=0)
-    scores = said.gene_scores
+    read = ~batch.padding  # merged pads carry the attention of all of them
     if "token_scores_raw" in expected:
         expected_scores = expected["token_scores_raw"][:, 1:]
     else:
         expected_scores = expected["gene_scores_upstream"]
-    torch.testing.assert_close(scores, expected_scores, atol=5e-6, rtol=0)
+    torch.testing.assert_close(said.gene_scores[read], expected_scores[read], atol=5e-6, rtol=0)
     slots = said.slot_scores[:40].transpose(1, 2)
     torch.testing.assert_close(slots, expected["slot_scores_first40"], atol=5e-6, rtol=0)
 

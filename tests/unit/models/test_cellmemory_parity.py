@@ -168,7 +168,7 @@ def test_forward(case: Case) -> None:
 def test_every_layer(case: Case) -> None:
     network, expected = case.network(), case.expected
     keep = network.attended(case.padding)
-    x = network.embed(case.tokens, case.genes)
+    x, _ = network.embed(case.tokens, case.genes)
     memory = network.layer.first_memory(x)
     for index in range(case.config.layers):
         x, memory, write, broadcast = network.layer(x, memory, keep)

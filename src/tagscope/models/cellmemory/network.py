@@ -36,6 +36,17 @@ class NetworkOutput:
     slot_scores: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class PairTable:
+    """P pairs of token and gene as the first layer takes them, row 0 the CLS token.
+
+    ``x`` (1 + P, d) embedded, ``u`` (1 + P, d) projected by the layer.
+    """
+
+    x: Tensor
+    u: Tensor
+
+
 class CellMemoryNetwork(nn.Module):
     """The network for ``genes`` genes and ``labels`` labels."""
 
@@ -64,22 +75,27 @@ class CellMemoryNetwork(nn.Module):
         genes: Tensor,
         padding: Tensor | None = None,
         *,
+        pads: Tensor | None = None,
+        table: PairTable | None = None,
         gene_scores: bool = False,
         slot_scores: bool = False,
     ) -> NetworkOutput:
         """Read B cells.
 
         ``tokens`` (B, L) int64; ``genes`` (B, L) int64 vocabulary columns, −1 on padding;
-        ``padding`` (B, L) bool, True on padding, None where there is none.
+        ``padding`` (B, L) bool, True on padding, None where there is none. ``pads`` (B,) with
+        ``compat="published"``: how many pads of the published code the first pad of a cell stands
+        for. With a ``table``, ``tokens`` are its rows.
         """
-        keep = self.attended(padding)
-        x = self.embed(tokens, genes)
+        times = self.attended(padding, pads)
+        x, u = self.embed(tokens, genes, table)
         memory = self.layer.first_memory(x)
         for _ in range(self.config.layers - 1):
-            x, memory, _, _ = self.layer(x, memory, keep)
+            x, memory, _, _ = self.layer(x, memory, times, u)
+            u = None
         # Nothing is read from the last layer but its memory and the CLS token.
-        u = self.layer.project(x)
-        memory, write = self.layer.write(u, memory, keep)
+        u = self.layer.project(x) if u is None else u
+        memory, write = self.layer.write(u, memory, times)
         rows = u if slot_scores else u[:, :1]
         broadcast = self.layer.broadcast_attention(rows, memory)
         cls = self.layer.update(x[:, :1], broadcast[:, :, :1], memory).squeeze(1)
@@ -90,30 +106,54 @@ class CellMemoryNetwork(nn.Module):
             slot_scores=level_two(broadcast) if slot_scores else None,
         )
 
-    def attended(self, padding: Tensor | None) -> Tensor | None:
-        """Tokens that take part in attention, (B, T) bool, or None where all do.
+    def attended(self, padding: Tensor | None, pads: Tensor | None = None) -> Tensor | None:
+        """How often a token takes part in attention, (B, T), or None where all do, once.
 
-        With ``compat="published"`` padding takes part, as in the published code.
+        Padding does not, but with ``compat="published"`` it does, as in the published code. All
+        pads of a cell are alike in every layer, so that one standing for n of them, its score
+        raised by ln n and counted n times in means, gives the same numbers.
         """
-        if padding is None or self.config.compat == "published":
+        if padding is None or (self.config.compat == "published" and pads is None):
             return None
-        return F.pad(~padding, (1, 0), value=True)
+        times = (~padding).float()
+        if pads is not None:
+            first = padding & (padding.cumsum(dim=1) == 1)
+            times = times + first * pads.unsqueeze(1)
+        return F.pad(times, (1, 0), value=1.0)
 
-    def embed(self, tokens: Tensor, genes: Tensor) -> Tensor:
-        """Token sequence with the CLS token in front, (B, T, d)."""
-        embedded = self.dropout(self.embed_tokens(tokens, genes))
+    def embed(
+        self, tokens: Tensor, genes: Tensor, table: PairTable | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Token sequence with the CLS token in front, (B, T, d); from a table also its u."""
+        if table is not None:
+            rows = F.pad(tokens + 1, (1, 0))  # row 0 of a table is the CLS token
+            return table.x[rows], table.u[rows]
+        full = self.config.mode == "full"
+        shared = genes[:1] if full else genes  # in full mode all cells are read over the same genes
+        embedded = self.dropout(self.embed_tokens(tokens, shared))
         cls = self.cls.to(embedded.dtype).expand(len(tokens), 1, -1)
         x = torch.cat((cls, embedded), dim=1)
-        if self.config.mode == "full":
-            positions = F.pad(genes[:1] + 1, (1, 0))  # all cells are read over the same genes
-            x = x + (self.pe * torch.sigmoid(self.position_weight))[positions]
-        return x
+        return (x + self._positions(F.pad(shared + 1, (1, 0))) if full else x), None
 
     def embed_tokens(self, tokens: Tensor, genes: Tensor) -> Tensor:
-        """LN(token embedding + gene embedding), (B, L, d)."""
-        shared = genes[:1] if self.config.mode == "full" else genes
-        embedded: Tensor = self.embedding_norm(self.tokens(tokens) + self.genes(shared + 1))
+        """LN(token embedding + gene embedding), (..., d)."""
+        embedded: Tensor = self.embedding_norm(self.tokens(tokens) + self.genes(genes + 1))
         return embedded
+
+    @torch.no_grad()
+    def pair_table(self, tokens: Tensor, genes: Tensor) -> PairTable:
+        """What reading starts from for P pairs of token and gene, (P,) each; for prediction only.
+
+        Cells of one section share few pairs, so that nothing need be embedded or projected twice.
+        """
+        x = torch.cat((self.cls.unsqueeze(0), self.embed_tokens(tokens, genes)))
+        if self.config.mode == "full":
+            x = x + self._positions(F.pad(genes + 1, (1, 0)))
+        return PairTable(x, self.layer.project(x))
+
+    def _positions(self, places: Tensor) -> Tensor:
+        """Published positions, weighted, (..., d); place 0 is the CLS token's."""
+        return (self.pe * torch.sigmoid(self.position_weight))[places]
 
 
 class SharedLayer(nn.Module):
@@ -155,15 +195,16 @@ class SharedLayer(nn.Module):
         self.register_buffer("head_columns", columns[:, None].float(), persistent=False)
 
     def forward(
-        self, x: Tensor, memory: Tensor, keep: Tensor | None
+        self, x: Tensor, memory: Tensor, times: Tensor | None, u: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One application.
 
-        Takes x (B, T, d), memory (B, S, d), ``keep`` (B, T) bool or None. Gives the new x and
-        memory, the write attention (B, H, S, T) and the broadcast attention (B, H, T, S).
+        Takes x (B, T, d), memory (B, S, d), ``times`` (B, T) or None how often a token counts, and
+        u (B, T, d) where it is known. Gives the new x and memory, the write attention (B, H, S, T)
+        and the broadcast attention (B, H, T, S).
         """
-        u = self.project(x)
-        memory, write = self.write(u, memory, keep)
+        u = self.project(x) if u is None else u
+        memory, write = self.write(u, memory, times)
         broadcast = self.broadcast_attention(u, memory)
         return self.update(x, broadcast, memory), memory, write, broadcast
 
@@ -177,22 +218,22 @@ class SharedLayer(nn.Module):
         projected: Tensor = self.input(self.input_norm(x))
         return projected
 
-    def write(self, u: Tensor, memory: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
+    def write(self, u: Tensor, memory: Tensor, times: Tensor | None) -> tuple[Tensor, Tensor]:
         """Tokens compete for the slots (eqs. 1–3): the new memory and A_w (B, H, S, T)."""
-        attention = self.write_attention(u, memory, keep)
+        attention = self.write_attention(u, memory, times)
         proposed = self.memory_norm(memory + self._written(u, attention))
         proposed = self.memory_mlp_norm(proposed + self.memory_mlp(proposed).relu_())
-        gates = self._gate_of_input(u, keep).unsqueeze(1) + self._gate_of_memory(memory)
+        gates = self._gate_of_input(u, times).unsqueeze(1) + self._gate_of_memory(memory)
         enter, forget = gates.chunk(2, dim=-1)
         enter = torch.sigmoid(enter + self.input_bias)
         forget = torch.sigmoid(forget + self.forget_bias)
         return enter * torch.tanh(proposed) + forget * memory, attention
 
-    def write_attention(self, u: Tensor, memory: Tensor, keep: Tensor | None) -> Tensor:
+    def write_attention(self, u: Tensor, memory: Tensor, times: Tensor | None) -> Tensor:
         """A_w = softmax over tokens of (M W_q) (u W_k)', the top k kept, (B, H, S, T)."""
         pulled = self._pulled(self.query(memory), self.key.weight)
-        hidden = _hidden(keep, u)
-        scores = torch.baddbmm(hidden, pulled.flatten(1, 2), u.transpose(1, 2))
+        raised = _raised(times, u)
+        scores = torch.baddbmm(raised, pulled.flatten(1, 2), u.transpose(1, 2))
         attention = torch.softmax(scores, dim=-1).view(*pulled.shape[:3], -1)
         if self.top_k is None or self.top_k >= attention.shape[-1]:
             return attention
@@ -229,14 +270,14 @@ class SharedLayer(nn.Module):
         share = attention.sum(-1).transpose(1, 2).unsqueeze(-1)
         return (written + share * self.value.bias.view(self.heads, -1)).flatten(2)
 
-    def _gate_of_input(self, u: Tensor, keep: Tensor | None) -> Tensor:
+    def _gate_of_input(self, u: Tensor, times: Tensor | None) -> Tensor:
         """Mean over the tokens of relu(w ∘ u), projected, (B, 2d)."""
         active = (u * self.gate_scale).relu_()
-        if keep is None:
+        if times is None:
             mean = active.mean(dim=1)
         else:
-            shares = keep.to(active.dtype) / keep.sum(dim=1, keepdim=True)
-            mean = (shares.to(active.dtype).unsqueeze(1) @ active).squeeze(1)
+            shares = (times / times.sum(dim=1, keepdim=True)).to(active.dtype)
+            mean = (shares.unsqueeze(1) @ active).squeeze(1)
         gate: Tensor = self.gate_input(mean)
         return gate
 
@@ -260,12 +301,9 @@ class SharedLayer(nn.Module):
         return weight.view(self.heads, -1, weight.shape[-1])
 
 
-def _hidden(keep: Tensor | None, u: Tensor) -> Tensor:
-    """What is added to scores over the tokens of u: −∞ where a token does not take part."""
-    if keep is None:
-        return u.new_zeros(1)
-    nothing = torch.zeros(keep.shape, dtype=u.dtype, device=u.device)
-    return nothing.masked_fill_(~keep, -torch.inf).unsqueeze(1)
+def _raised(times: Tensor | None, u: Tensor) -> Tensor:
+    """What is added to scores over the tokens of u: ln of how often each counts, (B, 1, T)."""
+    return u.new_zeros(1) if times is None else times.log().to(u.dtype).unsqueeze(1)
 
 
 class Dropout(nn.Module):

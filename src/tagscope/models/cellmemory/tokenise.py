@@ -5,7 +5,7 @@ Everything works on flat CSR arrays; nothing loops over cells.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ import torch
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import InputError
-from tagscope.models.base import CellBatch
+from tagscope.models.base import CellBatch, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
 
 Ints = npt.NDArray[np.int64]
 
 _BLOCK = 1 << 20  # values sorted at a time, so that the padded copy stays in cache
+_TABLE_BYTES = 8  # of a pair and a channel in a network's table, float32 twice
+_LARGEST_TABLE = 1 << 28
+_REUSE = 4  # tokens a pair must stand for, on average, for a table to be worth its making
 _ROWS = 4096  # rows whose counts are counted at a time
 _SMALL_COUNTS = 512  # from here on a histogram is longer than a sort
 _ROUNDING = 1e-9  # an edge this little above a rank may be rounded onto the value itself
@@ -86,14 +89,20 @@ class CellMemoryTokens:
 
     ``tokens`` int16 in 1..max_bin; ``columns`` int32 vocabulary columns, ascending in a cell;
     ``offsets`` (N + 1,). With ``measured`` (M,) every cell is read over these columns, zeros
-    included (full mode). ``pad_to`` is the least padded length.
+    included (full mode), and ``zeros`` (M,) is what stands for a zero. ``pad_to`` is the least
+    padded length; with ``merged`` all pads of a cell are one, and counted.
+
+    For prediction ``tokens`` may be int32 positions in ``pairs`` (:meth:`for_prediction`).
     """
 
-    tokens: npt.NDArray[np.int16]
+    tokens: npt.NDArray[np.signedinteger[Any]]
     columns: npt.NDArray[np.int32]
     offsets: Ints
     measured: Ints | None = None
+    zeros: Ints | None = None
     pad_to: int = 0
+    merged: bool = False
+    pairs: TokenPairs | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -105,28 +114,77 @@ class CellMemoryTokens:
             return np.full(len(self), len(self.measured), dtype=np.int64)
         return np.diff(self.offsets)
 
+    def for_prediction(self, config: CellMemoryConfig) -> CellMemoryTokens:
+        """The same cells for a network at rest, which need not do again what is alike.
+
+        Pairs of token and gene are numbered where the section has few; pads that the published
+        code attends to are merged, but with top-k, where alike tokens compete.
+        """
+        merged = replace(self, merged=bool(self.pad_to) and config.top_k is None)
+        width = config.max_bin + 1
+        keys = self.columns.astype(np.int64) * width + self.tokens
+        zeros = np.empty(0, np.int64) if self.measured is None else self.measured * width
+        occurring = np.bincount(keys, minlength=int(keys.max(initial=0)) + 1) > 0
+        found = np.union1d(np.flatnonzero(occurring), zeros)
+        too_large = len(found) * config.width * _TABLE_BYTES > _LARGEST_TABLE
+        if too_large or len(found) * _REUSE > len(keys):
+            return merged
+        number = np.zeros(int(found.max(initial=0)) + 1, np.int32)
+        number[found] = np.arange(len(found))
+        # The last pair is a pad's: token 0, no gene.
+        pairs = TokenPairs(
+            torch.from_numpy(np.append(found % width, 0)),
+            torch.from_numpy(np.append(found // width, -1)),
+        )
+        return replace(merged, tokens=number[keys], zeros=number[zeros].astype(np.int64),
+                       pairs=pairs)  # fmt: skip
+
     def batch(self, rows: Ints) -> CellBatch:
         """The given cells, padded to the longest of them (or to ``pad_to``)."""
         rows = np.asarray(rows, dtype=np.int64)
         starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        steps = np.arange(max(int(lengths.max(initial=0)), self.pad_to))
+        longest = int(lengths.max(initial=0))
+        most = max(longest, self.pad_to)
+        width = min(most, longest + 1) if self.merged else most
+        steps = np.arange(width)
         present = steps < lengths[:, None]
         where = (starts[:, None] + steps)[present]
         if self.measured is not None:
             return self._full_batch(rows, present, where)
-        tokens = np.zeros(present.shape, np.int64)
+        pad = 0 if self.pairs is None else len(self.pairs.tokens) - 1
+        tokens = np.full(present.shape, pad, np.int64)
         genes = np.full(present.shape, -1, np.int64)
         tokens[present] = self.tokens[where]
         genes[present] = self.columns[where]
-        return _batch(tokens, genes, ~present, rows)
+        pads = (most - lengths).astype(np.float32) if self.merged else None
+        return self._batch(tokens, genes, ~present, rows, pads)
 
     def _full_batch(self, rows: Ints, present: npt.NDArray[np.bool_], where: Ints) -> CellBatch:
         assert self.measured is not None
         tokens = np.zeros((len(rows), len(self.measured)), np.int64)
+        if self.zeros is not None:
+            tokens[:] = self.zeros
         positions = np.searchsorted(self.measured, self.columns[where])
         tokens[np.nonzero(present)[0], positions] = self.tokens[where]
         genes = np.broadcast_to(self.measured, tokens.shape).copy()
-        return _batch(tokens, genes, np.zeros(tokens.shape, np.bool_), rows)
+        return self._batch(tokens, genes, np.zeros(tokens.shape, np.bool_), rows)
+
+    def _batch(
+        self,
+        tokens: Ints,
+        genes: Ints,
+        padding: npt.NDArray[np.bool_],
+        rows: Ints,
+        pads: npt.NDArray[np.float32] | None = None,
+    ) -> CellBatch:
+        return CellBatch(
+            torch.from_numpy(tokens),
+            torch.from_numpy(genes),
+            torch.from_numpy(padding),
+            rows,
+            None if pads is None else torch.from_numpy(pads),
+            self.pairs,
+        )
 
 
 def tokenise(
@@ -334,9 +392,3 @@ def _row_sums(values: sp.csr_matrix) -> npt.NDArray[np.float64]:
     """Sum of every row in float64; 1 for a row without values."""
     sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
     return np.where(sums > 0, sums, 1.0)
-
-
-def _batch(tokens: Ints, genes: Ints, padding: npt.NDArray[np.bool_], rows: Ints) -> CellBatch:
-    return CellBatch(
-        torch.from_numpy(tokens), torch.from_numpy(genes), torch.from_numpy(padding), rows
-    )
