@@ -118,10 +118,6 @@ def cell_class(name: str) -> str | None:
     return None
 
 
-_IMMUNE = {"T_CD4": "T", "T_CD8": "T", "B": "B", "NK": "NK", "Mono_CD14": "Mono",
-           "Mono_CD16": "Mono", "DC": "DC", "T": "T", "B-cell": "B", "monocyte": "Mono"}  # fmt: skip
-
-
 # --- tasks ----------------------------------------------------------------------------------------
 
 
@@ -139,7 +135,9 @@ def prefrontal(known: str, asked: str) -> Task:
 
 def blood(asked: str, name: str) -> Task:
     known = labelled("pbmc_3tech", where=f'batch != "{asked}"')
-    return task(f"PBMC, others → {name}", known, labelled("pbmc_3tech", where=f'batch == "{asked}"'))
+    return task(
+        f"PBMC, others → {name}", known, labelled("pbmc_3tech", where=f'batch == "{asked}"')
+    )
 
 
 def lung() -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,17 +17,12 @@ from tagscope.core.provenance import Provenance
 from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, BundleError, InputError
-from tagscope.inference.batches import Batches, out_of_memory
+from tagscope.inference.ask import Answer, Network
+from tagscope.inference.batches import Batches
 from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
-from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, Tokens
-from tagscope.models.device import (
-    Precision,
-    choose_device,
-    choose_precision,
-    keep_freed_memory,
-    reduced,
-)
+from tagscope.models.base import Capability, CellModel, Tokens
+from tagscope.models.device import Precision, choose_device, choose_precision, keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,8 @@ def annotate(
         context.step("reading genes", 0, len(cells))
         tokens = model.tokenise(cells, seed=config.seed)
         found = _Findings(tokens, model, config)
-        _run(network, tokens, found, first, context)
+        batches = Batches(tokens.lengths, first, config.batch_size, device, model.bytes_per_token)
+        _run(network, tokens, found, batches, context)
     gene_scores, slot_scores = found.scores(cells)
     annotation = Annotation(
         cells.ids, model.labels, found.probabilities, found.embedding, config.min_confidence
@@ -160,36 +157,17 @@ def _provenance(
     )
 
 
-class _Network:
-    """The model on its device, in its precision."""
-
-    def __init__(self, model: CellModel, config: AnnotateConfig, device: torch.device) -> None:
-        self.device = device
-        self.batch_size = config.batch_size
-        self._model = model.to(device)
-        self._precision = choose_precision(config.precision, device)
-        self._ask = {"gene_scores": config.attention, "slot_scores": config.slots}
-
-    def __call__(self, batch: CellBatch) -> CellOutput:
-        with torch.inference_mode(), reduced(self._precision, self.device):
-            return self._model(batch.to(self.device), **self._ask)
-
-    def free_memory(self) -> None:
-        """Give cached blocks back to the device, after it ran out of memory."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        elif self.device.type == "mps":
-            torch.mps.empty_cache()
-
-
 @contextmanager
-def _network(model: CellModel, config: AnnotateConfig, device: torch.device) -> Iterator[_Network]:
+def _network(model: CellModel, config: AnnotateConfig, device: torch.device) -> Iterator[Network]:
     """The model ready to run, the process's random state left as it was."""
     keep_freed_memory()
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(config.seed)
-        yield _Network(model, config, device)
+        precision = choose_precision(config.precision, device)
+        yield Network(
+            model.to(device), device, precision, attention=config.attention, slots=config.slots
+        )
 
 
 class _Findings:
@@ -203,24 +181,29 @@ class _Findings:
         self.probabilities = np.zeros((len(tokens), len(model.labels)), dtype=np.float32)
         self.embedding = np.zeros((len(tokens), 0), dtype=np.float32)
 
-    def put(self, batch: CellBatch, output: CellOutput) -> PartialAnnotation:
+    def put(self, answer: Answer) -> PartialAnnotation:
         """Keep what the network said of a batch."""
-        embedding = _to_numpy(output.embedding)
-        if self.embedding.shape[1] != embedding.shape[1]:
-            self.embedding = np.zeros((len(self.embedding), embedding.shape[1]), dtype=np.float32)
-        self.embedding[batch.rows] = embedding
-        self.probabilities[batch.rows] = probabilities = _probabilities(output)
-        scores = _token_scores(output)
-        if scores is not None:
+        rows, arrays = answer.batch.rows, answer.arrays()
+        if not np.isfinite(arrays.probabilities).all():
+            raise BundleError(
+                "The model's answer holds values that are not finite numbers.",
+                "Finite weights and values are needed.",
+                "Try --precision fp32; if that does not help, train the model again.",
+            )
+        if self.embedding.shape[1] != arrays.embedding.shape[1]:
+            width = arrays.embedding.shape[1]
+            self.embedding = np.zeros((len(self.embedding), width), dtype=np.float32)
+        self.embedding[rows] = arrays.embedding
+        self.probabilities[rows] = arrays.probabilities
+        if arrays.scores is not None:
             if self._gatherer is None:
-                genes = len(self._model.vocabulary)
-                self._gatherer = ScoreGatherer(self._lengths, genes, scores.shape[1])
-            self._gatherer.put(batch, scores)
-        confidence = probabilities.max(axis=1)
-        codes = np.where(
-            confidence >= self._config.min_confidence, probabilities.argmax(axis=1), -1
-        )
-        return PartialAnnotation(batch.rows, codes, confidence)
+                genes, count = len(self._model.vocabulary), arrays.scores.shape[1]
+                self._gatherer = ScoreGatherer(self._lengths, genes, count)
+            self._gatherer.put(answer.batch, arrays.scores)
+        confidence = arrays.probabilities.max(axis=1)
+        best = arrays.probabilities.argmax(axis=1)
+        codes = np.where(confidence >= self._config.min_confidence, best, -1)
+        return PartialAnnotation(rows, codes, confidence)
 
     def scores(self, cells: Cells) -> tuple[GeneScores | None, SlotScores | None]:
         """The scores asked for, over the model's vocabulary."""
@@ -236,67 +219,38 @@ class _Findings:
 
 
 def _run(
-    network: _Network,
+    network: Network,
     tokens: Tokens,
     found: _Findings,
-    first: npt.NDArray[np.int64] | None,
+    batches: Batches,
     context: JobContext,
 ) -> None:
     """Pass all cells through the network; a batch that does not fit in memory is halved."""
-    batches = Batches(tokens.lengths, first, network.batch_size, network.device)
     done = 0
     context.step("annotating", done, len(tokens))
-    for rows in batches:
-        began = time.monotonic()
-        answer = _try_batch(network, tokens, found, rows)
-        if answer is None:
-            network.free_memory()
-            batches.halve(rows)
-            continue
-        partial, width = answer
-        batches.accept(rows, width, time.monotonic() - began)
-        done += len(rows)
+    for answer in _answers(network, tokens, batches):
+        partial = found.put(answer)
+        done += len(partial.rows)
         context.step("annotating", done, len(tokens), partial)
 
 
-def _try_batch(
-    network: _Network, tokens: Tokens, found: _Findings, rows: npt.NDArray[np.int64]
-) -> tuple[PartialAnnotation, int] | None:
-    """One batch and its padded width; None where memory ran out, all that it held being free."""
-    try:
-        batch = tokens.batch(rows)
-        return found.put(batch, network(batch)), batch.padding.shape[1]
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        return None
-
-
-def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
-    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)
-
-
-def _probabilities(output: CellOutput) -> npt.NDArray[np.float32]:
-    """Softmax over the labels, (B, C), in float32 whatever the network ran in."""
-    if output.logits is None:
-        raise ValueError("a model that can annotate gave no logits")
-    if not bool(torch.isfinite(output.logits).all()):
-        raise BundleError(
-            "The model's answer holds values that are not finite numbers.",
-            "Finite weights and values are needed.",
-            "Try --precision fp32; if that does not help, train the model again.",
-        )
-    return _to_numpy(torch.softmax(output.logits.float(), dim=1))
-
-
-def _token_scores(output: CellOutput) -> npt.NDArray[np.float32] | None:
-    """All scores asked for, (B, M, L): the attention, then the slots."""
-    parts: list[Any] = []
-    if output.gene_scores is not None:
-        parts.append(output.gene_scores[:, None])
-    if output.slot_scores is not None:
-        parts.append(output.slot_scores)
-    return _to_numpy(torch.cat(parts, dim=1)) if parts else None
+def _answers(network: Network, tokens: Tokens, batches: Batches) -> Iterator[Answer]:
+    """Answers in order; on a GPU the next batch is on its way while one is taken over."""
+    under_way: deque[Answer] = deque()
+    for rows in batches:
+        began = time.monotonic()
+        answer = network.ask(tokens, rows)
+        if answer is None:
+            yield from under_way
+            under_way.clear()
+            network.free_memory()
+            batches.halve(rows)
+            continue
+        batches.accept(rows, answer.batch.padding.shape[1], time.monotonic() - began)
+        under_way.append(answer)
+        if len(under_way) > network.ahead:
+            yield under_way.popleft()
+    yield from under_way
 
 
 def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:

@@ -12,7 +12,10 @@ from tagscope.errors import ArgumentError
 
 # Tokens of one batch, padding and the class token included. On a CPU a batch is also the time a
 # cancel has to wait: 8,192 tokens take CellMemory 0.7 s on one core, and larger ones gain nothing.
-_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16, "cuda": 1 << 18}
+_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16}
+# On a card, as many as fit in this share of its free memory; more than the limit gains nothing.
+_SHARE_OF_FREE = 0.5
+_MOST_TOKENS = 1 << 20
 # A slower machine, or a wider network, must not make a cancel wait for more than a second. Once it
 # is quicker again, batches grow again.
 _SLOWEST_CPU_BATCH = 0.8
@@ -30,6 +33,8 @@ class Batches:
         Rows to do before all others, or None.
     batch_size
         Cells per batch, or None for as many as suit the device.
+    bytes_per_token
+        Memory that the model takes for a token of a batch.
     """
 
     def __init__(
@@ -38,11 +43,12 @@ class Batches:
         first: npt.NDArray[np.int64] | None,
         batch_size: int | None,
         device: torch.device,
+        bytes_per_token: int = 1,
     ) -> None:
         self._lengths = lengths
         self._parts = _parts(lengths, first)
         self._cells = batch_size
-        self._tokens = self._most_tokens = _TOKENS.get(device.type, _TOKENS["cpu"])
+        self._tokens = self._most_tokens = _tokens_of(device, bytes_per_token)
         self._patient = batch_size is not None or device.type != "cpu"
         self._position = 0
         self._least_width = 0
@@ -69,7 +75,8 @@ class Batches:
         A model that pads further than to the longest cell is believed to go on doing so.
         """
         self._position += len(rows)
-        if width > self._lengths[rows].max(initial=0):
+        # one column more than the longest cell may stand for its padding
+        if width > self._lengths[rows].max(initial=0) + 1:
             self._least_width = width
         if self._patient:
             return
@@ -94,6 +101,14 @@ class Batches:
             )
         self._cells = None
         self._tokens = self._most_tokens = len(rows) * self._width(rows) // 2
+
+
+def _tokens_of(device: torch.device, bytes_per_token: int) -> int:
+    """Tokens of one batch that suit a device."""
+    if device.type != "cuda":
+        return _TOKENS.get(device.type, _TOKENS["cpu"])
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_MOST_TOKENS, int(_SHARE_OF_FREE * free) // bytes_per_token))
 
 
 def _parts(
