@@ -112,15 +112,22 @@ class Section:
 
 @dataclass(frozen=True)
 class Reference:
-    """Cells with known labels: ``codes`` (N,) int64 into ``labels``."""
+    """Cells with known labels: ``codes`` (N,) int64 into ``labels``.
+
+    ``groups`` (N,) int64 from 0, where given: cells that must not be parted between training and
+    validation, those of one donor, batch or section.
+    """
 
     cells: Cells
     labels: LabelSet
     codes: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if self.codes.shape != (len(self.cells),):
             raise ValueError(f"{self.codes.shape} codes for {len(self.cells)} cells")
+        if self.groups is not None and self.groups.shape != self.codes.shape:
+            raise ValueError(f"{self.groups.shape} groups for {len(self.cells)} cells")
 
     def __len__(self) -> int:
         return len(self.cells)

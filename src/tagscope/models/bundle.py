@@ -88,10 +88,15 @@ class Bundle:
         if accuracy is None or macro_f1 is None:
             return f"{known}; not validated"
         cells = self.training.get("cells", {}).get("validation", "unknown")
-        return (
-            f"{known}; on {cells} validation cells accuracy {accuracy:.3f}, "
-            f"macro-F1 {macro_f1:.3f} (epoch {self.training.get('best_epoch')})"
+        text = (
+            f"{known}; on {cells} cells held out accuracy {accuracy:.3f}, macro-F1 {macro_f1:.3f}"
         )
+        baseline = self.training.get("baseline") or {}
+        if baseline.get("accuracy") is not None:
+            text += (
+                f" ({baseline['method']} {baseline['accuracy']:.3f}, {baseline['macro_f1']:.3f})"
+            )
+        return text
 
 
 def save_bundle(

@@ -30,22 +30,26 @@ def load_model(bundle: Bundle, device: torch.device) -> CellModel:
 
 def _cellmemory(bundle: Bundle) -> CellModel:
     from tagscope.models.cellmemory.config import CellMemoryConfig
-    from tagscope.models.cellmemory.model import CellMemory
+    from tagscope.models.cellmemory.model import CellMemory, parted_state
     from tagscope.models.cellmemory.network import CellMemoryNetwork
     from tagscope.models.cellmemory.tokenise import Preprocessing
 
     try:
         config = CellMemoryConfig.from_dict(bundle.config)
-        network = CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels))
-        network.load_state_dict(bundle.state())
-    except (TagscopeError, RuntimeError) as error:
+        networks = []
+        for state in parted_state(bundle.state(), config.networks):
+            network = CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels))
+            network.load_state_dict(state)
+            networks.append(network.eval())
+    except (TagscopeError, RuntimeError, ValueError, IndexError) as error:
         raise BundleError(
             f"The weights of {bundle.path} do not fit its configuration ({error}).",
             "Both must come from one training.",
             "Train or copy the model again.",
         ) from error
     preprocessing = Preprocessing.from_dict(bundle.preprocessing)
-    return CellMemory(network.eval(), bundle.panel, bundle.labels, preprocessing)
+    first, *others = networks
+    return CellMemory(first, bundle.panel, bundle.labels, preprocessing, others=tuple(others))
 
 
 _BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}

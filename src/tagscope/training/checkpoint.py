@@ -13,25 +13,22 @@ from torch import Tensor
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import written_whole
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The state after an epoch.
 
-    ``request`` identifies data and settings; ``history`` are the epochs so far as dicts; ``best``
-    the weights and ``best_epoch`` the epoch with the lowest validation loss; ``confusion`` is that
-    epoch's. Random numbers need no state: every epoch seeds its own.
+    ``request`` identifies data and settings; ``standings`` are the networks so far
+    (:meth:`tagscope.training.member.Standing.to_dict`), the last of them with the state of its
+    ``network`` and ``optimizer``. Random numbers need no state: every epoch seeds its own.
     """
 
     request: str
+    standings: list[dict[str, Any]]
     network: dict[str, Tensor]
     optimizer: dict[str, Any]
-    history: list[dict[str, Any]]
-    best: dict[str, Tensor]
-    best_epoch: int
-    confusion: list[list[int]]
     seconds: float
 
 

@@ -10,38 +10,32 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from tagscope.core.panel import GenePanel
-from tagscope.core.provenance import Provenance
 from tagscope.core.section import Cells, Reference
 from tagscope.errors import OutputError
 from tagscope.jobs import JobCancelled, JobContext
-from tagscope.models.bundle import Bundle, save_bundle
+from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.model import CAPABILITIES
-from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
+from tagscope.models.cellmemory.tokenise import Preprocessing
 from tagscope.models.device import choose_device, choose_precision, keep_freed_memory
+from tagscope.training.account import save
+from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     read_checkpoint,
     write_checkpoint,
 )
-from tagscope.training.initial import order_tokens
-from tagscope.training.loop import Examples, Loop, label_weights
-from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
-from tagscope.training.prepare import Prepared, prepare, split
+from tagscope.training.initial import Floats, gene_components
+from tagscope.training.loop import Loop
+from tagscope.training.member import Member, Standing, train_member
+from tagscope.training.prepare import Prepared, prepare
 from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
-from tagscope.training.thinning import thin, thin_to
-
-Ints = npt.NDArray[np.int64]
+from tagscope.training.splits import splits
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
 
@@ -58,19 +52,21 @@ def train(
     overwrite: bool = False,
     context: JobContext | None = None,
 ) -> Bundle:
-    """Train on ``reference`` and save the weights of the epoch with the lowest validation loss.
+    """Train on ``reference`` and save, of every network, the epoch with the lowest validation loss.
 
     With ``panel`` only the genes shared with it are used. With ``section``, the cells that the
-    model is meant for, training and validation cells are thinned to their depth. ``context`` hears
-    ``step("training", epoch, epochs, partial=EpochRecord)`` after every epoch, and finer steps of
-    the stages ``"epoch N"`` and ``"validating"`` (cells). A checkpoint beside ``out`` is kept until
-    training has finished; ``resume`` goes on from it, to the same numbers as without a break.
+    model is meant for, training and validation cells are thinned to their depth, and gene
+    embeddings start from how the genes vary together there too. ``context`` hears
+    ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
+    epoch, and finer steps of the stages ``"epoch N"``, ``"validating"`` (cells) and ``"baseline"``.
+    A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
+    the same numbers as without a break.
 
     Raises
     ------
     JobCancelled
-        If the job was cancelled; ``out`` then is a bundle of the best epoch so far, if there was
-        one, and the training can be resumed.
+        If the job was cancelled; ``out`` then is a bundle of the best epochs so far, if there were
+        any, and the training can be resumed.
     InputError
         If the reference cannot be trained on.
     ArgumentError
@@ -83,126 +79,126 @@ def train(
     keep_freed_memory()
     recipe = recipe_of(config)
     prepared = prepare(reference, panel, recipe, section)
-    task = _task(prepared, recipe, config, model_config or default_model(recipe))
+    task = _task(prepared, recipe, config, model_config or default_model(recipe), section)
     with _own_random_numbers(config.seed):
-        progress = _start(task, config)
-        if resume:
-            progress.restore(read_checkpoint(out, task.request))
+        progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
             _run(task, progress, out, context)
+            baseline = logistic_regression(task.members, context)
         except JobCancelled:
-            if progress.history:
-                _save(task, progress, config, out, stopped="cancelled")
+            if progress.standings and progress.standings[0].history:
+                _save(task, progress, out, None, stopped="cancelled")
             raise
-    bundle = _save(task, progress, config, out, stopped=progress.reason(recipe))
+    reason = progress.standings[-1].reason(task.members[-1].recipe)
+    bundle = _save(task, progress, out, baseline, stopped=reason)
     checkpoint_path(out).unlink(missing_ok=True)
     return bundle
 
 
 def default_model(recipe: Recipe) -> CellMemoryConfig:
     """The network a recipe trains where none is asked for."""
-    return CellMemoryConfig() if recipe.published else CellMemoryConfig(width=64, ffn=128)
+    return CellMemoryConfig() if recipe.published else CellMemoryConfig(width=64, ffn=128, layers=2)
 
 
 @dataclass(frozen=True)
 class _Task:
     """What is trained on what; ``request`` tells it from any other."""
 
-    prepared: Prepared
-    recipe: Recipe
-    model: CellMemoryConfig
-    preprocessing: Preprocessing
-    seed: int
-    training_rows: Ints
-    validation: Examples
+    members: list[Member]
+    components: Floats | None
+    config: TrainConfig
     request: str
 
-    def training(self, epoch: int) -> Examples:
-        """What one epoch (from 0) trains on: the training cells, thinned."""
-        rng = np.random.default_rng([self.seed, epoch, 2])
-        cells = self.prepared.reference.cells.take(self.training_rows)
-        share = self.prepared.share
-        thinned = thin_to(cells, share, rng) if share else thin(cells, self.recipe.thinning, rng)
-        tokens = tokenise(thinned, cells.panel, self.model, self.preprocessing, seed=self.seed)
-        return Examples(tokens, self.prepared.reference.codes[self.training_rows])
+    @property
+    def epochs(self) -> int:
+        """Most epochs of all networks together."""
+        return sum(member.recipe.epochs for member in self.members)
 
 
 @dataclass
 class _Progress:
-    """The training so far."""
+    """The networks so far, the last of them perhaps under way."""
 
-    loop: Loop
-    history: list[EpochRecord] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)
-    best_epoch: int = 0
-    confusion: list[list[int]] = field(default_factory=list)
-    earlier_seconds: float = 0.0
+    restored: Checkpoint | None = None
+    standings: list[Standing] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.restored is not None:
+            self.standings = [Standing.from_dict(data) for data in self.restored.standings]
 
     @property
     def seconds(self) -> float:
         """Time spent, earlier sittings included."""
-        return self.earlier_seconds + time.monotonic() - self.started
+        earlier = self.restored.seconds if self.restored is not None else 0.0
+        return earlier + time.monotonic() - self.started
 
-    def waited(self) -> int:
-        """Epochs since the best one."""
-        return len(self.history) - self.best_epoch
+    @property
+    def epochs(self) -> int:
+        """Epochs done by all networks."""
+        return sum(len(standing.history) for standing in self.standings)
 
-    def finished(self, recipe: Recipe) -> bool:
-        return len(self.history) >= recipe.epochs or self.waited() >= recipe.patience
+    def begin(self, member: Member, loop: Loop) -> Standing:
+        """The standing of a member, its network as the checkpoint left it where there is one."""
+        if member.fold < len(self.standings):
+            stored = self.restored
+            if stored is not None and member.fold == len(stored.standings) - 1:
+                loop.network.load_state_dict(stored.network)
+                loop.optimizer.load_state_dict(stored.optimizer)
+        else:
+            self.standings.append(Standing())
+        return self.standings[member.fold]
 
-    def reason(self, recipe: Recipe) -> str:
-        return "all epochs" if len(self.history) >= recipe.epochs else "patience"
-
-    def add(self, record: EpochRecord, confusion: np.ndarray[Any, Any]) -> None:
-        """Keep a record, and the weights where it is the best so far."""
-        lowest = min((past.validation_loss for past in self.history), default=math.inf)
-        self.history.append(record)
-        if record.validation_loss < lowest or not self.best:
-            self.best_epoch = record.epoch
-            self.confusion = confusion.tolist()
-            weights = self.loop.network.state_dict()
-            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
-
-    def checkpoint(self, request: str) -> Checkpoint:
+    def checkpoint(self, request: str, loop: Loop) -> Checkpoint:
+        """Everything needed to go on."""
         return Checkpoint(
             request,
-            self.loop.network.state_dict(),
-            self.loop.optimizer.state_dict(),
-            [asdict(record) for record in self.history],
-            self.best,
-            self.best_epoch,
-            self.confusion,
+            [standing.to_dict() for standing in self.standings],
+            loop.network.state_dict(),
+            loop.optimizer.state_dict(),
             self.seconds,
         )
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        self.loop.network.load_state_dict(checkpoint.network)
-        self.loop.optimizer.load_state_dict(checkpoint.optimizer)
-        self.history = [EpochRecord(**record) for record in checkpoint.history]
-        self.best, self.best_epoch = checkpoint.best, checkpoint.best_epoch
-        self.confusion, self.earlier_seconds = checkpoint.confusion, checkpoint.seconds
-
 
 def _task(
-    prepared: Prepared, recipe: Recipe, config: TrainConfig, model: CellMemoryConfig
+    prepared: Prepared,
+    recipe: Recipe,
+    config: TrainConfig,
+    model: CellMemoryConfig,
+    section: Cells | None,
 ) -> _Task:
     preprocessing = Preprocessing(prepared.target_sum)
     reference = prepared.reference
-    model = _sized(model, prepared, preprocessing)
-    rows, held_out = split(reference.codes, recipe, config.validation, config.seed)
-    cells = reference.cells.take(held_out)
-    if prepared.share:
-        cells = thin_to(cells, prepared.share, np.random.default_rng([config.seed, 3]))
-    tokens = tokenise(cells, cells.panel, model, preprocessing, seed=config.seed)
-    validation = Examples(tokens, reference.codes[held_out])
+    parts = splits(reference.codes, recipe, config.validation, config.seed, prepared.groups)
+    model = replace(_sized(model, prepared, preprocessing), networks=len(parts))
+    components = None
+    if recipe.components:
+        sources = [reference.cells]
+        sources += [] if section is None else [section.restrict(reference.cells.panel)]
+        components = gene_components(sources, preprocessing, model.width, config.seed)
+    members = [
+        Member(fold, prepared, recipe.for_cells(len(part.training)), model, preprocessing,
+               _seed(config.seed, fold), part)
+        for fold, part in enumerate(parts)
+    ]  # fmt: skip
+    request = _request(members, components, config)
+    return _Task(members, components, config, request)
+
+
+def _seed(seed: int, fold: int) -> int:
+    """A member's seed; the first one's is the training's own."""
+    return seed if fold == 0 else int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
+
+
+def _request(members: list[Member], components: Floats | None, config: TrainConfig) -> str:
+    first = members[0]
     asked = {
-        "model": model.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
-        "validation": config.validation, "precision": config.precision, "data": prepared.digest(),
-        "share": prepared.share,
+        "model": first.model.to_dict(), "recipe": asdict(first.recipe), "seed": config.seed,
+        "validation": config.validation, "precision": config.precision,
+        "data": first.prepared.digest(), "share": first.prepared.share,
+        "components": components is not None and hashlib.sha256(components.tobytes()).hexdigest(),
     }  # fmt: skip
-    request = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return _Task(prepared, recipe, model, preprocessing, config.seed, rows, validation, request)
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _sized(
@@ -215,114 +211,43 @@ def _sized(
     return replace(model, max_bin=max(2, min(model.max_bin, math.ceil(largest * model.resolution))))
 
 
-def _start(task: _Task, config: TrainConfig) -> _Progress:
-    device = choose_device(config.device)
-    torch.manual_seed(config.seed)
-    reference, recipe = task.prepared.reference, task.recipe
-    network = CellMemoryNetwork(task.model, len(reference.cells.panel), len(reference.labels))
-    if not recipe.published:
-        order_tokens(network)
-    optimizer = torch.optim.AdamW(
-        _groups(network.to(device), recipe.weight_decay), lr=recipe.learning_rate,
-        fused=device.type in ("cpu", "cuda"),
-    )  # fmt: skip
-    precision = choose_precision(config.precision, device)
-    weights = label_weights(
-        reference.codes[task.training_rows], len(reference.labels), recipe.rare_power
-    )
-    return _Progress(
-        Loop(network, optimizer, recipe, config.seed, device, precision, weights.to(device))
-    )
-
-
-def _groups(network: CellMemoryNetwork, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices alone: biases, norms and the CLS token go free."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-
-
 def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:
-    recipe = task.recipe
-    context.step("training", len(progress.history), recipe.epochs)
-    while not progress.finished(recipe):
-        epoch = len(progress.history)
-        loss = progress.loop.train_epoch(task.training(epoch), epoch, context)
-        record, confusion = _validate(task, progress.loop, epoch, loss, context)
-        progress.add(record, confusion)
-        write_checkpoint(out, progress.checkpoint(task.request))
-        context.step("training", epoch + 1, recipe.epochs, partial=record)
+    device = choose_device(task.config.device)
+    precision = choose_precision(task.config.precision, device)
+    context.step("training", progress.epochs, task.epochs)
+    for member in task.members:
+        if _done(member, progress):
+            continue
+        loop = member.start(task.components, device, precision)
+        standing = progress.begin(member, loop)
+
+        def after_epoch(record: EpochRecord, loop: Loop = loop) -> None:
+            write_checkpoint(out, progress.checkpoint(task.request, loop))
+            context.step("training", progress.epochs, task.epochs, partial=record)
+
+        train_member(member, loop, standing, context, after_epoch)
 
 
-def _validate(
-    task: _Task, loop: Loop, epoch: int, train_loss: float, context: JobContext
-) -> tuple[EpochRecord, np.ndarray[Any, Any]]:
-    codes, labels = task.validation.codes, len(task.prepared.reference.labels)
-    loss, predicted = train_loss, codes
-    if len(codes):
-        logits = loop.predict(task.validation, context)
-        predicted = logits.argmax(dim=1).numpy()
-        loss = loop.validation_loss(logits, codes, epoch)
-    confusion = confusion_matrix(codes, predicted, labels)
-    rate = loop.optimizer.param_groups[0]["lr"]
-    record = EpochRecord(
-        epoch + 1, train_loss, loss, accuracy(confusion), macro_f1(confusion), rate
-    )
-    return record, confusion
+def _done(member: Member, progress: _Progress) -> bool:
+    """Whether an earlier sitting finished a member."""
+    if member.fold >= len(progress.standings):
+        return False
+    return progress.standings[member.fold].finished(member.recipe)
 
 
 def _save(
-    task: _Task, progress: _Progress, config: TrainConfig, out: Path, *, stopped: str
+    task: _Task,
+    progress: _Progress,
+    out: Path,
+    baseline: BaselineScores | None,
+    *,
+    stopped: str,
 ) -> Bundle:
-    reference = task.prepared.reference
-    return save_bundle(
-        out,
-        model="cellmemory",
-        config=task.model.to_dict(),
-        panel=reference.cells.panel,
-        labels=reference.labels,
-        preprocessing=task.preprocessing.to_dict(),
-        capabilities=CAPABILITIES,
-        training=_account(task, progress, config, stopped),
-        state=progress.best,
-        overwrite=True,  # asked for before training began
-    )
-
-
-def _account(task: _Task, progress: _Progress, config: TrainConfig, stopped: str) -> dict[str, Any]:
-    """What the bundle tells of its training; NaN, which JSON lacks, becomes None."""
-    best = progress.history[progress.best_epoch - 1]
-    provenance = Provenance(
-        verb="train",
-        parameters=asdict(config),
-        inputs={"data_sha256": task.prepared.digest()},
-        seed=config.seed,
-        device=str(progress.loop.device),
-        seconds=round(progress.seconds, 1),
-    )
-    return {
-        "accuracy": _number(best.accuracy),
-        "macro_f1": _number(best.macro_f1),
-        "confusion": progress.confusion,
-        "history": [
-            {name: _number(value) for name, value in asdict(record).items()}
-            for record in progress.history
-        ],
-        "best_epoch": progress.best_epoch,
-        "stopped": stopped,
-        "cells": {"training": len(task.training_rows), "validation": len(task.validation)},
-        "label_counts": task.prepared.label_counts,
-        "recipe": {name: _number(value) for name, value in asdict(task.recipe).items()},
-        "notes": list(task.prepared.notes),
-        "provenance": json.loads(provenance.to_json()),
-    }
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    done = [standing for standing in progress.standings if standing.history]
+    return save(
+        out, task.members[: len(done)], done, task.config, baseline,
+        stopped=stopped, seconds=progress.seconds,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -54,7 +54,7 @@ class Loop:
         rng = np.random.default_rng([self.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.network.train()
-        batches = self._batches(examples.tokens.lengths, rng)
+        batches = self.batches(examples.tokens.lengths, examples.codes, rng)
         total, done = 0.0, 0
         for index, rows in enumerate(batches):
             self._set_rate(epoch * len(batches) + index, len(batches))
@@ -94,13 +94,20 @@ class Loop:
         means = [losses[order[at : at + size]].mean() for at in range(0, len(order), size)]
         return float(np.mean(means))
 
-    def _batches(self, lengths: Ints, rng: np.random.Generator) -> list[Ints]:
+    def _order(self, cells: int, codes: Ints, rng: np.random.Generator) -> Ints:
+        """Every cell once, or as many drawn by their label's weight."""
+        if self.recipe.balance != "sampling":
+            return rng.permutation(cells)
+        chances = self.weights.cpu().numpy()[codes].astype(np.float64)
+        return rng.choice(cells, cells, p=chances / chances.sum())
+
+    def batches(self, lengths: Ints, codes: Ints, rng: np.random.Generator) -> list[Ints]:
         """Random batches of cells of like length; a last one of a single cell joins another.
 
         Cells are sorted by length within random windows of a few batches, so that little of a
         batch is padding. The published code's batches are plainly random.
         """
-        order, size = rng.permutation(len(lengths)), self.recipe.batch_size
+        order, size = self._order(len(lengths), codes, rng), self.recipe.batch_size
         if self.recipe.published:
             return np.split(order, range(size, len(order), size))
         window = np.arange(len(order)) // (_WINDOW * size)
@@ -131,7 +138,7 @@ class Loop:
         return F.cross_entropy(
             logits.float(),
             truth,
-            weight=self.weights,
+            weight=self.weights if self.recipe.balance == "weights" else None,
             reduction="sum",
             label_smoothing=self.recipe.label_smoothing,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +16,6 @@ from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
 
-_PUBLISHED_SPLIT_SEED = 123
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -30,6 +27,12 @@ class Prepared:
     share: float | None = None
     """Counts that the section to be annotated has, as a share of the reference's; None if unknown
     or not below 1."""
+
+    @property
+    def groups(self) -> Ints | None:
+        """Cells that must stay together, (N,) dense codes from 0, or None."""
+        groups = self.reference.groups
+        return None if groups is None else np.unique(groups, return_inverse=True)[1]
 
     @property
     def label_counts(self) -> dict[str, int]:
@@ -45,6 +48,8 @@ class Prepared:
         for array in (cells.values.data, cells.values.indices, cells.values.indptr,
                       self.reference.codes):  # fmt: skip
             seen.update(np.ascontiguousarray(array).tobytes())
+        if self.reference.groups is not None:
+            seen.update(np.ascontiguousarray(self.reference.groups).tobytes())
         seen.update("\0".join(self.reference.labels.names).encode())
         return seen.hexdigest()
 
@@ -76,7 +81,8 @@ def prepare(
         )
     if len(read) < len(reference):
         notes.append(f"{len(reference) - len(read)} cells without counts left out")
-    kept = _with_labels_in_use(cells.take(read), reference.labels, reference.codes[read])
+    groups = None if reference.groups is None else reference.groups[read]
+    kept = _with_labels_in_use(cells.take(read), reference.labels, reference.codes[read], groups)
     dropped = len(reference.labels) - len(kept.labels)
     if dropped:
         notes.append(f"{dropped} labels without cells left out")
@@ -100,31 +106,6 @@ def _depth_share(reference: Cells, section: Cells) -> float | None:
     return share if share < 1 else None
 
 
-def split(codes: Ints, recipe: Recipe, share: float, seed: int) -> tuple[Ints, Ints]:
-    """Rows for training and for validation, ascending.
-
-    Default: ``share`` of every label, at least one cell of every label with two or more; a single
-    cell trains. Published: ``random.sample`` over all cells, seed 123.
-    """
-    if recipe.published:
-        drawn = random.Random(_PUBLISHED_SPLIT_SEED).sample(
-            range(len(codes)), round(share * len(codes))
-        )
-        validation = np.array(sorted(drawn), dtype=np.int64)
-    else:
-        validation = _stratified(codes, share, np.random.default_rng(seed))
-    return np.setdiff1d(np.arange(len(codes)), validation), validation
-
-
-def _stratified(codes: Ints, share: float, rng: np.random.Generator) -> Ints:
-    order = rng.permutation(len(codes))
-    order = order[np.argsort(codes[order], kind="stable")]
-    counts = np.bincount(codes)
-    wanted = np.clip(np.round(share * counts), np.minimum(counts - 1, 1), np.maximum(counts - 1, 0))
-    place = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[place < np.repeat(wanted, counts)])
-
-
 def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:
     """The reference's genes that ``panel`` has too, each once."""
     firsts = measured.columns_in(measured) == np.arange(len(measured))
@@ -141,11 +122,13 @@ def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:
     return measured.take(kept)
 
 
-def _with_labels_in_use(cells: Cells, labels: LabelSet, codes: Ints) -> Reference:
+def _with_labels_in_use(
+    cells: Cells, labels: LabelSet, codes: Ints, groups: Ints | None
+) -> Reference:
     used, dense = np.unique(codes, return_inverse=True)
     names = tuple(labels.names[code] for code in used)
     colors = tuple(labels.colors[code] for code in used)
-    return Reference(cells, LabelSet(names, colors), dense.astype(np.int64))
+    return Reference(cells, LabelSet(names, colors), dense.astype(np.int64), groups)
 
 
 def _median_total(cells: Cells) -> float:

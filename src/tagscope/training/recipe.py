@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from tagscope.errors import ArgumentError
 from tagscope.models.device import Precision
 
 RecipeName = Literal["default", "published"]
+Balance = Literal["weights", "sampling", "none"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,20 @@ class TrainConfig:
     """``default`` suits references of a few thousand cells; ``published`` is the original one."""
 
     epochs: int | None = None
-    """Most passes over the training cells."""
+    """Most passes over the training cells; by default as many as make enough updates."""
+
+    folds: int | None = None
+    """Networks to train, each with other cells held out; their answers are averaged. 5 is a
+    five-fold cross-validation."""
 
     patience: int | None = None
     """Epochs without a lower validation loss after which training stops."""
 
     validation: float = 0.2
-    """Share of the cells kept for validation."""
+    """Share of the cells that a network does not train on, for validation."""
+
+    balance: Balance | None = None
+    """Rare labels weigh more in the loss, are drawn more often, or neither."""
 
     batch_size: int | None = None
     """Cells per update."""
@@ -46,7 +54,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.recipe not in ("default", "published"):
             _refuse("recipe", self.recipe, "default or published")
-        for name in ("epochs", "patience", "batch_size"):
+        if self.balance not in (None, *get_args(Balance)):
+            _refuse("balance", self.balance, "weights, sampling or none")
+        for name in ("epochs", "folds", "patience", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 _refuse(name, value, "at least 1")
@@ -60,10 +70,10 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: ``train_loss`` as optimised, the rest on the validation cells.
+    """One epoch of the network of one ``fold`` (from 1).
 
-    Without validation cells ``validation_loss`` is the training loss, accuracy and macro-F1 are
-    NaN.
+    ``train_loss`` as optimised, the rest on the fold's validation cells. Without such cells
+    ``validation_loss`` is the training loss, accuracy and macro-F1 are NaN.
     """
 
     epoch: int
@@ -72,6 +82,7 @@ class EpochRecord:
     accuracy: float
     macro_f1: float
     learning_rate: float
+    fold: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,8 +90,14 @@ class Recipe:
     """Every number of the training loop."""
 
     name: RecipeName
+    folds: int
+    """Networks, each with other cells held out."""
     epochs: int
+    """Most passes over the training cells."""
+    updates: int | None
+    """Updates that set the number of epochs where none was asked for; None takes ``epochs``."""
     patience: int
+    """Epochs without a lower validation loss after which a network stops; 0 trains on."""
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -92,7 +109,11 @@ class Recipe:
     thinning: float
     """Smallest share of a cell's counts that training may leave it; 1 leaves cells as they are."""
     rare_power: float
-    """Power of the inverse cell count by which a label weighs in the loss; 0 counts cells alike."""
+    """Power of the inverse cell count by which a label gains weight; 0 counts cells alike."""
+    balance: Balance
+    """Whether that weight is one in the loss or the chance to be drawn."""
+    components: bool
+    """Whether gene embeddings start as principal components of reference and section."""
     clip_norm: float
     target_sum: float | None
     """Total counts are scaled to; None takes the reference's median."""
@@ -101,6 +122,15 @@ class Recipe:
     def published(self) -> bool:
         """Whether split, schedule and validation loss are those of the published code."""
         return self.name == "published"
+
+    def for_cells(self, cells: int) -> Recipe:
+        """With the number of epochs that makes enough updates on so many training cells."""
+        if self.updates is None:
+            return self
+        per_epoch = max(1, math.ceil(cells / self.batch_size))
+        wanted = math.ceil(self.updates / per_epoch)
+        epochs = min(max(wanted, _LEAST_EPOCHS), _MOST_EPOCHS)
+        return replace(self, epochs=epochs)
 
     def rate(self, update: int, updates_per_epoch: int) -> float:
         """Learning rate of an update (from 0).
@@ -119,24 +149,31 @@ class Recipe:
         return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
+_LEAST_EPOCHS, _MOST_EPOCHS = 6, 80
 _PUBLISHED: dict[str, Any] = {
-    "epochs": 100, "patience": 5, "batch_size": 140, "learning_rate": 3e-4, "weight_decay": 0.0,
-    "warm_up": 0.0, "label_smoothing": 0.0, "gene_dropout": 0.0, "thinning": 1.0, "rare_power": 0.0,
-    "clip_norm": math.inf, "target_sum": 1e4,
+    "folds": 1, "epochs": 100, "updates": None, "patience": 5, "batch_size": 140,
+    "learning_rate": 3e-4, "weight_decay": 0.0, "warm_up": 0.0, "label_smoothing": 0.0,
+    "gene_dropout": 0.0, "thinning": 1.0, "rare_power": 0.0, "balance": "none",
+    "components": False, "clip_norm": math.inf, "target_sum": 1e4,
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
-    "epochs": 20, "patience": 6, "batch_size": 32, "learning_rate": 2e-3, "weight_decay": 0.02,
-    "warm_up": 0.05, "label_smoothing": 0.05, "gene_dropout": 0.15, "thinning": 0.05,
-    "rare_power": 0.3, "clip_norm": 1.0, "target_sum": None,
+    "folds": 3, "epochs": _MOST_EPOCHS, "updates": 1000, "patience": 0, "batch_size": 32,
+    "learning_rate": 2e-3, "weight_decay": 0.02, "warm_up": 0.05, "label_smoothing": 0.05,
+    "gene_dropout": 0.15, "thinning": 0.05, "rare_power": 0.3, "balance": "weights",
+    "components": True, "clip_norm": 1.0, "target_sum": None,
 }  # fmt: skip
 
 
 def recipe_of(config: TrainConfig) -> Recipe:
     """The recipe a request names, with what the request says otherwise."""
     numbers = dict(_PUBLISHED if config.recipe == "published" else _DEFAULT)
-    for name in ("epochs", "patience", "batch_size", "learning_rate"):
+    for name in ("folds", "epochs", "patience", "batch_size", "learning_rate", "balance"):
         if getattr(config, name) is not None:
             numbers[name] = getattr(config, name)
+    if config.epochs is not None:
+        numbers["updates"] = None
+    if config.balance is not None and not numbers["rare_power"]:
+        numbers["rare_power"] = 0.5
     return Recipe(name=config.recipe, **numbers)
 
 

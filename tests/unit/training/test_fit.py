@@ -24,7 +24,7 @@ from tagscope.training.checkpoint import checkpoint_path
 from tagscope.training.fit import EpochRecord, TrainConfig, train
 
 MODEL = CellMemoryConfig(width=16, ffn=32, layers=2, heads=2, slots=4, max_bin=10)
-QUICK = TrainConfig(epochs=3, batch_size=16, learning_rate=3e-3, seed=5)
+QUICK = TrainConfig(folds=1, epochs=3, batch_size=16, learning_rate=3e-3, seed=5)
 
 
 def reference(
@@ -82,13 +82,43 @@ def test_it_learns_cells_apart(tmp_path: Path, mode: str, encoding: str) -> None
     assert [record.epoch for record in records] == list(range(1, len(numbers(bundle)) + 1))
     assert records[-1].train_loss < records[0].train_loss
     best = min(records, key=lambda record: record.validation_loss)
-    assert bundle.training["best_epoch"] == best.epoch
+    assert bundle.training["folds"][0]["best_epoch"] == best.epoch
     assert best.accuracy == pytest.approx(bundle.training["accuracy"])
     assert not checkpoint_path(tmp_path / "model").exists()
     fresh = reference(seed=9)
     asked = load_model(bundle, torch.device("cpu"))
     said = asked(asked.tokenise(fresh.cells).batch(np.arange(90)))
     assert (said.logits.argmax(1).numpy() == fresh.codes).mean() > 0.9
+    baseline = bundle.training["baseline"]
+    assert baseline["accuracy"] > 0.9
+    assert f"logistic regression {baseline['accuracy']:.3f}" in bundle.to_text()
+
+
+def test_networks_that_hold_out_other_cells(tmp_path: Path) -> None:
+    config = replace(QUICK, folds=5, epochs=4, learning_rate=5e-3)
+    heard: list[Progress] = []
+    bundle = train(reference(), tmp_path / "m", config, model_config=MODEL,
+                   context=JobContext(heard.append))  # fmt: skip
+    folds = bundle.training["folds"]
+    assert len(folds) == bundle.config["networks"] == 5
+    assert sum(fold["validation"] for fold in folds) == 90  # a whole cross-validation
+    assert np.sum(bundle.training["confusion"]) == 90
+    assert {record["fold"] for record in numbers(bundle)} == {1, 2, 3, 4, 5}
+    done = [p.done for p in heard if p.stage == "training"]
+    assert done == list(range(21))
+    asked = load_model(bundle, torch.device("cpu"))
+    batch = asked.tokenise(reference(seed=9).cells).batch(np.arange(90))
+    said = asked(batch, gene_scores=True, slot_scores=True)
+    alone = [replace(asked, network=one, others=())(batch, gene_scores=True, slot_scores=True)
+             for one in asked.networks]  # fmt: skip
+    mean = torch.stack([one.logits.softmax(1) for one in alone]).mean(0)
+    torch.testing.assert_close(said.logits.softmax(1), mean)
+    torch.testing.assert_close(
+        said.gene_scores, torch.stack([one.gene_scores for one in alone]).mean(0)
+    )
+    torch.testing.assert_close(said.embedding, torch.cat([one.embedding for one in alone], dim=1))
+    torch.testing.assert_close(said.slot_scores, alone[0].slot_scores)
+    assert not torch.allclose(alone[0].logits, alone[1].logits)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
@@ -119,9 +149,9 @@ class CancelAt(JobContext):
 
 
 @pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("recipe", ["default", "published"])
-def test_resumed_is_as_uninterrupted(tmp_path: Path, inside: bool, recipe: str) -> None:
-    config = replace(QUICK, epochs=5, recipe=recipe)
+@pytest.mark.parametrize(("recipe", "folds"), [("default", 1), ("published", 1), ("default", 2)])
+def test_resumed_is_as_uninterrupted(tmp_path: Path, inside: bool, recipe: str, folds: int) -> None:
+    config = replace(QUICK, epochs=5, recipe=recipe, folds=folds)
     whole = train(reference(), tmp_path / "whole", config, model_config=MODEL)
     out = tmp_path / "broken"
     with pytest.raises(JobCancelled):
@@ -131,9 +161,23 @@ def test_resumed_is_as_uninterrupted(tmp_path: Path, inside: bool, recipe: str) 
     assert numbers(cancelled) == numbers(whole)[:2]
     resumed = train(reference(), out, config, model_config=MODEL, resume=True)
     assert numbers(resumed) == numbers(whole)
+    assert resumed.training["confusion"] == whole.training["confusion"]
     assert resumed.training["stopped"] == whole.training["stopped"]
     assert same(resumed, whole)
     assert not checkpoint_path(out).exists()
+
+
+def test_a_cancel_in_a_later_network_keeps_the_earlier_ones(tmp_path: Path) -> None:
+    config = replace(QUICK, folds=3)
+    whole = train(reference(), tmp_path / "whole", config, model_config=MODEL)
+    out = tmp_path / "broken"
+    with pytest.raises(JobCancelled):
+        train(reference(), out, config, model_config=MODEL, context=CancelAt(5))
+    cancelled = load_bundle(out)
+    assert cancelled.config["networks"] == 2
+    assert [fold["epochs"] for fold in cancelled.training["folds"]] == [3, 2]
+    assert cancelled.training["baseline"] is None
+    assert same(train(reference(), out, config, model_config=MODEL, resume=True), whole)
 
 
 def test_the_best_epoch_is_kept_when_cancelled(tmp_path: Path) -> None:
@@ -143,7 +187,7 @@ def test_the_best_epoch_is_kept_when_cancelled(tmp_path: Path) -> None:
         train(reference(), out, config, model_config=MODEL, context=CancelAt(4))
     bundle = load_bundle(out)
     losses = [record["validation_loss"] for record in numbers(bundle)]
-    assert bundle.training["best_epoch"] == int(np.argmin(losses)) + 1
+    assert bundle.training["folds"][0]["best_epoch"] == int(np.argmin(losses)) + 1
     asked = load_model(bundle, torch.device("cpu"))
     assert torch.isfinite(asked(asked.tokenise(reference().cells).batch(np.arange(5))).logits).all()
 
@@ -178,7 +222,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> No
     bundle = train(reference(), tmp_path / "m", config, model_config=MODEL)
     epochs = len(numbers(bundle))
     assert epochs < 60
-    assert epochs == bundle.training["best_epoch"] + 2
+    assert epochs == bundle.training["folds"][0]["best_epoch"] + 2
     assert bundle.training["stopped"] == "patience"
 
 
@@ -204,9 +248,9 @@ def test_few_cells_and_few_labels(tmp_path: Path, per_label: tuple[int, ...], re
     config = replace(QUICK, epochs=2, recipe=recipe)
     bundle = train(reference(per_label), tmp_path / "m", config, model_config=MODEL)
     assert len(bundle.labels) == len(per_label)
-    cells = bundle.training["cells"]
-    assert cells["training"] + cells["validation"] == sum(per_label)
-    if not cells["validation"]:
+    fold = bundle.training["folds"][0]
+    assert fold["training"] + fold["validation"] == sum(per_label)
+    if not fold["validation"]:
         assert bundle.training["accuracy"] is None
 
 

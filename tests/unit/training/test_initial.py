@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.training.initial import order_tokens
+from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.training.initial import gene_components, order_tokens, relate_genes
 
 
 @pytest.mark.parametrize("mode", ["expressed", "full"])
@@ -24,3 +29,41 @@ def test_neighbouring_tokens_start_alike(mode: str) -> None:
     steps = [(rows[10] - rows[10 + step]).norm().item() for step in (1, 5, 20, 40)]
     assert steps == sorted(steps)
     assert steps[0] < 0.15 * steps[-1]
+
+
+def programs(cells: int, seed: int, depth: float = 1.0) -> Cells:
+    """Two programs of ten genes each that vary apart, and one gene that is never expressed."""
+    rng = np.random.default_rng(seed)
+    strength = rng.lognormal(1.5, 1, (cells, 2)) * depth
+    counts = rng.poisson(np.repeat(strength, 10, axis=1)).astype(np.float32)
+    values = sp.csr_matrix(np.hstack([counts, np.zeros((cells, 1), np.float32)]))
+    return Cells(values, GenePanel(tuple(f"G{i}" for i in range(21))),
+                 np.array([f"c{i}" for i in range(cells)]))  # fmt: skip
+
+
+def test_genes_of_one_program_start_together() -> None:
+    sources = [programs(300, 0), programs(200, 1, depth=0.4)]
+    components = gene_components(sources, Preprocessing(20.0), 32, seed=0)
+    assert components.shape == (21, 21)
+    network = CellMemoryNetwork(CellMemoryConfig(width=32, ffn=8), 21, 2)
+    before = network.genes.weight.detach().clone()
+    relate_genes(network, components)
+    genes = network.genes.weight.detach()
+    assert (genes[0] == 0).all()
+    assert torch.equal(genes[21], before[21])  # nothing is known of a gene that never varies
+    torch.testing.assert_close(genes[1:21].norm(dim=1), torch.full((20,), 32**0.5))
+    alike = torch.corrcoef(genes[1:21])
+    within = torch.block_diag(torch.ones(10, 10), torch.ones(10, 10)).bool()
+    assert alike[within].mean() > 0.3 > alike[~within].abs().mean() + 0.1
+
+
+def test_components_do_not_tell_technologies_apart() -> None:
+    """What one source sees more of in every cell is no way in which genes vary together."""
+    one, other = (replace(programs(300, seed), normalised=True) for seed in (0, 1))
+    more = other.values.toarray()
+    more[:, :3] += 40
+    shifted = replace(other, values=sp.csr_matrix(more))
+    plain = gene_components([one, other], Preprocessing(), 4, seed=0)
+    np.testing.assert_allclose(
+        gene_components([one, shifted], Preprocessing(), 4, seed=0), plain, atol=1e-4
+    )

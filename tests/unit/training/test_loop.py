@@ -1,41 +1,22 @@
-"""The parts of the loop: splits, hidden genes, chunks, metrics."""
+"""The parts of the loop: hidden genes, weights, batches, metrics."""
 
 from __future__ import annotations
 
-import random
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from tagscope.models.base import CellBatch
-from tagscope.training.loop import hide_genes, label_weights
+from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.cellmemory.network import CellMemoryNetwork
+from tagscope.training.loop import Loop, hide_genes, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
-from tagscope.training.prepare import split
-from tagscope.training.recipe import TrainConfig, recipe_of
+from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
 
-DEFAULT, PUBLISHED = recipe_of(TrainConfig()), recipe_of(TrainConfig(recipe="published"))
-
-
-def test_every_label_is_split_in_proportion() -> None:
-    codes = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3, 4], [100, 50, 7, 2, 1]))
-    training, validation = split(codes, DEFAULT, 0.2, seed=3)
-    assert sorted([*training, *validation]) == list(range(160))
-    assert np.bincount(codes[validation], minlength=5).tolist() == [20, 10, 1, 1, 0]
-    again = split(codes, DEFAULT, 0.2, seed=3)[1]
-    np.testing.assert_array_equal(validation, again)
-    assert not np.array_equal(validation, split(codes, DEFAULT, 0.2, seed=4)[1])
-    most = split(codes, DEFAULT, 0.99, seed=3)[0]
-    assert set(codes[most]) == {0, 1, 2, 3, 4}  # no label loses its last training cell
-
-
-def test_published_split_is_that_of_the_published_code() -> None:
-    random.seed(123)
-    expected = sorted(random.sample(range(1000), round(0.2 * 1000)))
-    state = random.getstate()
-    validation = split(np.zeros(1000, np.int64), PUBLISHED, 0.2, seed=0)[1]
-    assert validation.tolist() == expected
-    assert random.getstate() == state
+PUBLISHED = recipe_of(TrainConfig(recipe="published"))
 
 
 def test_metrics() -> None:
@@ -72,6 +53,43 @@ def test_rare_labels_weigh_more_and_the_mean_cell_one() -> None:
     assert weights[codes].mean().item() == pytest.approx(1.0)
     assert (weights / weights[0]).tolist() == pytest.approx([1, 2, 10, 10])
     assert label_weights(codes, 4, 0.0).tolist() == pytest.approx([1, 1, 1, 1])
+
+
+def test_batches_hold_cells_of_like_length_and_all_cells_once() -> None:
+    lengths = np.random.default_rng(0).integers(10, 200, 1000)
+    loop = loop_of(recipe_of(TrainConfig(batch_size=20)))
+    batches = loop.batches(lengths, np.zeros(1000, np.int64), np.random.default_rng(1))
+    assert sorted(np.concatenate(batches)) == list(range(1000))
+    padded = sum(len(rows) * lengths[rows].max() for rows in batches)
+    plain = loop_of(PUBLISHED).batches(lengths, np.zeros(1000, np.int64), np.random.default_rng(1))
+    assert padded < 1.15 * lengths.sum() < sum(len(rows) * lengths[rows].max() for rows in plain)
+    means = [lengths[rows].mean() for rows in batches]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.5  # in no order of length
+
+
+def test_sampling_draws_rare_labels_more_often() -> None:
+    codes = np.repeat([0, 1], [900, 100])
+    recipe = replace(recipe_of(TrainConfig(balance="sampling")), rare_power=1.0)
+    loop = loop_of(recipe, label_weights(codes, 2, 1.0))
+    drawn = np.concatenate(loop.batches(np.full(1000, 5), codes, np.random.default_rng(0)))
+    assert len(drawn) == 1000
+    assert 0.4 < (codes[drawn] == 1).mean() < 0.6
+
+
+def loop_of(recipe: Recipe, weights: torch.Tensor | None = None) -> Loop:
+    network = CellMemoryNetwork(CellMemoryConfig(width=8, ffn=8, heads=2), 5, 2)
+    optimizer = torch.optim.SGD(network.parameters())
+    weights = torch.ones(2) if weights is None else weights
+    return Loop(network, optimizer, recipe, 0, torch.device("cpu"), torch.float32, weights)
+
+
+def test_epochs_follow_from_updates() -> None:
+    recipe = recipe_of(TrainConfig())
+    assert recipe.for_cells(3200).epochs == math.ceil(recipe.updates / 100)
+    assert recipe.for_cells(10).epochs == 80
+    assert recipe.for_cells(10**6).epochs == 6
+    assert recipe_of(TrainConfig(epochs=7)).for_cells(10**6).epochs == 7
+    assert PUBLISHED.for_cells(10**6).epochs == 100
 
 
 def test_what_a_request_says_goes_before_the_recipe() -> None:

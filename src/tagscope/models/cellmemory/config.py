@@ -17,7 +17,7 @@ _CHOICES = {
     "compat": ("none", "published"),
 }
 _AT_LEAST = {"width": 2, "ffn": 1, "layers": 1, "heads": 1, "slots": 1, "key_width": 1,
-             "max_tokens": 1, "max_bin": 2, "pad_to": 0}  # fmt: skip
+             "networks": 1, "max_tokens": 1, "max_bin": 2, "pad_to": 0}  # fmt: skip
 _MOST_BINS = 32_767  # tokens are kept as int16
 
 
@@ -57,6 +57,9 @@ class CellMemoryConfig:
 
     top_k: int | None = None
     """Genes kept per slot and head when writing into memory; None keeps all."""
+
+    networks: int = 1
+    """Networks trained apart, whose answers are averaged."""
 
     dropout: float = 0.1
     """Dropout on the embedding, the attention and the feed-forward output while training."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.network import CellMemoryNetwork, PairTable
+from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput, PairTable
 from tagscope.models.cellmemory.tokenise import CellMemoryTokens, Preprocessing, tokenise
 
 CAPABILITIES = frozenset(Capability)
@@ -19,14 +22,25 @@ CAPABILITIES = frozenset(Capability)
 
 @dataclass
 class CellMemory:
-    """A CellMemory network with its vocabulary, labels and preprocessing."""
+    """CellMemory networks with their vocabulary, labels and preprocessing.
+
+    Probabilities and gene scores are means over ``network`` and ``others``, and embeddings stand
+    side by side; memory slots are those of ``network`` alone, since no two networks use them alike.
+    """
 
     network: CellMemoryNetwork
     vocabulary: GenePanel
     labels: LabelSet
     preprocessing: Preprocessing
     capabilities: frozenset[Capability] = CAPABILITIES
-    _table: tuple[TokenPairs, bool, PairTable] | None = field(default=None, init=False, repr=False)
+    others: tuple[CellMemoryNetwork, ...] = ()
+    _tables: dict[int, PairTable] = field(default_factory=dict, init=False, repr=False)
+    _tables_of: tuple[TokenPairs, bool] | None = field(default=None, init=False, repr=False)
+
+    @property
+    def networks(self) -> tuple[CellMemoryNetwork, ...]:
+        """All networks."""
+        return (self.network, *self.others)
 
     @property
     def config(self) -> CellMemoryConfig:
@@ -50,34 +64,81 @@ class CellMemory:
 
     def to(self, device: torch.device) -> CellModel:
         """Move the weights to ``device`` and return the model."""
-        self._table = None
-        self.network.to(device)
+        self._tables_of = None
+        for network in self.networks:
+            network.to(device)
         return self
 
     @torch.inference_mode()
     def __call__(
         self, batch: CellBatch, *, gene_scores: bool = False, slot_scores: bool = False
     ) -> CellOutput:
-        """Run the network in evaluation mode; scores are per token of ``batch``, CLS left out."""
-        self.network.eval()
-        device = next(self.network.parameters()).device
-        batch = batch.to(device)
-        said = self.network(
+        """Run the networks in evaluation mode; scores are per token of ``batch``, CLS left out."""
+        batch = batch.to(next(self.network.parameters()).device)
+        said = [
+            self._ask(index, batch, gene_scores, slot_scores and index == 0)
+            for index in range(len(self.networks))
+        ]
+        scores = [one.gene_scores[:, 1:] for one in said if one.gene_scores is not None]
+        return CellOutput(
+            torch.cat([one.embedding for one in said], dim=1),
+            _mean_logits([one.logits for one in said]),
+            torch.stack(scores).mean(dim=0) if scores else None,
+            said[0].slot_scores,
+        )
+
+    def _ask(
+        self, index: int, batch: CellBatch, gene_scores: bool, slot_scores: bool
+    ) -> NetworkOutput:
+        network = self.networks[index].eval()
+        said: NetworkOutput = network(
             batch.tokens,
             batch.genes,
             batch.padding,
             pads=batch.pads,
-            table=self._table_of(batch.pairs, device) if batch.pairs is not None else None,
+            table=None if batch.pairs is None else self._table(index, batch.pairs),
             gene_scores=gene_scores,
             slot_scores=slot_scores,
         )
-        genes = said.gene_scores[:, 1:] if said.gene_scores is not None else None
-        return CellOutput(said.embedding, said.logits, genes, said.slot_scores)
+        return said
 
-    def _table_of(self, pairs: TokenPairs, device: torch.device) -> PairTable:
+    def _table(self, index: int, pairs: TokenPairs) -> PairTable:
         """The table of a section's pairs, made for its first batch in the precision in force."""
+        network = self.networks[index]
+        device = next(network.parameters()).device
         reduced = torch.is_autocast_enabled(device.type)
-        if self._table is None or self._table[0] is not pairs or self._table[1] != reduced:
-            table = self.network.pair_table(pairs.tokens.to(device), pairs.genes.to(device))
-            self._table = (pairs, reduced, table)
-        return self._table[2]
+        if self._tables_of is None or self._tables_of != (pairs, reduced):
+            self._tables_of, self._tables = (pairs, reduced), {}
+        if index not in self._tables:
+            self._tables[index] = network.pair_table(
+                pairs.tokens.to(device), pairs.genes.to(device)
+            )
+        return self._tables[index]
+
+
+def joined_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The weights of several networks under one roof: ``"1.head.bias"``; of one, as they are."""
+    if len(states) == 1:
+        return dict(states[0])
+    return {
+        f"{index}.{name}": value for index, one in enumerate(states) for name, value in one.items()
+    }
+
+
+def parted_state(state: Mapping[str, Tensor], networks: int) -> list[dict[str, Tensor]]:
+    """Inverse of :func:`joined_state`."""
+    if networks == 1:
+        return [dict(state)]
+    parts: list[dict[str, Tensor]] = [{} for _ in range(networks)]
+    for key, value in state.items():
+        index, _, name = key.partition(".")
+        parts[int(index)][name] = value
+    return parts
+
+
+def _mean_logits(logits: list[Tensor]) -> Tensor:
+    """Logits of the mean of the probabilities, (B, C)."""
+    if len(logits) == 1:
+        return logits[0]
+    of_all = torch.stack([torch.log_softmax(one, dim=1) for one in logits])
+    return of_all.logsumexp(dim=0) - math.log(len(logits))

@@ -226,7 +226,7 @@ def tokenise(
         tokens, columns = tokens[chosen], columns[chosen]
         offsets = np.concatenate(([0], np.cumsum(chosen)))[offsets]
     longest = int(np.diff(offsets).max(initial=0))
-    pad_to = (config.pad_to or longest) if config.compat == "published" else 0
+    pad_to = max(config.pad_to, longest) if config.compat == "published" else 0
     return CellMemoryTokens(tokens, columns, offsets, pad_to=pad_to)
 
 
