@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,7 @@ from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.cellmemory.project import ConvertConfig, convert_project
 from tagscope.models.device import choose_device
 from tagscope.models.registry import load_model
 from tagscope.simulation import SimulateConfig
@@ -59,11 +60,12 @@ AnyPath = str | PathLike[str]
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding", "GeneScores",
-    "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig",
-    "SlotScores", "TagTable", "TrainConfig", "annotate", "check", "evaluate", "export", "info",
-    "load_bundle", "network_for", "open_section", "read_reference", "read_section", "read_table",
-    "sample", "simulate", "tag_table", "tags", "train", "write_result",
+    "CellMemoryConfig", "ConvertConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding",
+    "GeneScores", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
+    "SimulateConfig", "SlotScores", "TagTable", "TrainConfig", "annotate", "check", "convert",
+    "evaluate", "export", "info", "load_bundle", "network_for", "open_section", "read_reference",
+    "read_section", "read_table", "sample", "simulate", "tag_table", "tags", "train",
+    "write_result",
 ]  # fmt: skip
 
 
@@ -127,6 +129,28 @@ def train(
     )
 
 
+def convert(
+    checkpoint: AnyPath,
+    model: Literal["cellmemory"] = "cellmemory",
+    *,
+    out: AnyPath,
+    config: ConvertConfig | None = None,
+    overwrite: bool = False,
+) -> Bundle:
+    """Make a bundle of an original tool's checkpoint; it gives that tool's numbers.
+
+    ``checkpoint`` is the project folder that the original CellMemory leaves. What it does not hold
+    is in ``config``.
+    """
+    if model != "cellmemory":
+        raise ArgumentError(
+            f"Checkpoints of {model!r} cannot be converted.",
+            "Those of cellmemory can.",
+            "Choose another --model.",
+        )
+    return convert_project(Path(checkpoint), Path(out), config, overwrite=overwrite)
+
+
 def network_for(config: TrainConfig, **changes: Any) -> CellMemoryConfig:
     """The network that a training recipe uses, with ``changes`` to its fields."""
     return replace(default_model(recipe_of(config)), **changes)
@@ -165,8 +189,10 @@ def annotate(
     if opened is not None:
         opened.refuse_errors()
         inputs["section"] = str(opened.source.path)
-        if opened.source.layer:
-            inputs["layer"] = opened.source.layer
+        chosen = {"layer": opened.source.layer, "where": opened.source.where}
+        inputs |= {name: choice for name, choice in chosen.items() if choice}
+    if snapshot.cells.normalised:
+        inputs["values"] = "log-normalised"
     model = load_model(bundle, choose_device(config.device))
     result = _annotate(snapshot.cells, model, config, first=first, inputs=inputs, context=context)
     if out is not None and opened is not None:

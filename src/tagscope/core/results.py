@@ -220,7 +220,7 @@ def _on_table(
     columns = _columns_of(table, panel)
     present = np.flatnonzero(columns >= 0)
     spread = sp.csr_matrix(
-        (np.ones(len(present), np.float32), (columns[present], present)),
+        (np.ones(len(present), np.float32), (present, columns[present])),
         shape=(len(panel), table.n_vars),
     )
     laid_out = sp.csr_matrix(sp.csr_matrix(scores)[rows] @ spread).astype(np.float32)
@@ -229,12 +229,13 @@ def _on_table(
 
 
 def _columns_of(table: AnnData, panel: GenePanel) -> npt.NDArray[np.int64]:
-    """Column of ``panel`` of every gene of the table, −1 where absent.
+    """Column of the table that every gene of ``panel`` is read from, −1 where absent.
 
-    Genes go by ``var_names``, or by the column of ``var`` that shares more names with the panel:
-    every producer calls its column of symbols or Ensembl ids otherwise.
+    Of columns with one name that is the first, as for the values. Genes go by ``var_names``, or by
+    the column of ``var`` that shares more names with the panel: every producer calls its column of
+    symbols or Ensembl ids otherwise.
     """
     columns = [table.var[name] for name in table.var if table.var[name].dtype.kind not in "biufc"]
     names = [tuple(map(str, column)) for column in (table.var_names, *columns)]
-    found = [GenePanel(n, n).columns_in(panel) for n in names]
+    found = [panel.columns_in(GenePanel(n, n)) for n in names]
     return max(found, key=lambda positions: int((positions >= 0).sum()))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 22
 # log1p of ten thousand counts is 9.2; log2 of larger ones stays below this too
 _LARGEST_LOG = 25.0
+_MEND_MISSING = "Remove the cells or genes they are in, or set them to 0 if nothing was detected."
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,9 @@ def _normalised_problem(place: str, judgement: Judgement) -> Finding | None:
             "not-log-normalised",
             f"{place} holds {judgement}.",
             "Log-normalised values that are not negative are needed with --normalised.",
-            "Give the values before scaling, or counts without --normalised.",
+            "Give the values before scaling, or counts without --normalised."
+            if judgement.finite
+            else _MEND_MISSING,
         )
     if judgement.are_counts and judgement.largest > 0:
         return Finding(
@@ -183,7 +186,9 @@ def _not_counts(
         flag = "" if others[0] == "X" else f" --layer {others[0]}"
         where = "X" if others[0] == "X" else f"the layer {others[0]!r}"
         fix = f"Counts are in {where}: {'give' + flag if flag else 'leave --layer out'}."
-    elif judgement is not None and judgement.finite and judgement.smallest >= 0:
+    elif judgement is not None and not judgement.finite:
+        fix = _MEND_MISSING
+    elif judgement is not None and judgement.smallest >= 0:
         offer = {"normalised": True}
         fix = "Give raw counts, or --normalised for a model that takes log-normalised values."
     return Finding(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tagscope.core.labels import LabelSet
+from tagscope.core.labels import UNASSIGNED, LabelSet
 from tagscope.core.section import Cells, Reference, Section
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-_NO_LABEL = frozenset({"", "nan", "NaN", "NA", "N/A", "<NA>", "None"})
+_NO_LABEL = frozenset({"", "nan", "NaN", "NA", "N/A", "<NA>", "None", UNASSIGNED})
 _MOST_LABELS = 1000
 
 
@@ -170,7 +170,7 @@ def read_reference(
 ) -> Reference:
     """Cells with known labels, from an ``.h5ad`` or a store's table.
 
-    Rows without a label (missing, empty, ``NA``, ``nan``) are dropped.
+    Rows without a label (missing, empty, ``NA``, ``nan``, ``Unassigned``) are dropped.
 
     Raises
     ------

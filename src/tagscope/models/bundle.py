@@ -85,6 +85,8 @@ class Bundle:
         """The model card in a few words: what it knows, and how it did on validation cells."""
         known = f"{self.model}: {len(self.labels)} labels, {len(self.panel)} genes"
         accuracy, macro_f1 = self.training.get("accuracy"), self.training.get("macro_f1")
+        if "converted" in self.training:
+            return f"{known}; {self._origin(accuracy)}"
         if accuracy is None or macro_f1 is None:
             return f"{known}; not validated"
         cells = self.training.get("cells", {}).get("validation", "unknown")
@@ -97,6 +99,17 @@ class Bundle:
                 f" ({baseline['method']} {baseline['accuracy']:.3f}, {baseline['macro_f1']:.3f})"
             )
         return text
+
+    def _origin(self, accuracy: float | None) -> str:
+        """Where converted weights come from, what their file says of them, and how they are run."""
+        said = [f"epoch {self.training['best_epoch']}"] if self.training.get("best_epoch") else []
+        said += [] if accuracy is None else [f"accuracy {accuracy:.3f} on its own validation cells"]
+        said += [
+            f"{name} {self.config[name]}"
+            for name in ("mode", "encoding", "layers")
+            if name in self.config
+        ]
+        return f"converted from {self.training['converted']['from']} ({', '.join(said)})"
 
 
 def save_bundle(

@@ -12,6 +12,7 @@ from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
 from tagscope.errors import InputError
+from tagscope.io.counts import as_csr, judge
 from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
@@ -64,13 +65,15 @@ def prepare(
     Raises
     ------
     InputError
-        If no gene or no cell is left.
+        If no gene or no cell is left, or values are negative or missing.
     """
     notes: list[str] = []
     genes = _genes(reference.cells.panel, panel)
     if len(genes) < len(reference.cells.panel):
         notes.append(f"{len(genes)} of the reference's {len(reference.cells.panel)} genes used")
-    cells = reference.cells.restrict(genes)
+    measured = replace(reference.cells, values=as_csr(reference.cells.values))
+    cells = measured.restrict(genes)
+    _refuse_odd_values(cells, "reference")
     read = np.flatnonzero((cells.totals > 0) & (reference.codes >= 0))
     if not len(read):
         raise InputError(
@@ -95,11 +98,23 @@ def prepare(
     return Prepared(kept, target_sum, tuple(notes), share)
 
 
+def _refuse_odd_values(cells: Cells, what: str) -> None:
+    judgement = judge(cells.values)
+    if not judgement.finite or judgement.smallest < 0:
+        raise InputError(
+            f"The {what} holds {judgement}.",
+            "Counts are needed, or log-normalised values, which are never negative.",
+            "Give the values before scaling, and remove cells or genes with missing ones.",
+        )
+
+
 def _depth_share(reference: Cells, section: Cells) -> float | None:
     """Median total of the section's cells over the reference's, None where it is not below 1."""
     if reference.normalised or section.normalised:
         return None
-    totals = section.restrict(reference.panel).totals
+    measured = section.restrict(reference.panel)
+    _refuse_odd_values(measured, "section")
+    totals = measured.totals
     if not (totals > 0).any():
         return None
     share = float(np.median(totals[totals > 0]) / np.median(reference.totals))

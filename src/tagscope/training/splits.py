@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tagscope.errors import ArgumentError
 from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
@@ -32,6 +33,11 @@ def splits(
     network holds out that share, and trains on at least one cell; a label's single cell always
     trains. With ``groups`` (N,) (donors, batches, sections) whole groups are held out. Published:
     one network, ``random.sample`` over all cells, seed 123.
+
+    Raises
+    ------
+    ArgumentError
+        If a network is left without training cells.
     """
     if recipe.published and recipe.folds == 1 and groups is None:
         drawn = random.Random(_PUBLISHED_SEED).sample(range(len(codes)), round(share * len(codes)))
@@ -42,6 +48,12 @@ def splits(
             parts = _stratified(codes, share, recipe.folds, rng)
         else:
             parts = _grouped(groups, share, recipe.folds, rng)
+    if any(len(part) == len(codes) for part in parts):
+        raise ArgumentError(
+            f"Of {len(codes)} cells none is left to train on.",
+            "Some cells must not be kept for validation, nor all cells be of one group.",
+            "Give --validation a smaller share, or a larger reference.",
+        )
     everyone = np.arange(len(codes))
     return tuple(Split(np.setdiff1d(everyone, part), part) for part in parts)
 

@@ -54,7 +54,7 @@ def test_genes_of_one_program_start_together() -> None:
     torch.testing.assert_close(genes[1:21].norm(dim=1), torch.full((20,), 32**0.5))
     alike = torch.corrcoef(genes[1:21])
     within = torch.block_diag(torch.ones(10, 10), torch.ones(10, 10)).bool()
-    assert alike[within].mean() > 0.3 > alike[~within].abs().mean() + 0.1
+    assert alike[within].mean() > alike[~within].mean() + 0.4
 
 
 def test_components_do_not_tell_technologies_apart() -> None:

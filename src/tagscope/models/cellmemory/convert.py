@@ -8,12 +8,14 @@ zeros, or the fixed values they have in every published checkpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from tagscope.errors import InputError
-from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.cellmemory.config import CellMemoryConfig, Mode
 from tagscope.models.cellmemory.network import CellMemoryNetwork, sinusoid
 
 _MEMORY = "transformer.enc.self_attn.relational_memory."
@@ -52,11 +54,97 @@ _SAME_VALUES = {
     "head.bias": "mlp_head.bias",
 }
 _TOKENS = "embedding.token_embedding.weight"
-_GENES = {
+_GENES: dict[Mode, str] = {
     "expressed": "embedding.gene_ids_embedding.weight",
     "full": "embedding.position_embedding.weight",
 }
 _POSITIONS = ("transformer.pe.", _MEMORY + "input_gate_projector.pe.")
+_KEY_WIDTH = 32  # of one head, whatever the published settings say
+_SIZED = {
+    "cls_token": 3, _TOKENS: 2, _MEMORY + "query_proj.weight": 2, "transformer.enc.fc1.weight": 2,
+    _MEMORY + "memory_gate_projector.weight": 3, "mlp_head.weight": 2,
+}  # fmt: skip
+_SAME_POSITIONS = 1e-5
+
+
+@dataclass(frozen=True)
+class PublishedSizes:
+    """What the shapes of published weights tell; the number of layers is not among it."""
+
+    mode: Mode
+    max_bin: int
+    width: int
+    ffn: int
+    heads: int
+    slots: int
+    genes: int
+    labels: int
+
+
+def published_sizes(state: Mapping[str, Tensor]) -> PublishedSizes:
+    """Sizes of published weights.
+
+    Raises
+    ------
+    InputError
+        If a tensor that tells a size is missing or impossible, or the mode is not plain.
+    """
+    modes = [mode for mode, key in _GENES.items() if key in state]
+    if len(modes) != 1:
+        tables = " and ".join(_GENES.values())
+        _refuse([f"of {tables} it has {'both' if modes else 'neither'}"])
+    sized = {**_SIZED, _GENES[modes[0]]: 2}
+    wrong = [f"{key} is missing" for key in sized if key not in state]
+    wrong += [
+        f"{key} has {state[key].ndim} dimensions and not {dimensions}"
+        for key, dimensions in sized.items()
+        if key in state and state[key].ndim != dimensions
+    ]
+    _refuse(wrong)
+    full = modes[0] == "full"
+    query_rows, width = state[_MEMORY + "query_proj.weight"].shape
+    sizes = PublishedSizes(
+        mode=modes[0],
+        max_bin=len(state[_TOKENS]) - (2 if full else 1),
+        width=width,
+        ffn=len(state["transformer.enc.fc1.weight"]),
+        heads=query_rows // _KEY_WIDTH,
+        slots=len(state[_MEMORY + "memory_gate_projector.weight"]),
+        genes=len(state[_GENES[modes[0]]]) - (1 if full else 2),
+        labels=len(state["mlp_head.weight"]),
+    )
+    _refuse(_impossible(sizes, query_rows))
+    return sizes
+
+
+def _impossible(sizes: PublishedSizes, query_rows: int) -> list[str]:
+    wrong = [] if query_rows % _KEY_WIDTH == 0 else [f"{query_rows} query rows are not heads of 32"]
+    if not sizes.heads or sizes.width % sizes.heads or sizes.width % 2:
+        wrong.append(f"a width of {sizes.width} does not go with {sizes.heads} heads")
+    counts = {"genes": sizes.genes, "labels": sizes.labels, "ffn": sizes.ffn, "slots": sizes.slots}
+    wrong += [f"{name} would be {count}" for name, count in counts.items() if count < 1]
+    return wrong if sizes.max_bin >= 2 else [*wrong, f"max_bin would be {sizes.max_bin}"]
+
+
+def check_fixed(state: Mapping[str, Tensor], config: CellMemoryConfig) -> None:
+    """Check the tensors that no training changes, of which :func:`from_published` keeps its own.
+
+    Raises
+    ------
+    InputError
+        If padding is not zero, or the sinusoid not the published one, where predictions see them.
+    """
+    wrong = []
+    if config.mode == "full":
+        positions = state[_POSITIONS[0] + "pe"][0]
+        expected = sinusoid(len(positions), config.width)
+        if not torch.allclose(positions, expected, rtol=0, atol=_SAME_POSITIONS):
+            wrong.append(f"{_POSITIONS[0]}pe is not the published sinusoid")
+    else:
+        for key, row in ((_TOKENS, 0), (_GENES["expressed"], -1)):
+            if state[key][row].any():
+                wrong.append(f"the row of {key} for padding is not zero")
+    _refuse(wrong)
 
 
 def published_name(ours: str, config: CellMemoryConfig) -> str:
@@ -132,13 +220,17 @@ def published_shapes(
 
 
 def _check(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    wrong = [f"{key} is missing" for key in sorted(set(shapes) - set(state))]
-    wrong += [f"{key} is unknown" for key in sorted(set(state) - set(shapes))]
-    wrong += [
+    missing = (f"{key} is missing" for key in sorted(set(shapes) - set(state)))
+    unknown = (f"{key} is unknown" for key in sorted(set(state) - set(shapes)))
+    other = (
         f"{key} is {tuple(state[key].shape)} and not {shape}"
         for key, shape in sorted(shapes.items())
         if key in state and tuple(state[key].shape) != shape
-    ]
+    )
+    _refuse(list(chain(missing, unknown, other)))
+
+
+def _refuse(wrong: list[str]) -> None:
     if wrong:
         raise InputError(
             f"The weights do not fit: {'; '.join(wrong[:5])}{' …' if len(wrong) > 5 else ''}.",
