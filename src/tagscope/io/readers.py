@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tagscope.core.labels import UNASSIGNED, LabelSet
@@ -167,10 +168,13 @@ def read_reference(
     layer: str | None = None,
     where: str | None = None,
     normalised: bool = False,
+    split_by: str | None = None,
 ) -> Reference:
     """Cells with known labels, from an ``.h5ad`` or a store's table.
 
     Rows without a label (missing, empty, ``NA``, ``nan``, ``Unassigned``) are dropped.
+    ``split_by`` is a column whose cells stay together between training and validation: a donor,
+    a batch.
 
     Raises
     ------
@@ -195,7 +199,26 @@ def read_reference(
     codes = pd.Categorical(labels.iloc[kept], categories=list(names.names)).codes
     cells = _cells(loaded.table, values, genes, normalised)
     cells = cells if len(kept) == len(cells) else cells.take(kept)
-    return Reference(cells, names, codes.astype(np.int64))
+    groups = None if split_by is None else _groups(loaded.table, split_by)[kept]
+    return Reference(cells, names, codes.astype(np.int64), groups)
+
+
+def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:
+    """Which rows share a value of a column, (N,) codes from 0; missing values are one group."""
+    if column not in table.obs:
+        raise ArgumentError(
+            f"The table has no column {column!r} to split by.",
+            f"Its columns are: {listed(map(str, table.obs.columns))}.",
+            "Choose one of these with --split-by.",
+        )
+    codes, values = pd.factorize(table.obs[column].astype(str))
+    if len(values) < 2:
+        raise ArgumentError(
+            f"All cells have the same {column!r}.",
+            "Cells are held out by groups, so that at least two are needed.",
+            "Choose another column, or leave --split-by out.",
+        )
+    return np.asarray(codes, dtype=np.int64)
 
 
 def load(

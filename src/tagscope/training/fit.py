@@ -97,7 +97,9 @@ def train(
 
 def default_model(recipe: Recipe) -> CellMemoryConfig:
     """The network a recipe trains where none is asked for."""
-    return CellMemoryConfig() if recipe.published else CellMemoryConfig(width=64, ffn=128, layers=2)
+    if recipe.published:
+        return CellMemoryConfig()
+    return CellMemoryConfig(encoding="both", resolution=4.0, width=64, ffn=128, layers=2)
 
 
 @dataclass(frozen=True)
@@ -205,10 +207,13 @@ def _sized(
     model: CellMemoryConfig, prepared: Prepared, preprocessing: Preprocessing
 ) -> CellMemoryConfig:
     """Rounded values need no more tokens than the reference has."""
-    if model.encoding != "round":
+    if model.encoding == "bins":
         return model
-    largest = preprocessing.apply(prepared.reference.cells).data.max()
-    return replace(model, max_bin=max(2, min(model.max_bin, math.ceil(largest * model.resolution))))
+    values = preprocessing.apply(prepared.reference.cells).data
+    largest = math.ceil(values.max(initial=0) * model.resolution)
+    if model.encoding == "both":
+        return replace(model, max_value=max(1, min(model.max_value, largest)))
+    return replace(model, max_bin=max(2, min(model.max_bin, largest)))
 
 
 def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.extmath import randomized_svd
+from torch import nn
 
 from tagscope.core.section import Cells
 from tagscope.models.cellmemory.network import CellMemoryNetwork
@@ -28,15 +29,20 @@ def order_tokens(network: CellMemoryNetwork) -> None:
     curves, what it learns of one bin holds for its neighbours. Each channel is a random cosine of
     unit variance. The padding row stays zero.
     """
-    weight = network.tokens.weight
-    count, width = weight.shape
+    _start_on_curves(network.tokens)
+    if network.values is not None:
+        _start_on_curves(network.values)
+
+
+def _start_on_curves(table: nn.Embedding) -> None:
+    count, width = table.weight.shape
     places = torch.linspace(0, math.pi, count)[:, None]
     frequencies = torch.randn(width).abs() * _TURNS
     phases = torch.rand(width) * 2 * math.pi
     curves = math.sqrt(2) * torch.cos(places * frequencies + phases)
-    if network.tokens.padding_idx is not None:
-        curves[network.tokens.padding_idx] = 0
-    weight.copy_(curves)
+    if table.padding_idx is not None:
+        curves[table.padding_idx] = 0
+    table.weight.copy_(curves)
 
 
 def gene_components(

@@ -62,7 +62,7 @@ def numbers(bundle: Bundle) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("mode", ["expressed", "full"])
-@pytest.mark.parametrize("encoding", ["bins", "round"])
+@pytest.mark.parametrize("encoding", ["bins", "round", "both"])
 def test_it_learns_cells_apart(tmp_path: Path, mode: str, encoding: str) -> None:
     config = replace(QUICK, epochs=14, learning_rate=5e-3)
     model = replace(MODEL, mode=mode, encoding=encoding)
@@ -304,6 +304,14 @@ def test_rounded_values_size_the_token_table(tmp_path: Path) -> None:
     bundle = train(reference(), tmp_path / "m", QUICK, model_config=model)
     assert 3 < bundle.config["max_bin"] < 20
     assert bundle.state()["tokens.weight"].shape[0] == bundle.config["max_bin"] + 1
+
+
+def test_rounded_values_beside_bins_are_sized_too(tmp_path: Path) -> None:
+    model = replace(MODEL, encoding="both", resolution=3.0)
+    bundle = train(reference(), tmp_path / "m", QUICK, model_config=model)
+    assert 3 < bundle.config["max_value"] < 20
+    assert bundle.config["max_bin"] == MODEL.max_bin
+    assert bundle.state()["values.weight"].shape[0] == bundle.config["max_value"] + 1
 
 
 def test_what_is_refused_leaves_everything_as_it_was(tmp_path: Path) -> None:

@@ -8,17 +8,17 @@ from typing import Any, Literal
 from tagscope.errors import ArgumentError
 
 Mode = Literal["expressed", "full"]
-Encoding = Literal["bins", "round"]
+Encoding = Literal["bins", "round", "both"]
 Compat = Literal["none", "published"]
 
 _CHOICES = {
     "mode": ("expressed", "full"),
-    "encoding": ("bins", "round"),
+    "encoding": ("bins", "round", "both"),
     "compat": ("none", "published"),
 }
 _AT_LEAST = {"width": 2, "ffn": 1, "layers": 1, "heads": 1, "slots": 1, "key_width": 1,
-             "networks": 1, "max_tokens": 1, "max_bin": 2, "pad_to": 0}  # fmt: skip
-_MOST_BINS = 32_767  # tokens are kept as int16
+             "networks": 1, "max_tokens": 1, "max_bin": 2, "max_value": 1, "pad_to": 0}  # fmt: skip
+_MOST_TOKENS = 32_768  # tokens are kept as int16
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,16 @@ class CellMemoryConfig:
     """Genes a cell is read with: those it expresses, or all measured ones, zeros included."""
 
     encoding: Encoding = "bins"
-    """Tokens are the cell's own expression quantiles, or its log values rounded up."""
+    """Tokens are the cell's own expression quantiles, its log values rounded up, or both."""
 
     max_bin: int = 50
-    """Largest token: the number of quantile edges, or the cap of a rounded value."""
+    """Number of quantile edges; with ``encoding="round"`` the cap of a rounded value."""
+
+    max_value: int = 60
+    """Cap of a rounded value beside the quantiles, with ``encoding="both"``."""
 
     resolution: float = 1.0
-    """Tokens per unit of log value, for ``encoding="round"``."""
+    """Rounded values per unit of log value."""
 
     width: int = 256
     """Width of token, memory and cell embedding; even, and a multiple of ``heads``."""
@@ -80,8 +83,8 @@ class CellMemoryConfig:
         for name, least in _AT_LEAST.items():
             if getattr(self, name) < least:
                 _refuse(name, getattr(self, name), f"at least {least}")
-        if self.max_bin > _MOST_BINS:
-            _refuse("max_bin", self.max_bin, f"at most {_MOST_BINS}")
+        if self.tokens > _MOST_TOKENS:
+            _refuse("max_bin", self.max_bin, f"at most {_MOST_TOKENS} tokens in all")
         if self.width % self.heads or self.width % 2:
             _refuse("width", self.width, f"an even multiple of the {self.heads} heads")
         if self.top_k is not None and self.top_k < 1:
@@ -90,6 +93,11 @@ class CellMemoryConfig:
             _refuse("dropout", self.dropout, "at least 0 and below 1")
         if self.resolution <= 0:
             _refuse("resolution", self.resolution, "above 0")
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens, 0 included: with ``encoding="both"`` bin + (max_bin + 1) · value."""
+        return (self.max_bin + 1) * (self.max_value + 1 if self.encoding == "both" else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -59,6 +59,9 @@ class CellMemoryNetwork(nn.Module):
         width, full = config.width, config.mode == "full"
         # Token 0 is a learned "not expressed" in full mode and padding, kept zero, otherwise.
         self.tokens = nn.Embedding(config.max_bin + 1, width, padding_idx=None if full else 0)
+        self.values = None
+        if config.encoding == "both":
+            self.values = nn.Embedding(config.max_value + 1, width, padding_idx=None if full else 0)
         self.genes = nn.Embedding(genes + 1, width, padding_idx=0)
         self.embedding_norm = nn.LayerNorm(width)
         self.cls = nn.Parameter(torch.randn(width))
@@ -137,7 +140,11 @@ class CellMemoryNetwork(nn.Module):
 
     def embed_tokens(self, tokens: Tensor, genes: Tensor) -> Tensor:
         """LN(token embedding + gene embedding), (..., d)."""
-        embedded: Tensor = self.embedding_norm(self.tokens(tokens) + self.genes(genes + 1))
+        x = self.genes(genes + 1)
+        if self.values is not None:
+            x = x + self.values(tokens // (self.config.max_bin + 1))
+            tokens = tokens % (self.config.max_bin + 1)
+        embedded: Tensor = self.embedding_norm(self.tokens(tokens) + x)
         return embedded
 
     @torch.no_grad()

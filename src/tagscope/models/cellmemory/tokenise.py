@@ -25,6 +25,7 @@ Ints = npt.NDArray[np.int64]
 _BLOCK = 1 << 20  # values sorted at a time, so that the padded copy stays in cache
 _TABLE_BYTES = 8  # of a pair and a channel in a network's table, float32 twice
 _LARGEST_TABLE = 1 << 28
+_MOST_KEYS = 1 << 25  # possible pairs that are looked through for those that occur
 _REUSE = 4  # tokens a pair must stand for, on average, for a table to be worth its making
 _ROWS = 4096  # rows whose counts are counted at a time
 _SMALL_COUNTS = 512  # from here on a histogram is longer than a sort
@@ -87,7 +88,7 @@ def stored_values(cells: Cells) -> sp.csr_matrix:
 class CellMemoryTokens:
     """Encoded cells: cell i owns ``tokens[offsets[i]:offsets[i + 1]]`` and the same ``columns``.
 
-    ``tokens`` int16 in 1..max_bin; ``columns`` int32 vocabulary columns, ascending in a cell;
+    ``tokens`` int16 from 1; ``columns`` int32 vocabulary columns, ascending in a cell;
     ``offsets`` (N + 1,). With ``measured`` (M,) every cell is read over these columns, zeros
     included (full mode), and ``zeros`` (M,) is what stands for a zero. ``pad_to`` is the least
     padded length; with ``merged`` all pads of a cell are one, and counted.
@@ -121,15 +122,20 @@ class CellMemoryTokens:
         code attends to are merged, but with top-k, where alike tokens compete.
         """
         merged = replace(self, merged=bool(self.pad_to) and config.top_k is None)
-        width = config.max_bin + 1
+        width = config.tokens
+        most = (int(self.columns.max(initial=0)) + 1) * width
+        if most > _MOST_KEYS:
+            return merged
         keys = self.columns.astype(np.int64) * width + self.tokens
         zeros = np.empty(0, np.int64) if self.measured is None else self.measured * width
-        occurring = np.bincount(keys, minlength=int(keys.max(initial=0)) + 1) > 0
-        found = np.union1d(np.flatnonzero(occurring), zeros)
+        occurring = np.zeros(max(most, int(zeros.max(initial=0)) + 1), np.bool_)
+        occurring[keys] = True
+        occurring[zeros] = True
+        found = np.flatnonzero(occurring)
         too_large = len(found) * config.width * _TABLE_BYTES > _LARGEST_TABLE
         if too_large or len(found) * _REUSE > len(keys):
             return merged
-        number = np.zeros(int(found.max(initial=0)) + 1, np.int32)
+        number = np.zeros(len(occurring), np.int32)
         number[found] = np.arange(len(found))
         # The last pair is a pad's: token 0, no gene.
         pairs = TokenPairs(
@@ -235,15 +241,23 @@ def encode(
     config: CellMemoryConfig,
     counts: npt.NDArray[np.float32] | None = None,
 ) -> npt.NDArray[np.int16]:
-    """Token of every stored value, 1..max_bin, in the order of ``values.data``.
+    """Token of every stored value, from 1, in the order of ``values.data``.
 
     ``counts`` are what the values were made of, where that is known.
     """
-    if config.encoding == "bins":
-        whole = counts is not None and bool((counts == np.rint(counts)).all())
-        return quantile_bins(values, config.max_bin, counts if whole else None)
-    rounded = np.ceil(values.data * np.float32(config.resolution))
-    return np.asarray(np.clip(rounded, 1, config.max_bin), dtype=np.int16)
+    if config.encoding == "round":
+        return _rounded(values, config.resolution, config.max_bin)
+    whole = counts is not None and bool((counts == np.rint(counts)).all())
+    bins = quantile_bins(values, config.max_bin, counts if whole else None)
+    if config.encoding == "both":
+        bins += (config.max_bin + 1) * _rounded(values, config.resolution, config.max_value)
+    return bins
+
+
+def _rounded(values: sp.csr_matrix, resolution: float, largest: int) -> npt.NDArray[np.int16]:
+    """Values times ``resolution``, rounded up, 1 to ``largest``."""
+    rounded = np.ceil(values.data * np.float32(resolution))
+    return np.asarray(np.clip(rounded, 1, largest), dtype=np.int16)
 
 
 def quantile_bins(
