@@ -82,11 +82,12 @@ class FaithfulnessConfig:
 
 def faithfulness(
     cells: Cells,
-    bundle: Bundle,
+    model: CellModel,
     groups: LabelSet,
     codes: Ints,
     config: FaithfulnessConfig | None = None,
     *,
+    as_padding: bool = False,
     by: str = "cellmemory",
     context: JobContext | None = None,
 ) -> FaithfulnessReport:
@@ -99,6 +100,8 @@ def faithfulness(
     ----------
     groups, codes
         Types to draw the cells from, and (N,) the code of each cell's type, −1 for none.
+    as_padding
+        As in :func:`~tagscope.interpret.masking.hide`.
     context
         ``step("hiding genes", done, cells)`` follows every batch; a cancel is answered after one
         pass through the network.
@@ -106,16 +109,15 @@ def faithfulness(
     Raises
     ------
     ArgumentError
-        If genes cannot be hidden from this network, or no cell can be drawn.
+        If the model scores no genes, or no cell can be drawn.
     InputError
         If cells and model share no gene.
     """
     config, context = config or FaithfulnessConfig(), context or JobContext()
-    as_padding = _way_of_hiding(bundle)
+    _require_attention(model)
     device = choose_device(config.device)
+    model = model.to(device)
     keep_freed_memory()
-    model = load_model(bundle, device)
-    _require_attention(model, bundle)
     context.step("reading genes", 0, len(cells))
     rows = sample_of_types(codes, len(groups), config)
     some = cells.take(rows)
@@ -148,7 +150,8 @@ def faithfulness_of_table(
     Raises
     ------
     ArgumentError
-        If the table has no such column, or another bundle annotated it.
+        If the table has no such column, another bundle annotated it, or genes cannot be hidden
+        from this one.
     """
     by = by or Slots(key).label
     groups, codes = groups_of(table, by)
@@ -160,8 +163,18 @@ def faithfulness_of_table(
             "The test is of the model that gave the labels and the attention.",
             f"Give the bundle that annotated them ({inputs.get('bundle', 'unknown')}).",
         )
-    cells = cells_of(table, key)
-    return faithfulness(cells, bundle, groups, codes, config, by=by, context=context)
+    as_padding = _way_of_hiding(bundle)
+    config = config or FaithfulnessConfig()
+    return faithfulness(
+        cells_of(table, key),
+        load_model(bundle, choose_device(config.device)),
+        groups,
+        codes,
+        config,
+        as_padding=as_padding,
+        by=by,
+        context=context,
+    )
 
 
 def sample_of_types(codes: Ints, types: int, config: FaithfulnessConfig) -> Ints:
@@ -298,11 +311,11 @@ def _way_of_hiding(bundle: Bundle) -> bool:
     return published
 
 
-def _require_attention(model: CellModel, bundle: Bundle) -> None:
+def _require_attention(model: CellModel) -> None:
     missing = {Capability.ANNOTATE, Capability.GENE_SCORES} - model.capabilities
     if missing:
         raise ArgumentError(
-            f"The model {bundle.path} cannot give: {', '.join(sorted(missing))}.",
+            f"The model cannot give: {', '.join(sorted(missing))}.",
             "A model that labels cells and scores their genes is needed.",
             "Choose another bundle.",
         )
