@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tagscope.interpret.heatmap import elided
+
 if TYPE_CHECKING:
     from tagscope.interpret.faithfulness_report import FaithfulnessReport
 
@@ -25,7 +27,6 @@ _NAMES = {
     "expression": "most expressed first",
 }
 _FONT_SIZE = 7.0
-_LONGEST_NAME = 30
 
 
 def faithfulness_figure(report: FaithfulnessReport) -> Figure:
@@ -80,7 +81,7 @@ def _draw_areas(axes: Axes, areas: pd.DataFrame, types: list[str], test: str) ->
             color=color, marker=marker, linestyle="", markersize=3, elinewidth=0.7,
         )  # fmt: skip
     counts = areas.drop_duplicates("type").set_index("type")["cells"]
-    names = [f"{_elided(name)} ({counts[name]})" for name in types]
+    names = [f"{elided(name)} ({counts[name]})" for name in types]
     axes.set_yticks(range(len(types)), names)
     axes.set_ylim(len(types) - 0.4, -0.6)
     axes.set_xlim(0, 1)
@@ -93,7 +94,3 @@ def _draw_areas(axes: Axes, areas: pd.DataFrame, types: list[str], test: str) ->
 def _plain(axes: Axes) -> None:
     axes.tick_params(labelsize=_FONT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _elided(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -73,8 +73,8 @@ def heatmap(
     axes = figure.add_subplot()
     matrix = values.to_numpy(dtype=np.float64)
     image = axes.imshow(matrix, cmap=_COLORS, vmin=0, aspect="auto", interpolation="nearest")
-    axes.set_xticks(range(width), [_elided(c) for c in values.columns], rotation=90)
-    axes.set_yticks(range(height), [_elided(r) for r in values.index])
+    axes.set_xticks(range(width), [elided(c) for c in values.columns], rotation=90)
+    axes.set_yticks(range(height), [elided(r) for r in values.index])
     axes.tick_params(labelsize=_FONT_SIZE, length=1.5, pad=1.5)
     axes.set_xlabel(columns, fontsize=_FONT_SIZE + 1)
     axes.set_ylabel(rows, fontsize=_FONT_SIZE + 1)
@@ -116,6 +116,7 @@ def require_picture(path: Path) -> None:
         )
 
 
-def _elided(name: object) -> str:
-    text = str(name)
-    return text if len(text) <= _LONGEST_NAME else text[: _LONGEST_NAME - 1] + "…"
+def elided(name: object) -> str:
+    """A long name without its middle: names of one family differ at their ends."""
+    text, half = str(name), (_LONGEST_NAME - 1) // 2
+    return text if len(text) <= _LONGEST_NAME else f"{text[:half]}…{text[-half:]}"

@@ -163,6 +163,7 @@ def tag_table(
     *,
     by: str = "cellmemory",
     top: int = 50,
+    following: bool = True,
 ) -> TagTable:
     """The ``top`` genes of every group by mean attention (level 1).
 
@@ -172,6 +173,9 @@ def tag_table(
         The cells that were annotated, in the same order.
     codes
         (N,) code of each cell's group, −1 for a cell in none.
+    following
+        Whether to tell how far each gene's attention follows its expression; it takes longer than
+        all else.
 
     Raises
     ------
@@ -179,7 +183,7 @@ def tag_table(
         If scores and cells are of different cells.
     """
     grouping = Grouping(scores.ids, scores.panel, cells, groups, codes)
-    frame = grouping.rank(scores.scores, top)
+    frame = grouping.rank(scores.scores, top, following=following)
     return TagTable(by, frame, grouping.summary(scores.scores, top), grouping.means(scores.scores))
 
 
