@@ -38,14 +38,13 @@ from tagscope.inference.annotate import annotate as _annotate
 from tagscope.interpret.enrichment import (
     EnrichConfig,
     Enrichment,
-    background_of,
     enrich_tags,
-    read_tags,
+    table_and_background,
 )
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_table
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
 from tagscope.interpret.slots import SlotSummary, slots_of_table
-from tagscope.interpret.stored import Selection, genes_read, selection_groups
+from tagscope.interpret.stored import Selection, selection_groups
 from tagscope.interpret.tags import TagTable, tag_table, tags_of_table
 from tagscope.io.gene_sets import read_gmt, read_orthologues
 from tagscope.io.names import read_names
@@ -286,17 +285,7 @@ def enrich(
     InputError
         If a file cannot be used, or genes and sets have nothing in common.
     """
-    if isinstance(tags, TagTable | SlotSummary):
-        frame = tags.frame if isinstance(tags, TagTable) else tags.programs
-        genes = tags.background
-    else:
-        frame, genes = read_tags(Path(tags)), ()
-    if isinstance(background, PathLike):
-        genes = _background(Path(background), key)
-    elif background is not None:
-        genes = tuple(background)
-    elif not isinstance(tags, TagTable | SlotSummary):
-        genes = background_of(Path(tags))
+    frame, genes = table_and_background(tags, background, key)
     pairs = read_orthologues(Path(orthologues)) if orthologues is not None else None
     found = enrich_tags(frame, genes, read_gmt(Path(gene_sets)), config=config, orthologues=pairs)
     if out is not None:
@@ -438,13 +427,6 @@ def sample(context: JobContext | None = None) -> Sample:
 
 def _bundle(bundle: Bundle | AnyPath) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
-
-
-def _background(path: Path, key: str) -> tuple[str, ...]:
-    """The genes of a list, or those that any cell of an annotated store was read with."""
-    if path.is_dir() or path.suffix == ".h5ad":
-        return genes_read(read_table(path), key)
-    return read_names(path)
 
 
 def _needs_column(obs: pd.DataFrame, column: str, option: str) -> None:

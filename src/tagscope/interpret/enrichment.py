@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,15 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from tagscope.core.panel import GenePanel
 from tagscope.errors import ArgumentError, InputError
+from tagscope.interpret.slots import SlotSummary
+from tagscope.interpret.stored import genes_read
+from tagscope.interpret.tags import TagTable
 from tagscope.io.atomic import written_whole
 from tagscope.io.findings import listed
 from tagscope.io.gene_sets import GeneSet, Orthologues
 from tagscope.io.genes import species_of
 from tagscope.io.names import BACKGROUND_SUFFIX, read_names, read_text
+from tagscope.io.store import read_table
 
 Ints = npt.NDArray[np.int64]
 
@@ -191,6 +196,31 @@ def background_of(path: Path | str) -> tuple[str, ...]:
             "Give --background: the annotated store, or a file with one gene a line.",
         )
     return read_names(beside)
+
+
+def table_and_background(
+    tags: TagTable | SlotSummary | str | PathLike[str],
+    background: Sequence[str] | PathLike[str] | None,
+    key: str,
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table to test and all genes that could have been in it.
+
+    ``background`` holds names, or is the path of a list or of an annotated store, whose result
+    ``key`` is read; if None, the table knows it, or the list that was written beside it.
+    """
+    if isinstance(tags, TagTable | SlotSummary):
+        frame = tags.frame if isinstance(tags, TagTable) else tags.programs
+    else:
+        frame = read_tags(Path(tags))
+    if isinstance(background, PathLike):
+        path = Path(background)
+        stored = path.is_dir() or path.suffix == ".h5ad"
+        return frame, genes_read(read_table(path), key) if stored else read_names(path)
+    if background is not None:
+        return frame, tuple(background)
+    if isinstance(tags, TagTable | SlotSummary):
+        return frame, tags.background
+    return frame, background_of(Path(tags))
 
 
 class _Test:

@@ -103,8 +103,8 @@ def faithfulness(
     as_padding
         As in :func:`~tagscope.interpret.masking.hide`.
     context
-        ``step("hiding genes", done, cells)`` follows every batch; a cancel is answered after one
-        pass through the network.
+        ``step("hiding genes", done, cells)`` goes before every pass through the network, which has
+        a part in its batch's cells; a cancel is answered there.
 
     Raises
     ------
@@ -203,8 +203,7 @@ class _Trial:
         self._as_padding = as_padding
         self._context = context
         self._values = sp.csr_matrix(cells.restrict(model.vocabulary).values)
-        self._done = 0
-        self._total = 0
+        self._done = self._asked = self._total = 0
 
     def run(self, tokens: Tokens, rows: Ints, device: torch.device) -> Curves:
         """The curves of all cells of ``rows``; a batch that does not fit in memory is halved."""
@@ -213,7 +212,7 @@ class _Trial:
         batches = Batches(tokens.lengths[rows], None, self._config.batch_size, device)
         for positions in batches:
             batch = tokens.batch(rows[positions])
-            began = time.monotonic()
+            began, self._asked = time.monotonic(), 0
             try:
                 curves = self._curves(batch)
             except (RuntimeError, MemoryError) as error:
@@ -275,7 +274,9 @@ class _Trial:
         self, batch: CellBatch, hidden: npt.NDArray[np.bool_], labels: Ints
     ) -> tuple[Floats, Floats]:
         """Probability of each cell's label with some genes hidden, and whether it is kept."""
-        self._context.step("hiding genes", self._done, self._total)
+        part = len(labels) * self._asked // self._passes
+        self._context.step("hiding genes", self._done + part, self._total)
+        self._asked += 1
         probabilities = _probabilities(
             self._model(hide(batch, hidden, as_padding=self._as_padding))
         )
