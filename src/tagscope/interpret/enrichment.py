@@ -146,6 +146,8 @@ def enrich_tags(
     names, notes = _names_in_sets(genes, sets, orthologues)
     members = _members(sets, names)
     sizes = np.asarray(members.sum(axis=1)).ravel()
+    known = len(np.unique(members.indices))
+    notes = (*notes, f"{known} of {len(genes)} background genes are in at least one set.")
     tested = np.flatnonzero((sizes >= config.min_size) & (sizes <= config.max_size))
     if not len(tested):
         raise _nothing_to_test(genes, sets, sizes, config)

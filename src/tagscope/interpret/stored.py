@@ -125,7 +125,7 @@ def selection_groups(
     ArgumentError
         If it names cells that are not there, or none at all.
     """
-    chosen = _chosen(ids, np.asarray(selection))
+    chosen = _chosen(ids, np.atleast_1d(np.asarray(selection)))
     if not chosen.any():
         raise ArgumentError(
             f"None of the {len(ids)} cells is selected.",

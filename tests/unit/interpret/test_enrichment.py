@@ -133,7 +133,7 @@ def test_letter_case_is_ignored_and_told():
     assert "spelling alone" in found.notes[0]
     assert "spelling alone" in found.to_text()
     same = enrich_tags(tags(a=["GAD1"]), tuple(g.upper() for g in mouse), human)
-    assert same.notes == ()
+    assert same.notes == ("3 of 4 background genes are in at least one set.",)
 
 
 def test_orthologues_have_other_names():
