@@ -151,7 +151,7 @@ def _chosen(ids: npt.NDArray[np.str_], selection: npt.NDArray[Any]) -> npt.NDArr
         raise ArgumentError(
             f"{int(absent.sum())} of the {selection.size} cells selected are not in the table "
             f"({listed(selection[absent][:3]) if selection.ndim == 1 else selection.shape}).",
-            f"Ids of its {len(ids)} cells are needed, like {ids[0]!r}, or one yes or no a cell.",
+            f"Ids of its {len(ids)} cells are needed, like {str(ids[0])!r}, or a mask of them.",
             "Select cells of this table.",
         )
     chosen[rows] = True
