@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -34,7 +35,19 @@ from tagscope.exporters import export as _export
 from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.inference.annotate import annotate as _annotate
+from tagscope.interpret.enrichment import (
+    EnrichConfig,
+    Enrichment,
+    enrich_tags,
+    table_and_background,
+)
+from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_table
+from tagscope.interpret.faithfulness_report import FaithfulnessReport
+from tagscope.interpret.slots import SlotSummary, slots_of_table
+from tagscope.interpret.stored import Selection, selection_groups
 from tagscope.interpret.tags import TagTable, tag_table, tags_of_table
+from tagscope.io.gene_sets import read_gmt, read_orthologues
+from tagscope.io.names import read_names
 from tagscope.io.preflight import Finding, Preflight
 from tagscope.io.preflight import check as _check
 from tagscope.io.readers import (
@@ -60,12 +73,22 @@ AnyPath = str | PathLike[str]
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
+<<<<<<< HEAD
     "CellMemoryConfig", "ConvertConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding",
     "GeneScores", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
     "SimulateConfig", "SlotScores", "TagTable", "TrainConfig", "annotate", "check", "convert",
     "evaluate", "export", "info", "load_bundle", "network_for", "open_section", "read_reference",
     "read_section", "read_table", "sample", "simulate", "tag_table", "tags", "train",
     "write_result",
+=======
+    "CellMemoryConfig", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
+    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "OpenedSection",
+    "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores",
+    "SlotSummary", "TagTable", "TrainConfig", "annotate", "check", "enrich", "evaluate", "export",
+    "faithfulness", "info", "load_bundle", "network_for", "open_section", "read_reference",
+    "read_section", "read_table", "sample", "selection_groups", "simulate", "slots", "tag_table",
+    "tags", "train", "write_result",
+>>>>>>> wt-b
 ]  # fmt: skip
 
 
@@ -220,6 +243,7 @@ def tags(
     *,
     key: str = "cellmemory",
     by: str | None = None,
+    selection: Selection | PathLike[str] | None = None,
     slot: int | None = None,
     slots: bool = False,
     top: int = 50,
@@ -227,13 +251,106 @@ def tags(
     out: AnyPath | None = None,
     overwrite: bool = False,
 ) -> TagTable:
-    """Top attention genes of every group of an annotated store; ``out`` writes them as CSV."""
+    """Top attention genes of every group of an annotated store; ``out`` writes them as CSV.
+
+    ``by`` is the ``obs`` column that groups the cells, the label of ``key`` if None. ``selection``
+    sets some cells against the rest in its place: cell ids, row numbers, a boolean mask, or a
+    :class:`~pathlib.Path` to a file with one id a line.
+    """
+    chosen = read_names(Path(selection)) if isinstance(selection, PathLike) else selection
+    annotated = read_table(Path(store), table=table)
     found = tags_of_table(
-        read_table(Path(store), table=table), key=key, by=by, slot=slot, slots=slots, top=top
+        annotated, key=key, by=by, selection=chosen, slot=slot, slots=slots, top=top
     )
     if out is not None:
         found.write_csv(Path(out), overwrite=overwrite)
     return found
+
+
+def slots(
+    store: AnyPath,
+    *,
+    key: str = "cellmemory",
+    by: str | None = None,
+    top: int = 50,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+) -> SlotSummary:
+    """What the memory slots hold: their shares by group, and each slot's ``top`` genes.
+
+    ``out`` is a folder for both tables as CSV and PNG.
+    """
+    found = slots_of_table(read_table(Path(store), table=table), key=key, by=by, top=top)
+    if out is not None:
+        found.write(Path(out), overwrite=overwrite)
+    return found
+
+
+def enrich(
+    tags: TagTable | SlotSummary | AnyPath,
+    gene_sets: AnyPath,
+    config: EnrichConfig | None = None,
+    *,
+    background: Sequence[str] | PathLike[str] | None = None,
+    key: str = "cellmemory",
+    orthologues: AnyPath | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+) -> Enrichment:
+    """Gene sets of a GMT file that are over-represented among the TAGs of each group (and slot).
+
+    Parameters
+    ----------
+    tags
+        What :func:`tags` or :func:`slots` returned, or a CSV they wrote.
+    background
+        All genes that could have been TAGs: names, or a :class:`~pathlib.Path` to a file with one
+        a line, or to the annotated store (its result ``key``). If None, what the table itself
+        knows, or the list that was written beside the CSV.
+    orthologues
+        A CSV with the columns ``human_symbol`` and ``mouse_symbol``, to test the sets of the other
+        species.
+
+    Raises
+    ------
+    ArgumentError
+        If the background is not known.
+    InputError
+        If a file cannot be used, or genes and sets have nothing in common.
+    """
+    frame, genes = table_and_background(tags, background, key)
+    pairs = read_orthologues(Path(orthologues)) if orthologues is not None else None
+    found = enrich_tags(frame, genes, read_gmt(Path(gene_sets)), config=config, orthologues=pairs)
+    if out is not None:
+        found.write_csv(Path(out), overwrite=overwrite)
+    return found
+
+
+def faithfulness(
+    store: AnyPath,
+    bundle: Bundle | AnyPath,
+    config: FaithfulnessConfig | None = None,
+    *,
+    key: str = "cellmemory",
+    by: str | None = None,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> FaithfulnessReport:
+    """Hide the genes with the most attention from the model, and see whether labels change.
+
+    The cells of an annotated store are drawn by the column ``by``, the label of ``key`` if None.
+    ``out`` writes the curves as CSV, the areas and the picture beside it.
+    """
+    annotated = read_table(Path(store), table=table)
+    report = faithfulness_of_table(
+        annotated, _bundle(bundle), config, key=key, by=by, context=context
+    )
+    if out is not None:
+        report.write(Path(out), overwrite=overwrite)
+    return report
 
 
 def evaluate(

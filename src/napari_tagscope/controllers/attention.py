@@ -249,7 +249,12 @@ def _rank(result: AnnotationResult, cells: Cells) -> TagTable:
     assert result.gene_scores is not None
     annotation = result.annotation
     return api.tag_table(
-        result.gene_scores, cells, annotation.labels, annotation.codes, by=result.key
+        result.gene_scores,
+        cells,
+        annotation.labels,
+        annotation.codes,
+        by=result.key,
+        following=False,
     )
 
 

@@ -98,3 +98,18 @@ def add_out(parser: argparse.ArgumentParser, what: str, *, required: bool = True
     parser.add_argument(
         "--overwrite", action="store_true", help="replace what is there, once the new is whole"
     )
+
+
+def picture(text: str) -> Path:
+    """The path of a picture to draw, refused before anything is computed if it cannot be one."""
+    from tagscope.interpret.heatmap import PICTURES  # drawing is slow to import
+
+    path = Path(text)
+    if path.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(f"{text} does not end in {', '.join(PICTURES)}")
+    return path
+
+
+def percentages(text: str) -> tuple[float, ...]:
+    """Numbers between commas."""
+    return tuple(float(part) for part in text.split(","))

@@ -9,23 +9,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.sparse as sp
 
 from tagscope.core.keys import Slots
-from tagscope.core.labels import UNASSIGNED, LabelSet
-from tagscope.core.panel import GenePanel
-from tagscope.core.results import GeneScores, SlotScores, read_provenance
+from tagscope.core.labels import LabelSet
+from tagscope.core.results import GeneScores, SlotScores
 from tagscope.core.section import Cells
-from tagscope.errors import ArgumentError, InputError
-from tagscope.interpret.statistics import column_means, group_auc, log_cp10k
+from tagscope.errors import ArgumentError
+from tagscope.interpret.grouping import Grouping
+from tagscope.interpret.stored import (
+    SELECTED,
+    Selection,
+    attention_of,
+    cells_of,
+    groups_of,
+    selection_groups,
+    slots_of,
+)
 from tagscope.io.atomic import written_whole
-from tagscope.io.counts import as_csr, judge
-from tagscope.io.genes import read_genes
+from tagscope.io.names import BACKGROUND_SUFFIX, write_names
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-COLUMNS = ("group", "rank", "gene", "attention", "expression", "specificity", "auc")
+GROUPS_SUFFIX = ".groups.csv"
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,35 @@ class TagTable:
     - ``auc``: probability that a cell of the group has a higher score for the gene than a cell
       outside it (unassigned cells included), ties counted half; missing where nobody is outside.
 
+    Attention tables tell of each gene how far its attention merely follows expression, as
+    Spearman's rho over the cells of the group, missing where either is the same in all of them:
+
+    - ``follows_expression``: over all cells of the group. Where a model reads expressed genes
+      alone, cells without the gene have neither, so this is high by construction;
+    - ``follows_level``: over those cells that express the gene. 1: the more, the more attention;
+      0: whether the gene is expressed matters, how strongly does not.
+
     Only genes measured in the section and with attention above 0 in the group are listed.
+
+    ``summary`` has one row per group (and slot): ``cells``; ``genes``, those that any cell was
+    read with; ``follows_expression``, Spearman's rho over these genes of the group's mean attention
+    with its mean expression; ``top``, how many genes are listed at most, ``top_shared``, the share
+    of them among as many most expressed genes, and ``top_by_chance``, the share to expect of two
+    unrelated orders.
+
+    ``means`` has the mean attention of every gene that any cell was read with (rows) in every group
+    (columns; slot and group where several slots were ranked).
     """
 
     by: str
     frame: pd.DataFrame
+    summary: pd.DataFrame
+    means: pd.DataFrame
+
+    @property
+    def background(self) -> tuple[str, ...]:
+        """The genes that could have been listed: those that any cell was read with."""
+        return tuple(map(str, self.means.index))
 
     def of(self, group: str) -> pd.DataFrame:
         """The rows of one group.
@@ -75,14 +105,54 @@ class TagTable:
         for names, rows in self.frame.groupby(keys, sort=False, observed=True):
             title = str(names[-1]) if len(keys) == 1 else f"slot {names[0]}, {names[1]}"
             lines.append(f"{title}: {', '.join(rows['gene'].head(top))}")
+        followed = self.summary["follows_expression"].dropna()
+        if len(followed):
+            lines.append(
+                f"Mean attention follows mean expression with Spearman's rho {followed.min():.2f} "
+                f"to {followed.max():.2f} (median {followed.median():.2f})"
+            )
         return "\n".join(lines)
 
     def write_csv(self, path: Path | str, *, overwrite: bool = False) -> Path:
-        """Write the table as CSV; the file appears whole or not at all."""
+        """Write ``frame`` as CSV, and beside it what :func:`tagscope.enrich` and people need to
+        judge it: ``summary`` as ``NAME.groups.csv`` and ``background`` as ``NAME.background.txt``.
+
+        Each file appears whole or not at all, the CSV last.
+        """
         path = Path(path)
-        with written_whole(path, overwrite=overwrite) as beside:
-            self.frame.to_csv(beside, index=False, float_format="%.6g")
+        with (
+            written_whole(path, overwrite=overwrite) as of_frame,
+            written_whole(path.with_suffix(GROUPS_SUFFIX), overwrite=overwrite) as of_summary,
+        ):
+            names = path.with_suffix(BACKGROUND_SUFFIX)
+            write_names(names, self.background, overwrite=overwrite)
+            self.summary.to_csv(of_summary, index=False, float_format="%.6g")
+            self.frame.to_csv(of_frame, index=False, float_format="%.6g")
         return path
+
+    def write_heatmap(
+        self, path: Path | str, *, top: int = 5, scaled: bool = False, overwrite: bool = False
+    ) -> Path:
+        """Draw mean attention: rows the ``top`` genes of every group, columns the groups.
+
+        ``scaled`` divides each gene by its highest mean. PNG, SVG or PDF, by the suffix.
+
+        Raises
+        ------
+        ArgumentError
+            If the table is of several slots, or the suffix is another.
+        """
+        from tagscope.interpret.heatmap import tag_heatmap, write_figure  # slow to import
+
+        if self.means.columns.nlevels > 1:
+            raise ArgumentError(
+                "The TAGs are of several memory slots.",
+                "A heatmap shows one slot, or the attention.",
+                "Choose one with --slot, or see `tagscope slots`.",
+            )
+        label = "mean memory score" if "slot" in self.frame else "mean attention"
+        figure = tag_heatmap(self.means, self.by, top=top, scaled=scaled, label=label)
+        return write_figure(figure, Path(path), overwrite=overwrite)
 
 
 def tag_table(
@@ -93,6 +163,7 @@ def tag_table(
     *,
     by: str = "cellmemory",
     top: int = 50,
+    following: bool = True,
 ) -> TagTable:
     """The ``top`` genes of every group by mean attention (level 1).
 
@@ -102,14 +173,18 @@ def tag_table(
         The cells that were annotated, in the same order.
     codes
         (N,) code of each cell's group, −1 for a cell in none.
+    following
+        Whether to tell how far each gene's attention follows its expression; it takes longer than
+        all else.
 
     Raises
     ------
     InputError
         If scores and cells are of different cells.
     """
-    grouping = _Grouping(scores.ids, scores.panel, cells, groups, codes)
-    return TagTable(by, grouping.rank(scores.scores, top))
+    grouping = Grouping(scores.ids, scores.panel, cells, groups, codes)
+    frame = grouping.rank(scores.scores, top, following=following)
+    return TagTable(by, frame, grouping.summary(scores.scores, top), grouping.means(scores.scores))
 
 
 def slot_tag_table(
@@ -129,11 +204,19 @@ def slot_tag_table(
     chosen = range(len(scores.scores)) if slot is None else [slot]
     if slot is not None and not 0 <= slot < len(scores.scores):
         raise _no_such_slot(slot, len(scores.scores))
-    grouping = _Grouping(scores.ids, scores.panel, cells, groups, codes)
-    frames = [grouping.rank(scores.scores[s], top) for s in chosen]
-    for index, frame in zip(chosen, frames, strict=True):
-        frame.insert(0, "slot", index)
-    return TagTable(by, pd.concat(frames, ignore_index=True))
+    grouping = Grouping(scores.ids, scores.panel, cells, groups, codes)
+    frames = [grouping.rank(scores.scores[s], top, following=False) for s in chosen]
+    summaries = [grouping.summary(scores.scores[s], top) for s in chosen]
+    for tables in (frames, summaries):
+        for index, frame in zip(chosen, tables, strict=True):
+            frame.insert(0, "slot", index)
+    means = {s: grouping.means(scores.scores[s]) for s in chosen}
+    return TagTable(
+        by,
+        pd.concat(frames, ignore_index=True),
+        pd.concat(summaries, ignore_index=True),
+        pd.concat(means, axis=1, names=["slot"]) if slot is None else means[slot],
+    )
 
 
 def tags_of_table(
@@ -141,6 +224,7 @@ def tags_of_table(
     *,
     key: str = "cellmemory",
     by: str | None = None,
+    selection: Selection | None = None,
     slot: int | None = None,
     slots: bool = False,
     top: int = 50,
@@ -152,6 +236,8 @@ def tags_of_table(
     ----------
     by
         Column of ``obs`` that groups the cells; the label of ``key`` if None.
+    selection
+        In place of ``by``: cells to set against the rest, as ids, row numbers or boolean mask.
     slot, slots
         Memory scores of one slot (from 0), or of all, in place of attention.
     cells
@@ -160,155 +246,25 @@ def tags_of_table(
     Raises
     ------
     ArgumentError
-        If the table has no such column, attention or slot.
+        If the table has no such column, cells, attention or slot.
     """
-    by = by or Slots(key).label
-    cells = cells or _cells_of(table, key)
-    groups, codes = _groups_of(table, by)
+    cells = cells or cells_of(table, key)
+    if selection is None:
+        by = by or Slots(key).label
+        groups, codes = groups_of(table, by)
+    elif by is None:
+        by = SELECTED
+        groups, codes = selection_groups(cells.ids, selection)
+    else:
+        raise ArgumentError(
+            f"A column ({by!r}) and a selection of cells were given.",
+            "Cells are grouped by one of them.",
+            "Leave one out.",
+        )
     if slots or slot is not None:
-        layers = _slot_layers(table, key)
-        found = SlotScores(cells.ids, cells.panel, tuple(_by_column(table, n) for n in layers))
-        return slot_tag_table(found, cells, groups, codes, slot=slot, by=by, top=top)
-    layer = Slots(key).attention
-    if layer not in table.layers:
-        raise ArgumentError(
-            f"The table has no attention scores of {key!r}.",
-            f"layers[{layer!r}] is needed; the layers are: {', '.join(table.layers) or 'none'}.",
-            "Annotate with --attention, or choose another --key.",
-        )
-    attention = GeneScores(cells.ids, cells.panel, _by_column(table, layer))
-    return tag_table(attention, cells, groups, codes, by=by, top=top)
-
-
-class _Grouping:
-    """What all score matrices of one set of cells share: groups, gene names, mean expression."""
-
-    def __init__(
-        self,
-        ids: npt.NDArray[np.str_],
-        panel: GenePanel,
-        cells: Cells,
-        groups: LabelSet,
-        codes: npt.NDArray[np.int64],
-    ) -> None:
-        if not np.array_equal(ids, cells.ids) or codes.shape != ids.shape:
-            raise InputError(
-                f"The scores are of {len(ids)} cells, the values of {len(cells)}, "
-                f"the groups of {len(codes)}, or they are in another order.",
-                "Scores, values and groups of the same cells are needed.",
-                "Take all of them from one table.",
-            )
-        self._groups = groups
-        self._codes = codes
-        self._sizes = np.bincount(codes + 1, minlength=len(groups) + 1)[1:]
-        # columns of the scores, in the section's gene order and under its names
-        columns = cells.panel.columns_in(panel)
-        measured = np.flatnonzero(columns >= 0)
-        _, once = np.unique(columns[measured], return_index=True)
-        measured = measured[np.sort(once)]
-        self._columns = columns[measured]
-        self._genes = np.array(cells.panel.symbols)[measured]
-        expression = log_cp10k(cells).tocsc()
-        self._expression = column_means(expression, measured, codes, len(groups))
-
-    def rank(self, scores: sp.csc_matrix, top: int) -> pd.DataFrame:
-        """The table of one score matrix, (N, G) CSC."""
-        means = column_means(scores, self._columns, self._codes, len(self._groups))
-        order = np.argsort(-means, axis=1, kind="stable")[:, :top]
-        listed = [row[means[group, row] > 0] for group, row in enumerate(order)]
-        auc = self._auc(scores, listed)
-        frames = [
-            self._frame(group, genes, means, auc)
-            for group, genes in enumerate(listed)
-            if self._sizes[group]
-        ]
-        if not frames:
-            return pd.DataFrame(columns=list(COLUMNS))
-        return pd.concat(frames, ignore_index=True)
-
-    def _auc(
-        self, scores: sp.csc_matrix, listed: list[npt.NDArray[np.int64]]
-    ) -> dict[int, npt.NDArray[np.float64]]:
-        """AUC of every group for each gene that any group lists."""
-        genes = sorted({int(gene) for row in listed for gene in row})
-        return {
-            g: group_auc(scores, int(self._columns[g]), self._codes, self._sizes) for g in genes
-        }
-
-    def _frame(
-        self,
-        group: int,
-        genes: npt.NDArray[np.int64],
-        means: npt.NDArray[np.float64],
-        auc: dict[int, npt.NDArray[np.float64]],
-    ) -> pd.DataFrame:
-        own = means[group, genes]
-        others = np.delete(means[:, genes], group, axis=0)[np.delete(self._sizes, group) > 0]
-        highest = others.max(axis=0) if len(others) else np.full(len(genes), np.nan)
-        with np.errstate(divide="ignore"):
-            specificity = own / highest
-        return pd.DataFrame(
-            {
-                "group": self._groups.names[group],
-                "rank": np.arange(1, len(genes) + 1),
-                "gene": self._genes[genes],
-                "attention": own,
-                "expression": self._expression[group, genes],
-                "specificity": specificity,
-                "auc": [auc[int(gene)][group] for gene in genes],
-            }
-        )
-
-
-def _groups_of(table: AnnData, by: str) -> tuple[LabelSet, npt.NDArray[np.int64]]:
-    """Groups and codes of a column of ``obs``; Unassigned and missing values are in no group."""
-    if by not in table.obs:
-        raise ArgumentError(
-            f"The table has no column {by!r}.",
-            f"Its columns are: {', '.join(map(str, table.obs.columns)) or 'none'}.",
-            "Choose one of these with --by, or another --key.",
-        )
-    column = table.obs[by]
-    if pd.api.types.is_float_dtype(column.dtype):
-        raise ArgumentError(
-            f"The column {by!r} holds measurements, not groups.",
-            "A column of labels is needed.",
-            "Choose another with --by.",
-        )
-    values = column.astype(object).where(column.notna(), UNASSIGNED).astype(str)
-    groups = LabelSet.from_values(v for v in values.unique() if v != UNASSIGNED)
-    codes = pd.Index(groups.names).get_indexer(pd.Index(values))
-    return groups, codes.astype(np.int64)
-
-
-def _cells_of(table: AnnData, key: str) -> Cells:
-    """Values of the table: of the layer that was annotated, else of ``X``.
-
-    Values with fractions or below zero are no counts, and are taken as they are.
-    """
-    provenance = read_provenance(table, key)
-    layer = provenance.inputs.get("layer", "X") if provenance else "X"
-    values = table.layers.get(layer, table.X)
-    ids = table.obs_names.to_numpy(dtype=np.str_)
-    panel = read_genes(table.var).panel
-    return Cells(as_csr(values), panel, ids, normalised=not judge(values).are_counts)
-
-
-def _slot_layers(table: AnnData, key: str) -> list[str]:
-    names: list[str] = []
-    while Slots(key).slot(len(names)) in table.layers:
-        names.append(Slots(key).slot(len(names)))
-    if not names:
-        raise ArgumentError(
-            f"The table has no memory scores of {key!r}.",
-            f"layers[{Slots(key).slot(0)!r}] and so on are needed.",
-            "Annotate with --attention, or choose another --key.",
-        )
-    return names
-
-
-def _by_column(table: AnnData, layer: str) -> sp.csc_matrix:
-    return sp.csc_matrix(table.layers[layer])
+        memory = slots_of(table, key)
+        return slot_tag_table(memory, cells, groups, codes, slot=slot, by=by, top=top)
+    return tag_table(attention_of(table, key), cells, groups, codes, by=by, top=top)
 
 
 def _no_such_slot(slot: int, count: int) -> ArgumentError:

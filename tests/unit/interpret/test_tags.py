@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from tagscope.core.labels import LabelSet
@@ -17,10 +20,13 @@ from tagscope.core.results import (
     AnnotationResult,
     GeneScores,
     SlotScores,
+    write_provenance,
 )
 from tagscope.core.section import Cells
-from tagscope.errors import ArgumentError, InputError
+from tagscope.errors import ArgumentError, InputError, OutputError
+from tagscope.interpret.statistics import log_cp10k
 from tagscope.interpret.tags import slot_tag_table, tag_table, tags_of_table
+from tagscope.io.names import read_names
 
 GROUPS = LabelSet(("glia", "neuron", "nobody"))
 
@@ -95,6 +101,39 @@ def test_every_column_is_what_it_says(cells, scores, codes):
         np.testing.assert_allclose(
             rows["auc"], [roc_auc_score(own, dense[gene]) for gene in best.index]
         )
+        for row in rows.itertuples():
+            attention, level = dense[row.gene][own], expression[row.gene][own]
+            expressed = level > 0
+            rho = spearmanr(attention, level).statistic
+            assert row.follows_expression == pytest.approx(rho)
+            rho = spearmanr(attention[expressed], level[expressed]).statistic
+            assert row.follows_level == pytest.approx(rho)
+
+
+def test_the_summary_of_a_group(cells, scores, codes):
+    found = tag_table(scores, cells, GROUPS, codes, top=2)
+    assert found.background == ("Gfap", "Snap25", "Slc17a7", "Aqp4")
+    counts = cells.values.toarray()
+    logged = np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1) * 1e4)
+    expression = pd.DataFrame(logged, columns=cells.panel.symbols)[list(found.background)]
+    attention = pd.DataFrame(scores.scores.toarray(), columns=scores.panel.symbols)
+    for code, row in enumerate(found.summary.itertuples()):
+        own = codes == code
+        assert (row.group, row.cells, row.genes, row.top) == (GROUPS.names[code], own.sum(), 4, 2)
+        a, e = attention[own][list(found.background)].mean(), expression[own].mean()
+        assert row.follows_expression == pytest.approx(spearmanr(a, e).statistic)
+        assert row.top_shared == len(set(a.nlargest(2).index) & set(e.nlargest(2).index)) / 2
+        assert row.top_by_chance == 0.5
+        np.testing.assert_allclose(found.means[row.group], a, rtol=1e-6)
+
+
+def test_attention_that_is_expression_follows_it_entirely(cells, codes):
+    same = GeneScores(cells.ids, cells.panel, log_cp10k(cells).tocsc())
+    found = tag_table(same, cells, GROUPS, codes)
+    np.testing.assert_allclose(found.frame["follows_expression"], 1)
+    np.testing.assert_allclose(found.frame["follows_level"], 1)
+    np.testing.assert_allclose(found.summary["follows_expression"], 1)
+    np.testing.assert_allclose(found.summary["top_shared"], 1)
 
 
 def test_genes_nobody_attends_to_or_the_section_lacks_are_not_listed(cells, scores, codes):
@@ -148,6 +187,50 @@ def test_tags_by_another_column(table):
     assert list(found.frame["group"].unique()) == ["L1", "L2"]
 
 
+@pytest.mark.parametrize("kind", ["ids", "rows", "mask"])
+def test_a_selection_is_set_against_the_rest(table, kind):
+    rows = np.array([3, 70, 11, 12, 40])
+    mask = np.isin(np.arange(80), rows)
+    given = {"ids": [f"c{i}" for i in rows], "rows": rows, "mask": mask}[kind]
+    found = tags_of_table(table, selection=given)
+    table.obs["chosen"] = np.where(mask, "selected", "the others")
+    expected = tags_of_table(table, by="chosen").of("selected")
+    pd.testing.assert_frame_equal(found.of("selected"), expected)
+    assert list(found.summary["group"]) == ["selected", "rest"]
+    assert list(found.summary["cells"]) == [5, 75]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["c1", "nobody"], "1 of the 2 cells selected are not in the table .*'nobody'.*like 'c0'"),
+        ([3, 80], "1 of the 2"),
+        ([-1], "1 of the 1"),
+        ([], "None of the 80"),
+        (np.zeros(80, bool), "None of the 80"),
+        (np.ones(79, bool), "79 cells selected"),
+        (np.ones((80, 2)), "selected"),
+    ],
+)
+def test_a_selection_of_other_cells_is_refused(table, given, said):
+    with pytest.raises(ArgumentError, match=said):
+        tags_of_table(table, selection=given)
+
+
+def test_a_selection_and_a_column_exclude_each_other(table):
+    with pytest.raises(ArgumentError, match="one of them"):
+        tags_of_table(table, selection=["c1"], by="cellmemory")
+
+
+def test_counts_in_raw_are_found(table, cells, result):
+    table.raw = table
+    table.X = np.log1p(table.X)
+    record = replace(result.provenance, inputs={"layer": "raw"})
+    write_provenance(table, "cellmemory", record)
+    expected = tag_table(result.gene_scores, cells, GROUPS, result.annotation.codes).frame
+    pd.testing.assert_frame_equal(tags_of_table(table).frame, expected, rtol=1e-6)
+
+
 def test_slots(cells, result, table):
     every = tags_of_table(table, slots=True, top=2).frame
     assert list(every["slot"].unique()) == [0, 1]
@@ -188,3 +271,25 @@ def test_csv_and_text(table, tmp_path):
     first = found.to_text(2).splitlines()[0]
     assert first == f"glia: {', '.join(found.of('glia')['gene'][:2])}"
     assert tags_of_table(table, slots=True).to_text().startswith("slot 0, glia: ")
+    assert "Spearman's rho" in found.to_text().splitlines()[-1]
+    groups = pd.read_csv(tmp_path / "tags.groups.csv")
+    pd.testing.assert_frame_equal(groups, found.summary, rtol=1e-5, check_dtype=False)
+    assert read_names(tmp_path / "tags.background.txt") == found.background
+
+
+def test_nothing_is_replaced_unasked(table, tmp_path):
+    found = tags_of_table(table)
+    (tmp_path / "tags.background.txt").write_text("mine\n")
+    with pytest.raises(OutputError, match="exists already"):
+        found.write_csv(tmp_path / "tags.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tags.background.txt"]
+    found.write_csv(tmp_path / "tags.csv", overwrite=True)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_heatmap_of_attention_and_of_one_slot(table, tmp_path):
+    for name, choices in {"tags.png": {}, "slot.svg": {"slot": 1}}.items():
+        path = tags_of_table(table, **choices).write_heatmap(tmp_path / name, scaled=True)
+        assert path.stat().st_size > 5000
+    with pytest.raises(ArgumentError, match="several memory slots"):
+        tags_of_table(table, slots=True).write_heatmap(tmp_path / "slots.png")

@@ -1,0 +1,94 @@
+"""A network whose label hangs on one gene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from tagscope.core.labels import LabelSet
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells
+from tagscope.models.base import Capability, CellBatch, CellOutput
+
+GENES, KEY = 20, 7
+
+
+class ExpressedTokens:
+    """One token for every gene that a cell expresses."""
+
+    def __init__(self, values: sp.csr_matrix):
+        self._values = values
+
+    def __len__(self):
+        return self._values.shape[0]
+
+    @property
+    def lengths(self):
+        return np.diff(self._values.indptr).astype(np.int64)
+
+    def batch(self, rows):
+        longest = int(self.lengths[rows].max(initial=0))
+        tokens = torch.zeros((len(rows), longest), dtype=torch.int64)
+        genes = torch.full((len(rows), longest), -1)
+        for place, row in enumerate(rows):
+            own = self._values[int(row)]
+            tokens[place, : own.nnz] = torch.from_numpy(own.data.astype(np.int64))
+            genes[place, : own.nnz] = torch.from_numpy(own.indices.astype(np.int64))
+        return CellBatch(tokens, genes, genes < 0, np.asarray(rows))
+
+
+@dataclass
+class OneGeneModel:
+    """Says "yes" to cells that it reads the key gene in, else "no", and attends to that gene.
+
+    With ``attentive`` off it attends to all genes but the key gene. ``most_cells`` makes it run
+    out of memory as torch does.
+    """
+
+    vocabulary: GenePanel
+    labels: LabelSet = field(default_factory=lambda: LabelSet(("no", "yes")))
+    attentive: bool = True
+    most_cells: int = 10**9
+    capabilities: frozenset[Capability] = frozenset(Capability)
+    calls: list[int] = field(default_factory=list)
+
+    def tokenise(self, cells: Cells, *, seed: int = 0):
+        return ExpressedTokens(cells.restrict(self.vocabulary).values)
+
+    def to(self, device):
+        return self
+
+    def __call__(self, batch, *, gene_scores=False, slot_scores=False):
+        if len(batch.rows) > self.most_cells:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        self.calls.append(len(batch.rows))
+        key = (batch.genes == KEY) & ~batch.padding
+        logit = torch.where(key.any(dim=1), 2.0, -2.0)
+        scores = key.float() if self.attentive else (batch.genes != KEY).float()
+        return CellOutput(
+            embedding=logit[:, None],
+            logits=torch.stack((-logit, logit), dim=1),
+            gene_scores=scores.masked_fill(batch.padding, 0) if gene_scores else None,
+        )
+
+
+@pytest.fixture
+def one_gene():
+    return OneGeneModel(GenePanel(tuple(f"G{i}" for i in range(GENES))))
+
+
+@pytest.fixture
+def cells_with_key(one_gene):
+    """Thirty cells that express the key gene, as their least, and ten to nineteen others."""
+    random = np.random.default_rng(0)
+    counts = np.zeros((30, GENES), np.float32)
+    for row, others in zip(counts, random.integers(10, 20, 30), strict=True):
+        genes = random.permutation(np.delete(np.arange(GENES), KEY))[:others]
+        row[genes] = random.integers(2, 9, others)
+        row[KEY] = 1
+    ids = np.array([f"c{i}" for i in range(30)])
+    return Cells(sp.csr_matrix(counts), one_gene.vocabulary, ids)
