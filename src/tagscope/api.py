@@ -73,22 +73,13 @@ AnyPath = str | PathLike[str]
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-<<<<<<< HEAD
-    "CellMemoryConfig", "ConvertConfig", "EpochRecord", "ExportConfig", "ExportFormat", "Finding",
+    "CellMemoryConfig", "ConvertConfig", "EnrichConfig", "Enrichment", "EpochRecord",
+    "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
     "GeneScores", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
-    "SimulateConfig", "SlotScores", "TagTable", "TrainConfig", "annotate", "check", "convert",
-    "evaluate", "export", "info", "load_bundle", "network_for", "open_section", "read_reference",
-    "read_section", "read_table", "sample", "simulate", "tag_table", "tags", "train",
-    "write_result",
-=======
-    "CellMemoryConfig", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
-    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionSource", "SimulateConfig", "SlotScores",
-    "SlotSummary", "TagTable", "TrainConfig", "annotate", "check", "enrich", "evaluate", "export",
-    "faithfulness", "info", "load_bundle", "network_for", "open_section", "read_reference",
-    "read_section", "read_table", "sample", "selection_groups", "simulate", "slots", "tag_table",
-    "tags", "train", "write_result",
->>>>>>> wt-b
+    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "annotate", "check",
+    "convert", "enrich", "evaluate", "export", "faithfulness", "info", "load_bundle", "network_for",
+    "open_section", "read_reference", "read_section", "read_table", "sample", "selection_groups",
+    "simulate", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip
 
 
