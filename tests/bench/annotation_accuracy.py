@@ -1,139 +1,185 @@
-"""Accuracy and macro-F1 on a real section, beside logistic regression on the same cells.
+"""Accuracy on the shared data's tasks, beside logistic regression on the same cells.
 
-    python tests/bench/annotation_accuracy.py [--recipe published] [--recipe default] [--seed 0]
+    python tests/bench/annotation_accuracy.py run --out rows.jsonl --task hypo71 --seed 0 ...
+    python tests/bench/annotation_accuracy.py table rows.jsonl
 
-Reference: MERFISH mouse hypothalamus, animal 7; query: animal 1 (``shared/data``, found through
-TAGSCOPE_SHARED). Writes a markdown table to stdout, progress to stderr. The baseline is that of the
-data's README: counts scaled to the reference's median total, log1p, z-scored with the reference's
-mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
+``run`` trains and scores every task, variant and seed that OUT does not hold yet, and adds a line
+each; several processes may share one OUT. ``table`` prints means over seeds as markdown. Tasks are
+those of ``annotation_tasks.py``; a model is trained for the query section (``--panel SECTION``).
+The baseline is that of the data's README: counts scaled to the reference's median total, log1p,
+z-scored with the reference's mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process: run as many as there are cores
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from annotation_tasks import TASKS, Task
 from sklearn.linear_model import LogisticRegression
 
-from tagscope.core.section import Reference
-from tagscope.inference.annotate import AnnotateConfig, annotate
-from tagscope.io.readers import read_reference
-from tagscope.jobs import JobContext, Progress
-from tagscope.models.cellmemory.config import CellMemoryConfig
+import tagscope as ts
+from tagscope.evaluation.annotation import evaluate_labels
+from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
-from tagscope.training.fit import EpochRecord, TrainConfig, train
-from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
+from tagscope.training.fit import train
 
-DATA = "data/annotation/merfish_hypothalamus_3samples.h5ad"
-SHARED = os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared")
+VARIANTS = ("logistic", "balanced", "default", "full", "published")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """One training, scored: ``ece`` expected calibration error, ``unseen`` AUROC of unseen types."""
 
-    method: str
+    task: str
+    variant: str
+    seed: int
     accuracy: float
     macro_f1: float
-    epochs: str
+    ece: float
+    unseen: float | None
+    validation_accuracy: float | None
     seconds: float
 
-    def __str__(self) -> str:
-        scores = f"{self.accuracy:.3f} | {self.macro_f1:.3f}"
-        return f"| {self.method} | {scores} | {self.epochs} | {self.seconds:.0f} |"
+
+def row(task: str, variant: str, seed: int, scored: Task, labels: np.ndarray,
+        probabilities: np.ndarray, unusual: np.ndarray, validation: float | None,
+        seconds: float) -> Row:  # fmt: skip
+    report = evaluate_labels(
+        labels[probabilities.argmax(1)], scored.truth, probabilities.max(1),
+        seen=set(scored.reference.labels.names),
+    )  # fmt: skip
+    unseen = None
+    if scored.unseen.any():
+        from sklearn.metrics import roc_auc_score
+
+        unseen = float(roc_auc_score(scored.unseen, unusual))
+    assert report.calibration_error is not None
+    return Row(task, variant, seed, report.accuracy, report.macro_f1, report.calibration_error,
+               unseen, validation, round(seconds, 1))  # fmt: skip
 
 
-def standardised(reference: Reference, query: Reference) -> tuple[np.ndarray, np.ndarray]:
-    target = np.median(reference.cells.totals)
-
-    def log_values(cells: Reference) -> np.ndarray:
-        totals = np.maximum(cells.cells.totals, 1)
-        return np.log1p(sp.diags(target / totals) @ cells.cells.values).toarray()
-
-    known, asked = log_values(reference), log_values(query)
-    mean, sd = known.mean(0), known.std(0)
+def baseline(name: str, variant: str) -> Row:
+    task, started = TASKS[name](), time.monotonic()
+    shared = task.reference.cells.panel.columns_in(task.query.panel) >= 0
+    panel = task.reference.cells.panel.take(np.flatnonzero(shared))
+    known, asked = task.reference.cells.restrict(panel), task.query.restrict(panel)
+    target = np.median(known.totals)
+    values = [
+        np.log1p((sp.diags(target / np.maximum(cells.totals, 1)) @ cells.values).toarray())
+        for cells in (known, asked)
+    ]
+    mean, sd = values[0].mean(0), values[0].std(0)
     sd[sd == 0] = 1
-    return np.clip((known - mean) / sd, -10, 10), np.clip((asked - mean) / sd, -10, 10)
-
-
-def scored(method: str, codes: np.ndarray, query: Reference, epochs: str, seconds: float) -> Row:
-    confusion = confusion_matrix(query.codes, codes, len(query.labels))
-    return Row(method, accuracy(confusion), macro_f1(confusion), epochs, seconds)
-
-
-def logistic_regression(reference: Reference, query: Reference, weight: str | None) -> Row:
-    known, asked = standardised(reference, query)
-    started = time.monotonic()
+    known_values, asked_values = (np.clip((v - mean) / sd, -10, 10) for v in values)
+    weight = "balanced" if variant == "balanced" else None
     model = LogisticRegression(C=0.1, max_iter=2000, class_weight=weight)
-    model.fit(known, reference.codes)
-    name = f"logistic regression{', balanced' if weight else ''}"
-    return scored(name, model.predict(asked), query, "–", time.monotonic() - started)
+    model.fit(known_values, task.reference.codes)
+    probabilities = model.predict_proba(asked_values)
+    labels = np.array(task.reference.labels.names)[model.classes_]
+    return row(name, variant, 0, task, labels, probabilities, -probabilities.max(1), None,
+               time.monotonic() - started)  # fmt: skip
 
 
-def cellmemory(
-    name: str, reference: Reference, query: Reference, config: TrainConfig,
-    model_config: CellMemoryConfig | None,
-) -> Row:  # fmt: skip
-    started = time.monotonic()
-
-    def listen(progress: Progress) -> None:
-        if isinstance(progress.partial, EpochRecord):
-            print(f"{time.monotonic() - started:6.0f} s {progress.partial}", file=sys.stderr)
-
+def cellmemory(name: str, variant: str, seed: int) -> Row:
+    task, started = TASKS[name](), time.monotonic()
+    recipe = "published" if variant == "published" else "default"
+    config = ts.TrainConfig(recipe=recipe, seed=seed, device="cpu")
+    mode = "expressed" if variant == "default" else "full"
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(
-            reference, Path(folder) / "model", config,
-            model_config=model_config, context=JobContext(listen),
+            task.reference, Path(folder) / "model", config, panel=task.query.panel,
+            section=task.query, model_config=ts.network_for(config, mode=mode),
         )  # fmt: skip
         seconds = time.monotonic() - started
         model = load_model(bundle, torch.device("cpu"))
-        result = annotate(query.cells, model, AnnotateConfig(device="cpu"))
-    position = np.array([query.labels.code(label) for label in bundle.labels.names])
-    epochs = f"{bundle.training['best_epoch']} of {len(bundle.training['history'])}"
-    return scored(name, position[result.annotation.codes], query, epochs, seconds)
+        found = annotate(task.query, model, ts.AnnotateConfig(device="cpu")).annotation
+    unusual = getattr(found, "novelty", None)
+    unusual = -found.confidence if unusual is None else unusual
+    return row(name, variant, seed, task, np.array(bundle.labels.names), found.probabilities,
+               unusual, bundle.training["accuracy"], seconds)  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> None:
+    done = {(r["task"], r["variant"], r["seed"]) for r in read(options.out)}
+    for seed in options.seed:
+        for variant in options.variant:
+            for task in options.task:
+                wanted = (task, variant, 0 if variant in VARIANTS[:2] else seed)
+                claim = options.out.with_name(f"{options.out.name}.{'.'.join(map(str, wanted))}")
+                if wanted in done or not claimed(claim):
+                    continue
+                done.add(wanted)
+                plain = variant in VARIANTS[:2]
+                found = baseline(task, variant) if plain else cellmemory(*wanted)
+                with options.out.open("a") as file:
+                    file.write(json.dumps(asdict(found)) + "\n")
+                claim.unlink()
+                print(found, file=sys.stderr, flush=True)
+
+
+def claimed(path: Path) -> bool:
+    """Whether this process is the one to do a piece of work."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        return True
+    return False
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(options: argparse.Namespace) -> None:
+    of: dict[tuple[str, str], list[dict]] = defaultdict(list)
+    for found in read(options.rows):
+        of[found["task"], found["variant"]].append(found)
+    print("| task | method | seeds | accuracy | macro-F1 | ECE | AUROC of unseen | s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in TASKS:
+        for variant in VARIANTS:
+            if rows := of.get((name, variant)):
+                cells = [shown(rows, key) for key in ("accuracy", "macro_f1", "ece", "unseen")]
+                seconds = f"{np.mean([r['seconds'] for r in rows]):.0f}"
+                line = [TASKS[name]().name, variant, str(len(rows)), *cells, seconds]
+                print("| " + " | ".join(line) + " |")
+
+
+def shown(rows: list[dict], key: str) -> str:
+    values = [r[key] for r in rows if r[key] is not None]
+    if not values:
+        return "–"
+    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recipe", action="append", choices=("published", "default"))
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args()
-    path = Path(SHARED) / DATA
-    reference = read_reference(path, "cell_type", where='animal == "7"')
-    query = read_reference(path, "cell_type", where='animal == "1"')
-    codes = np.array([reference.labels.code(query.labels.names[code]) for code in query.codes])
-    query = Reference(query.cells, reference.labels, codes)
-    assert (codes >= 0).all(), "every type of the query is in the reference"
-    methods: list[Callable[[], Row]] = [
-        lambda weight=weight: logistic_regression(reference, query, weight)
-        for weight in (None, "balanced")
-    ]
-    published = ("CellMemory, published recipe (full, bins)", "published",
-                 CellMemoryConfig(mode="full"))  # fmt: skip
-    ours = ("CellMemory, default recipe", "default", None)
-    for name, recipe, model in (published, ours):
-        if recipe in (chosen.recipe or ("published", "default")):
-            config = TrainConfig(recipe=recipe, seed=chosen.seed, device="cpu")
-            methods.append(
-                lambda name=name, config=config, model=model: cellmemory(
-                    name, reference, query, config, model
-                )
-            )
-    print(f"{len(reference)} reference cells, {len(query)} query cells, "
-          f"{len(reference.cells.panel)} genes, {len(reference.labels)} types, "
-          f"seed {chosen.seed}\n")  # fmt: skip
-    print("| method | accuracy | macro-F1 | best epoch | training, s |\n|---|---|---|---|---|")
-    for method in methods:
-        print(method(), flush=True)
+    commands = parser.add_subparsers(required=True)
+    running = commands.add_parser("run")
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
+    running.add_argument("--variant", nargs="+", choices=VARIANTS, default=list(VARIANTS[:3]))
+    running.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2])
+    running.set_defaults(run=run)
+    showing = commands.add_parser("table")
+    showing.add_argument("rows", type=Path)
+    showing.set_defaults(run=table)
+    options = parser.parse_args()
+    options.run(options)
 
 
 if __name__ == "__main__":

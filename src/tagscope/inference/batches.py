@@ -43,7 +43,7 @@ class Batches:
         first: npt.NDArray[np.int64] | None,
         batch_size: int | None,
         device: torch.device,
-        bytes_per_token: int = 1,
+        bytes_per_token: int,
     ) -> None:
         self._lengths = lengths
         self._parts = _parts(lengths, first)

@@ -209,7 +209,8 @@ class _Trial:
         """The curves of all cells of ``rows``; a batch that does not fit in memory is halved."""
         found = Curves.empty(len(rows), len(ORDERS), len(self._config.percent) + 2)
         self._done, self._total = 0, len(rows)
-        batches = Batches(tokens.lengths[rows], None, self._config.batch_size, device)
+        lengths, size = tokens.lengths[rows], self._config.batch_size
+        batches = Batches(lengths, None, size, device, self._model.bytes_per_token)
         for positions in batches:
             batch = tokens.batch(rows[positions])
             began, self._asked = time.monotonic(), 0

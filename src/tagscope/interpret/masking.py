@@ -58,8 +58,10 @@ def hide(batch: CellBatch, hidden: Bools, *, as_padding: bool = False) -> CellBa
     padding = batch.padding | mask
     if not as_padding:
         return replace(batch, padding=padding)
-    tokens, genes = batch.tokens.masked_fill(mask, 0), batch.genes.masked_fill(mask, -1)
-    return replace(batch, tokens=tokens, genes=genes, padding=padding)
+    pad = 0 if batch.pairs is None else len(batch.pairs.tokens) - 1
+    pads = None if batch.pads is None else batch.pads + mask.sum(dim=1)
+    tokens, genes = batch.tokens.masked_fill(mask, pad), batch.genes.masked_fill(mask, -1)
+    return replace(batch, tokens=tokens, genes=genes, padding=padding, pads=pads)
 
 
 def drawn_for(rows: Ints, length: int, seed: int, draw: int) -> Floats:

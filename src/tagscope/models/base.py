@@ -30,7 +30,10 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class TokenPairs:
-    """The distinct pairs of token and gene of a section, (P,) int64 each: work to be done once."""
+    """The distinct pairs of token and gene of a section, (P,) int64 each: work to be done once.
+
+    The last pair is that of padding.
+    """
 
     tokens: torch.Tensor
     genes: torch.Tensor

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 def _take_all(lengths, batch_size=None, *, seconds=0.0, width=None):
-    batches = Batches(lengths, None, batch_size, CPU)
+    batches = Batches(lengths, None, batch_size, CPU, 1)
     taken = []
     for rows in batches:
         taken.append(rows)
@@ -48,7 +48,7 @@ def test_slow_batches_shrink_so_that_a_cancel_is_answered():
 
 def test_batches_grow_again_once_the_machine_is_free():
     lengths = np.full(3000, 99)
-    batches, sizes = Batches(lengths, None, None, CPU), []
+    batches, sizes = Batches(lengths, None, None, CPU, 1), []
     for index, rows in enumerate(batches):
         sizes.append(len(rows))
         batches.accept(rows, 99, 2.0 if index < 3 else 0.05)
