@@ -42,7 +42,7 @@ VARIANTS = ("logistic", "balanced", "default", "full", "published")
 
 @dataclass(frozen=True)
 class Row:
-    """One training, scored: ``ece`` expected calibration error, ``unseen`` AUROC of unseen types."""
+    """One training, scored: ``ece`` calibration error, ``unseen`` AUROC of unseen types."""
 
     task: str
     variant: str
