@@ -28,6 +28,7 @@ COMMANDS = {
     "annotate": "label every cell of a section",
     "tags": "list the top attention genes of every group",
     "evaluate": "compare predicted labels with true ones",
+    "distances": "say which reference type each group of a query is nearest to",
     "export": "hand an annotated store over to other tools",
     "view": "open napari with the TAGscope panel",
 }

@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tagscope.core.labels import UNASSIGNED, LabelSet
+from tagscope.core.labels import MISSING, UNASSIGNED, LabelSet
 from tagscope.errors import ArgumentError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
 
-# how tables on disk spell "nobody knows"
-_MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
 _MOST_NAMED = 5
 
 
@@ -195,7 +193,7 @@ def label_flows(labels: pd.DataFrame) -> pd.DataFrame:
 def _texts(column: pd.Series[Any]) -> pd.Series[Any]:
     """Labels as text, missing ones as NaN."""
     text = column.astype(object).where(column.notna()).map(str, na_action="ignore")
-    return text.where(~text.isin(_MISSING))
+    return text.where(~text.isin(MISSING))
 
 
 def _require_columns(obs: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -13,13 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
 
-from tagscope.core.labels import UNASSIGNED
+from tagscope.core.labels import MISSING, UNASSIGNED
 from tagscope.errors import ArgumentError
+from tagscope.evaluation.integration import IntegrationReport
+from tagscope.evaluation.reliability import expected_calibration_error, reliability_curve
 from tagscope.io.atomic import written_whole
-
-# how tables on disk spell "nobody knows"
-_MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
-_CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,12 @@ class AnnotationReport:
     - ``confusion``: cells by true type (rows; unseen types last) and by predicted label (columns).
     - ``calibration_error``: expected calibration error of the scored, assigned cells, 15 bins of
       equal width (Guo et al. 2017, eq. 3); None without confidences.
+    - ``reliability``: the curve behind it (:func:`~.reliability.reliability_curve`), or None.
     - ``unseen_auroc``: probability that an unseen cell is less confident than a scored one;
       None without confidences or without unseen cells.
     - ``ari``, ``nmi``: adjusted Rand index and normalised mutual information of the two
       partitions of the scored cells.
+    - ``integration``: how well the embedding mixes batches, where a batch was named.
     """
 
     accuracy: float
@@ -56,6 +56,8 @@ class AnnotationReport:
     nmi: float
     calibration_error: float | None = None
     unseen_auroc: float | None = None
+    reliability: pd.DataFrame | None = None
+    integration: IntegrationReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, JSON-ready; the tables are written as CSV."""
@@ -80,14 +82,17 @@ class AnnotationReport:
             for name, value in self.to_dict().items()
         ]
         table = self.per_class.to_string(float_format=lambda value: f"{value:.3f}")
-        return "\n".join([*lines, "", table])
+        mixed = ["", self.integration.to_text()] if self.integration is not None else []
+        return "\n".join([*lines, "", table, *mixed])
 
     def write(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write evaluation.json, per_class.csv, confusion.csv and confusion.png into ``folder``.
 
-        The folder appears whole or not at all.
+        With confidences there are reliability.csv and reliability.png too, with a batch
+        integration.json and integration.csv. The folder appears whole or not at all.
         """
-        from tagscope.evaluation.plot import confusion_figure  # drawing is slow to import
+        # drawing is slow to import
+        from tagscope.evaluation.plot import confusion_figure, reliability_figure
 
         folder = Path(folder)
         with written_whole(folder, overwrite=overwrite) as beside:
@@ -96,6 +101,14 @@ class AnnotationReport:
             self.per_class.to_csv(beside / "per_class.csv", float_format="%.6g")
             self.confusion.to_csv(beside / "confusion.csv")
             confusion_figure(self.confusion).savefig(beside / "confusion.png", dpi=200)
+            if self.reliability is not None:
+                self.reliability.to_csv(
+                    beside / "reliability.csv", index=False, float_format="%.6g"
+                )
+                figure = reliability_figure(self.reliability)
+                figure.savefig(beside / "reliability.png", dpi=200)
+            if self.integration is not None:
+                self.integration.write_into(beside)
         return folder
 
 
@@ -141,6 +154,7 @@ def evaluate_labels(
     y, p = true[scored], predicted[scored]
     per_class = _per_class(y, p)
     present = per_class["support"] > 0
+    curve = None if confidence is None else _reliability(y, p, confidence[scored])
     return AnnotationReport(
         accuracy=float((y == p).mean()),
         macro_f1=float(per_class.loc[present, "f1"].mean()),
@@ -153,15 +167,16 @@ def evaluate_labels(
         n_unassigned=int((p == UNASSIGNED).sum()),
         ari=float(adjusted_rand_score(y, p)),
         nmi=float(normalized_mutual_info_score(y, p)),
-        calibration_error=None if confidence is None else _calibration(y, p, confidence[scored]),
+        calibration_error=None if curve is None else expected_calibration_error(curve),
         unseen_auroc=None if confidence is None else _unseen_auroc(confidence, scored, unseen),
+        reliability=curve,
     )
 
 
 def _names(values: Iterable[Any], missing: str) -> npt.NDArray[np.str_]:
     series = pd.Series(list(values), dtype=object)
     text = series.where(series.notna(), missing).astype(str)
-    return np.asarray(text.where(~text.isin(_MISSING), missing), dtype=np.str_)
+    return np.asarray(text.where(~text.isin(MISSING), missing), dtype=np.str_)
 
 
 def _per_class(y: npt.NDArray[np.str_], p: npt.NDArray[np.str_]) -> pd.DataFrame:
@@ -199,17 +214,11 @@ def _confusion(
     return counts.rename_axis(index="truth", columns="prediction")
 
 
-def _calibration(
+def _reliability(
     y: npt.NDArray[np.str_], p: npt.NDArray[np.str_], confidence: npt.NDArray[np.floating[Any]]
-) -> float | None:
+) -> pd.DataFrame | None:
     assigned = p != UNASSIGNED
-    if not assigned.any():
-        return None
-    sure = confidence[assigned].astype(np.float64)
-    right = (y == p)[assigned]
-    bins = np.minimum((sure * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, right - sure, minlength=_CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(sure))
+    return reliability_curve(confidence[assigned], (y == p)[assigned]) if assigned.any() else None
 
 
 def _unseen_auroc(
