@@ -37,7 +37,8 @@ class AnnotationReport:
       equal width (Guo et al. 2017, eq. 3); None without confidences.
     - ``reliability``: the curve behind it (:func:`~.reliability.reliability_curve`), or None.
     - ``unseen_auroc``: probability that an unseen cell is less confident than a scored one;
-      None without confidences or without unseen cells.
+      None without confidences or without unseen cells. ``novelty_auroc``: probability that it has
+      a higher novelty (``models.novelty``); None without novelties or without unseen cells.
     - ``ari``, ``nmi``: adjusted Rand index and normalised mutual information of the two
       partitions of the scored cells.
     - ``integration``: how well the embedding mixes batches, where a batch was named.
@@ -56,6 +57,7 @@ class AnnotationReport:
     nmi: float
     calibration_error: float | None = None
     unseen_auroc: float | None = None
+    novelty_auroc: float | None = None
     reliability: pd.DataFrame | None = None
     integration: IntegrationReport | None = None
 
@@ -73,6 +75,7 @@ class AnnotationReport:
             "normalised_mutual_information": self.nmi,
             "expected_calibration_error": self.calibration_error,
             "unseen_auroc": self.unseen_auroc,
+            "novelty_auroc": self.novelty_auroc,
         }
 
     def to_text(self) -> str:
@@ -117,6 +120,7 @@ def evaluate_labels(
     truth: Iterable[Any],
     confidence: npt.NDArray[np.floating[Any]] | None = None,
     seen: set[str] | None = None,
+    novelty: npt.NDArray[np.floating[Any]] | None = None,
 ) -> AnnotationReport:
     """Compare labels of the same N cells.
 
@@ -126,6 +130,8 @@ def evaluate_labels(
         (N,) probability of each predicted label.
     seen
         Types the model was trained on; all types of ``truth`` if None.
+    novelty
+        (N,) how unlike its reference each cell is.
 
     Raises
     ------
@@ -134,7 +140,8 @@ def evaluate_labels(
     """
     predicted = _names(prediction, UNASSIGNED)
     true = _names(truth, "")
-    sizes = {len(predicted), len(true)} | ({len(confidence)} if confidence is not None else set())
+    sizes = {len(predicted), len(true)}
+    sizes |= {len(values) for values in (confidence, novelty) if values is not None}
     if len(sizes) > 1:
         raise ArgumentError(
             f"{len(predicted)} predictions were given for {len(true)} true labels.",
@@ -168,7 +175,8 @@ def evaluate_labels(
         ari=float(adjusted_rand_score(y, p)),
         nmi=float(normalized_mutual_info_score(y, p)),
         calibration_error=None if curve is None else expected_calibration_error(curve),
-        unseen_auroc=None if confidence is None else _unseen_auroc(confidence, scored, unseen),
+        unseen_auroc=None if confidence is None else _unseen_auroc(1 - confidence, scored, unseen),
+        novelty_auroc=None if novelty is None else _unseen_auroc(novelty, scored, unseen),
         reliability=curve,
     )
 
@@ -222,14 +230,14 @@ def _reliability(
 
 
 def _unseen_auroc(
-    confidence: npt.NDArray[np.floating[Any]],
+    unusual: npt.NDArray[np.floating[Any]],
     scored: npt.NDArray[np.bool_],
     unseen: npt.NDArray[np.bool_],
 ) -> float | None:
     if not unseen.any():
         return None
     either = scored | unseen
-    return float(roc_auc_score(unseen[either], 1 - confidence[either].astype(np.float64)))
+    return float(roc_auc_score(unseen[either], unusual[either].astype(np.float64)))
 
 
 def _examples(names: npt.NDArray[np.str_]) -> str:
