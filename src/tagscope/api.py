@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tagscope.core.hierarchy import LabelTree, label_flows
+from tagscope.core.keys import Slots
 from tagscope.core.panel import GenePanel
 from tagscope.core.results import (
     Annotation,
@@ -248,15 +249,14 @@ def evaluate(
     annotated = read_table(Path(store), table=table)
     obs = annotated.obs
     _needs_column(obs, prediction, "--prediction")
-    confidence = obs.get(f"{prediction}_confidence")
     provenance = read_provenance(annotated, prediction)
-    seen = set(provenance.extra["labels"]) if provenance else None
     true = _truth(obs, truth)
     report = evaluate_labels(
         obs[prediction].astype(str).to_numpy(),
         true,
-        confidence=None if confidence is None else confidence.to_numpy(dtype=np.float64),
-        seen=seen,
+        confidence=_numbers(obs, Slots(prediction).confidence),
+        seen=set(provenance.extra["labels"]) if provenance else None,
+        novelty=_numbers(obs, Slots(prediction).novelty),
     )
     if batch is not None or reference is not None:
         space = Space(prediction, embedding, _bundle(bundle) if bundle is not None else None)
@@ -417,6 +417,10 @@ def sample(context: JobContext | None = None) -> Sample:
 
 def _bundle(bundle: Bundle | AnyPath) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else load_bundle(Path(bundle))
+
+
+def _numbers(obs: pd.DataFrame, column: str) -> npt.NDArray[np.float64] | None:
+    return obs[column].to_numpy(dtype=np.float64) if column in obs else None
 
 
 def _needs_column(obs: pd.DataFrame, column: str, option: str) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 _LONGEST_NAME = 30
 # above this many types the counts inside the cells are no longer legible
 _MOST_WITH_COUNTS = 25
+_FEW_CELLS = 10
 
 
 def confusion_figure(confusion: pd.DataFrame) -> Figure:
@@ -38,19 +39,22 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
 
 
 def reliability_figure(curve: pd.DataFrame) -> Figure:
-    """Accuracy against confidence, and how many cells have each (``reliability_curve``)."""
+    """Accuracy against confidence, and how many cells have each (``reliability_curve``).
+
+    Bins of fewer than ten cells, which say little, are pale.
+    """
     figure = Figure(figsize=(4.2, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     width, middle = curve["high"] - curve["low"], (curve["high"] + curve["low"]) / 2
-    above.bar(middle, curve["accuracy"], width, color="#56b4e9", edgecolor="white")
+    colors = np.where(curve["cells"] < _FEW_CELLS, "#d6ebf8", "#56b4e9")
+    above.bar(middle, curve["accuracy"], width, color=colors, edgecolor="white")
     above.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="honest")
     above.plot(curve["confidence"], curve["accuracy"], "o", color="#d55e00", label="mean of a bin")
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of right labels")
-    above.legend(loc="upper left", frameon=False, fontsize=8)
+    above.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
     error = (curve["cells"] * (curve["accuracy"] - curve["confidence"]).abs()).sum()
-    title = f"expected calibration error {error / curve['cells'].sum():.3f}"
-    above.set_title(title, fontsize=9, loc="left")
+    figure.suptitle(f"expected calibration error {error / curve['cells'].sum():.3f}", fontsize=9)
     below.bar(middle, curve["cells"], width, color="0.6", edgecolor="white")
     below.set(xlabel="confidence", ylabel="cells")
     return figure
