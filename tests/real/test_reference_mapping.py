@@ -40,6 +40,9 @@ def mapped(shared, tmp_path_factory):
         "reference": rng.choice(np.flatnonzero((animal == "7") & known), 900, replace=False),
         "query": rng.choice(np.flatnonzero(animal == "1"), 600, replace=False),
     }
+    neuron = table.obs["cell_type"].isin(["Excitatory", "Inhibitory"])
+    oligo = table.obs["cell_type"].astype(str).str.startswith("OD")
+    table.obs["class"] = np.select([neuron, oligo], ["neuron", "oligodendrocyte"], "other")
     for name, chosen in rows.items():
         table[np.sort(chosen)].to_memory().write_h5ad(folder / f"{name}.h5ad")
     bundle = api.train(
@@ -96,17 +99,35 @@ def test_a_reference_without_embedding_is_embedded_with_the_bundle(mapped):
 
 
 @pytest.mark.slow
-def test_query_and_reference_are_scored_together(mapped, tmp_path, capsys):
+def test_query_and_reference_are_scored_together(mapped):
+    pytest.importorskip("jax")
+    report = api.integration(mapped.query, mapped.reference, label="class")
+    assert report.cells_per_batch == {"query": 600, "reference": 900}
+    assert report.n_types == 3
+    assert 0.4 < report.total < 1
+    assert report.metrics.loc["cLISI", "value"] > 0.7
+
+
+def test_evaluate_scores_integration_where_asked_to(mapped, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("jax")
+    scored = []
+
+    def one(_library, cells, _seed):
+        scored.append(cells)
+        return {"one": ("biology", lambda: 1.0), "nil": ("batch", lambda: 0.0)}
+
+    monkeypatch.setattr("tagscope.evaluation.integration._measures", one)
     out = tmp_path / "evaluation"
     words = ["evaluate", mapped.query, "--prediction", "cellmemory", "--truth", "cell_type",
-             "--reference", mapped.reference, "--cells", "700", "--out", out]  # fmt: skip
+             "--reference", mapped.raw, "--bundle", mapped.bundle, "--cells", "700",
+             "--out", out]  # fmt: skip
     assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     assert "integration of 700 cells" in capsys.readouterr().out
     said = json.loads((out / "integration.json").read_text())
     assert set(said["cells_per_batch"]) == {"query", "reference"}
-    assert said["cells_labelled"] == 1500
-    assert 0.3 < said["total"] < 1
+    assert (said["cells_labelled"], said["total"]) == (1500, 0.6)
     assert (out / "reliability.png").is_file()
+    assert scored[0].expression.values.shape == (700, 135)
 
 
 def test_a_batch_of_the_query_alone_needs_two(mapped, capsys):

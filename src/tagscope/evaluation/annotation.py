@@ -138,25 +138,12 @@ def evaluate_labels(
     ArgumentError
         If the lengths differ or no cell can be scored.
     """
-    predicted = _names(prediction, UNASSIGNED)
-    true = _names(truth, "")
-    sizes = {len(predicted), len(true)}
-    sizes |= {len(values) for values in (confidence, novelty) if values is not None}
-    if len(sizes) > 1:
-        raise ArgumentError(
-            f"{len(predicted)} predictions were given for {len(true)} true labels.",
-            "Predictions, truth and confidences of the same cells are needed.",
-        )
+    predicted, true = _names(prediction, UNASSIGNED), _names(truth, "")
+    _refuse_lengths(predicted, true, confidence, novelty)
     known = true != ""
     scored = known & (np.isin(true, list(seen)) if seen is not None else True)
     if not scored.any():
-        raise ArgumentError(
-            f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
-            f"label, and the types of the others ({_examples(true[known])}) are none the model "
-            "knows.",
-            "True labels must be named as in the reference the model was trained on.",
-            "Choose another truth column.",
-        )
+        raise _nothing_to_score(true, known)
     unseen = known & ~scored
     y, p = true[scored], predicted[scored]
     per_class = _per_class(y, p)
@@ -178,6 +165,28 @@ def evaluate_labels(
         unseen_auroc=None if confidence is None else _unseen_auroc(1 - confidence, scored, unseen),
         novelty_auroc=None if novelty is None else _unseen_auroc(novelty, scored, unseen),
         reliability=curve,
+    )
+
+
+def _refuse_lengths(
+    predicted: npt.NDArray[np.str_],
+    true: npt.NDArray[np.str_],
+    *values: npt.NDArray[np.floating[Any]] | None,
+) -> None:
+    if {len(true)} != {len(v) for v in (predicted, *values) if v is not None}:
+        raise ArgumentError(
+            f"{len(predicted)} predictions were given for {len(true)} true labels.",
+            "Predictions, truth, confidences and novelties of the same cells are needed.",
+        )
+
+
+def _nothing_to_score(true: npt.NDArray[np.str_], known: npt.NDArray[np.bool_]) -> ArgumentError:
+    return ArgumentError(
+        f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
+        f"label, and the types of the others ({_examples(true[known])}) are none the model "
+        "knows.",
+        "True labels must be named as in the reference the model was trained on.",
+        "Choose another truth column.",
     )
 
 
