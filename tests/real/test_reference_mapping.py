@@ -94,6 +94,8 @@ def test_a_reference_without_embedding_is_embedded_with_the_bundle(mapped):
     np.testing.assert_allclose(embedded.matrix(), annotated.matrix(), atol=1e-4)
     with pytest.raises(ArgumentError, match="--bundle"):
         api.distances(mapped.query, mapped.raw, **chosen)
+    with pytest.raises(ArgumentError, match="not both"):
+        api.distances(mapped.query, mapped.raw, bundle=mapped.bundle, embedding="X_pca", **chosen)
     with pytest.raises(ArgumentError, match="'nobody'"):
         api.distances(mapped.query, mapped.raw, by="nobody", label="cell_type")
 

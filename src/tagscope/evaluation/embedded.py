@@ -86,7 +86,8 @@ def embedded_cells(
             "Annotate again, with --precision fp32.",
         )
     provenance = read_provenance(table, key)
-    model = provenance.inputs.get("bundle_digest", "") if provenance else ""
+    inputs = provenance.inputs if provenance and slot == Slots(key).embedding else {}
+    model = inputs.get("bundle_digest", "")
     names = np.broadcast_to(np.asarray(batch, dtype=np.str_), len(values))
     return EmbeddedCells(values, known_names(labels), names, _expression(table, key), model)
 
@@ -135,11 +136,13 @@ def require_one_space(query: EmbeddedCells, reference: EmbeddedCells) -> None:
         If they were embedded by different models.
     """
     sizes = query.embedding.shape[1], reference.embedding.shape[1]
-    if sizes[0] == sizes[1] and (query.model == reference.model or not reference.model):
+    models = {query.model, reference.model} - {""}
+    if sizes[0] == sizes[1] and len(models) < 2:
         return
     raise ArgumentError(
         f"Query and reference were embedded by different models (widths {sizes[0]} and "
-        f"{sizes[1]}, digests {query.model[:8] or 'unknown'} and {reference.model[:8]}).",
+        f"{sizes[1]}, digests {query.model[:8] or 'unknown'} and "
+        f"{reference.model[:8] or 'unknown'}).",
         "Distances exist within the space of one model alone.",
         "Annotate both with the same --bundle.",
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tagscope.core.keys import Slots
 from tagscope.errors import ArgumentError
 from tagscope.evaluation.embedded import (
     EmbeddedCells,
@@ -39,6 +40,14 @@ class Space:
     key: str
     embedding: str | None = None
     bundle: Bundle | None = None
+
+    def __post_init__(self) -> None:
+        if self.bundle is not None and self.embedding not in (None, Slots(self.key).embedding):
+            raise ArgumentError(
+                f"The embedding {self.embedding!r} was not made by the bundle.",
+                "Query and reference must be embedded by one model.",
+                "Give --bundle or --embedding, not both.",
+            )
 
     def query(
         self, table: AnnData, labels: npt.NDArray[np.object_], batch: str | None = None
