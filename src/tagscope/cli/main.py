@@ -32,6 +32,7 @@ COMMANDS = {
     "enrich": "find gene sets that are over-represented among TAGs",
     "faithfulness": "test whether labels hang on the genes with the most attention",
     "evaluate": "compare predicted labels with true ones",
+    "distances": "say which reference type each group of a query is nearest to",
     "export": "hand an annotated store over to other tools",
     "view": "open napari with the TAGscope panel",
 }

@@ -29,6 +29,11 @@ class Slots:
         return f"{self.key}_confidence"
 
     @property
+    def novelty(self) -> str:
+        """``obs``: how unlike its reference the cell is, 0 to 1."""
+        return f"{self.key}_novelty"
+
+    @property
     def probabilities(self) -> str:
         """``obsm``: (N, C) probability of every label."""
         return f"{self.key}_probabilities"

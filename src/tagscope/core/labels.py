@@ -10,6 +10,9 @@ from typing import Any
 UNASSIGNED = "Unassigned"
 UNASSIGNED_COLOR = "#7f7f7f"
 
+# how tables on disk spell "nobody knows"
+MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
+
 # Okabe and Ito (2008), without black, then Tol's muted scheme where it adds a new hue.
 _NAMED_COLORS = (
     "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7",

@@ -13,13 +13,11 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
 
-from tagscope.core.labels import UNASSIGNED
+from tagscope.core.labels import MISSING, UNASSIGNED
 from tagscope.errors import ArgumentError
+from tagscope.evaluation.integration import IntegrationReport
+from tagscope.evaluation.reliability import expected_calibration_error, reliability_curve
 from tagscope.io.atomic import written_whole
-
-# how tables on disk spell "nobody knows"
-_MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
-_CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -37,10 +35,13 @@ class AnnotationReport:
     - ``confusion``: cells by true type (rows; unseen types last) and by predicted label (columns).
     - ``calibration_error``: expected calibration error of the scored, assigned cells, 15 bins of
       equal width (Guo et al. 2017, eq. 3); None without confidences.
+    - ``reliability``: the curve behind it (:func:`~.reliability.reliability_curve`), or None.
     - ``unseen_auroc``: probability that an unseen cell is less confident than a scored one;
-      None without confidences or without unseen cells.
+      None without confidences or without unseen cells. ``novelty_auroc``: probability that it has
+      a higher novelty (``models.novelty``); None without novelties or without unseen cells.
     - ``ari``, ``nmi``: adjusted Rand index and normalised mutual information of the two
       partitions of the scored cells.
+    - ``integration``: how well the embedding mixes batches, where a batch was named.
     """
 
     accuracy: float
@@ -56,6 +57,9 @@ class AnnotationReport:
     nmi: float
     calibration_error: float | None = None
     unseen_auroc: float | None = None
+    novelty_auroc: float | None = None
+    reliability: pd.DataFrame | None = None
+    integration: IntegrationReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers, JSON-ready; the tables are written as CSV."""
@@ -71,6 +75,7 @@ class AnnotationReport:
             "normalised_mutual_information": self.nmi,
             "expected_calibration_error": self.calibration_error,
             "unseen_auroc": self.unseen_auroc,
+            "novelty_auroc": self.novelty_auroc,
         }
 
     def to_text(self) -> str:
@@ -80,14 +85,17 @@ class AnnotationReport:
             for name, value in self.to_dict().items()
         ]
         table = self.per_class.to_string(float_format=lambda value: f"{value:.3f}")
-        return "\n".join([*lines, "", table])
+        mixed = ["", self.integration.to_text()] if self.integration is not None else []
+        return "\n".join([*lines, "", table, *mixed])
 
     def write(self, folder: Path | str, *, overwrite: bool = False) -> Path:
         """Write evaluation.json, per_class.csv, confusion.csv and confusion.png into ``folder``.
 
-        The folder appears whole or not at all.
+        With confidences there are reliability.csv and reliability.png too, with a batch
+        integration.json and integration.csv. The folder appears whole or not at all.
         """
-        from tagscope.evaluation.plot import confusion_figure  # drawing is slow to import
+        # drawing is slow to import
+        from tagscope.evaluation.plot import confusion_figure, reliability_figure
 
         folder = Path(folder)
         with written_whole(folder, overwrite=overwrite) as beside:
@@ -96,6 +104,14 @@ class AnnotationReport:
             self.per_class.to_csv(beside / "per_class.csv", float_format="%.6g")
             self.confusion.to_csv(beside / "confusion.csv")
             confusion_figure(self.confusion).savefig(beside / "confusion.png", dpi=200)
+            if self.reliability is not None:
+                self.reliability.to_csv(
+                    beside / "reliability.csv", index=False, float_format="%.6g"
+                )
+                figure = reliability_figure(self.reliability)
+                figure.savefig(beside / "reliability.png", dpi=200)
+            if self.integration is not None:
+                self.integration.write_into(beside)
         return folder
 
 
@@ -104,6 +120,7 @@ def evaluate_labels(
     truth: Iterable[Any],
     confidence: npt.NDArray[np.floating[Any]] | None = None,
     seen: set[str] | None = None,
+    novelty: npt.NDArray[np.floating[Any]] | None = None,
 ) -> AnnotationReport:
     """Compare labels of the same N cells.
 
@@ -113,34 +130,25 @@ def evaluate_labels(
         (N,) probability of each predicted label.
     seen
         Types the model was trained on; all types of ``truth`` if None.
+    novelty
+        (N,) how unlike its reference each cell is.
 
     Raises
     ------
     ArgumentError
         If the lengths differ or no cell can be scored.
     """
-    predicted = _names(prediction, UNASSIGNED)
-    true = _names(truth, "")
-    sizes = {len(predicted), len(true)} | ({len(confidence)} if confidence is not None else set())
-    if len(sizes) > 1:
-        raise ArgumentError(
-            f"{len(predicted)} predictions were given for {len(true)} true labels.",
-            "Predictions, truth and confidences of the same cells are needed.",
-        )
+    predicted, true = _names(prediction, UNASSIGNED), _names(truth, "")
+    _refuse_lengths(predicted, true, confidence, novelty)
     known = true != ""
     scored = known & (np.isin(true, list(seen)) if seen is not None else True)
     if not scored.any():
-        raise ArgumentError(
-            f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
-            f"label, and the types of the others ({_examples(true[known])}) are none the model "
-            "knows.",
-            "True labels must be named as in the reference the model was trained on.",
-            "Choose another truth column.",
-        )
+        raise _nothing_to_score(true, known)
     unseen = known & ~scored
     y, p = true[scored], predicted[scored]
     per_class = _per_class(y, p)
     present = per_class["support"] > 0
+    curve = None if confidence is None else _reliability(y, p, confidence[scored])
     return AnnotationReport(
         accuracy=float((y == p).mean()),
         macro_f1=float(per_class.loc[present, "f1"].mean()),
@@ -153,15 +161,39 @@ def evaluate_labels(
         n_unassigned=int((p == UNASSIGNED).sum()),
         ari=float(adjusted_rand_score(y, p)),
         nmi=float(normalized_mutual_info_score(y, p)),
-        calibration_error=None if confidence is None else _calibration(y, p, confidence[scored]),
-        unseen_auroc=None if confidence is None else _unseen_auroc(confidence, scored, unseen),
+        calibration_error=None if curve is None else expected_calibration_error(curve),
+        unseen_auroc=None if confidence is None else _unseen_auroc(1 - confidence, scored, unseen),
+        novelty_auroc=None if novelty is None else _unseen_auroc(novelty, scored, unseen),
+        reliability=curve,
+    )
+
+
+def _refuse_lengths(
+    predicted: npt.NDArray[np.str_],
+    true: npt.NDArray[np.str_],
+    *values: npt.NDArray[np.floating[Any]] | None,
+) -> None:
+    if {len(true)} != {len(v) for v in (predicted, *values) if v is not None}:
+        raise ArgumentError(
+            f"{len(predicted)} predictions were given for {len(true)} true labels.",
+            "Predictions, truth, confidences and novelties of the same cells are needed.",
+        )
+
+
+def _nothing_to_score(true: npt.NDArray[np.str_], known: npt.NDArray[np.bool_]) -> ArgumentError:
+    return ArgumentError(
+        f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
+        f"label, and the types of the others ({_examples(true[known])}) are none the model "
+        "knows.",
+        "True labels must be named as in the reference the model was trained on.",
+        "Choose another truth column.",
     )
 
 
 def _names(values: Iterable[Any], missing: str) -> npt.NDArray[np.str_]:
     series = pd.Series(list(values), dtype=object)
     text = series.where(series.notna(), missing).astype(str)
-    return np.asarray(text.where(~text.isin(_MISSING), missing), dtype=np.str_)
+    return np.asarray(text.where(~text.isin(MISSING), missing), dtype=np.str_)
 
 
 def _per_class(y: npt.NDArray[np.str_], p: npt.NDArray[np.str_]) -> pd.DataFrame:
@@ -199,28 +231,22 @@ def _confusion(
     return counts.rename_axis(index="truth", columns="prediction")
 
 
-def _calibration(
+def _reliability(
     y: npt.NDArray[np.str_], p: npt.NDArray[np.str_], confidence: npt.NDArray[np.floating[Any]]
-) -> float | None:
+) -> pd.DataFrame | None:
     assigned = p != UNASSIGNED
-    if not assigned.any():
-        return None
-    sure = confidence[assigned].astype(np.float64)
-    right = (y == p)[assigned]
-    bins = np.minimum((sure * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, right - sure, minlength=_CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(sure))
+    return reliability_curve(confidence[assigned], (y == p)[assigned]) if assigned.any() else None
 
 
 def _unseen_auroc(
-    confidence: npt.NDArray[np.floating[Any]],
+    unusual: npt.NDArray[np.floating[Any]],
     scored: npt.NDArray[np.bool_],
     unseen: npt.NDArray[np.bool_],
 ) -> float | None:
     if not unseen.any():
         return None
     either = scored | unseen
-    return float(roc_auc_score(unseen[either], 1 - confidence[either].astype(np.float64)))
+    return float(roc_auc_score(unseen[either], unusual[either].astype(np.float64)))
 
 
 def _examples(names: npt.NDArray[np.str_]) -> str:

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture."""
+"""Confusion, reliability and distances as pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 _LONGEST_NAME = 30
 # above this many types the counts inside the cells are no longer legible
 _MOST_WITH_COUNTS = 25
+_FEW_CELLS = 10
 
 
 def confusion_figure(confusion: pd.DataFrame) -> Figure:
@@ -34,6 +35,45 @@ def confusion_figure(confusion: pd.DataFrame) -> Figure:
             ink = "black" if shares[row, column] > 0.5 else "white"
             text = f"{int(counts[row, column]):,}"
             axes.text(column, row, text, ha="center", va="center", fontsize=6, color=ink)
+    return figure
+
+
+def reliability_figure(curve: pd.DataFrame) -> Figure:
+    """Accuracy against confidence, and how many cells have each (``reliability_curve``).
+
+    Bins of fewer than ten cells, which say little, are pale.
+    """
+    figure = Figure(figsize=(4.2, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    width, middle = curve["high"] - curve["low"], (curve["high"] + curve["low"]) / 2
+    colors = np.where(curve["cells"] < _FEW_CELLS, "#d6ebf8", "#56b4e9")
+    above.bar(middle, curve["accuracy"], width, color=colors, edgecolor="white")
+    above.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="honest")
+    above.plot(curve["confidence"], curve["accuracy"], "o", color="#d55e00", label="mean of a bin")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of right labels")
+    above.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
+    error = (curve["cells"] * (curve["accuracy"] - curve["confidence"]).abs()).sum()
+    figure.suptitle(f"expected calibration error {error / curve['cells'].sum():.3f}", fontsize=9)
+    below.bar(middle, curve["cells"], width, color="0.6", edgecolor="white")
+    below.set(xlabel="confidence", ylabel="cells")
+    return figure
+
+
+def distance_figure(distances: pd.DataFrame, metric: str) -> Figure:
+    """Distances of query groups (rows) to reference types; a dot marks the nearest type."""
+    rows, columns = distances.shape
+    figure = Figure(figsize=(3.5 + 0.32 * columns, 2.6 + 0.32 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    values = distances.to_numpy(dtype=np.float64)
+    image = axes.imshow(values, cmap="cividis_r", vmin=0, aspect="auto")
+    axes.plot(values.argmin(axis=1), range(rows), "o", color="white", markersize=4)
+    axes.set_xticks(range(columns), [_elided(c) for c in distances.columns], rotation=90)
+    axes.set_yticks(range(rows), [_elided(r) for r in distances.index])
+    axes.set_xlabel("reference type")
+    axes.set_ylabel("query group")
+    figure.colorbar(image, ax=axes, label=f"{metric} distance of centroids", shrink=0.7)
     return figure
 
 

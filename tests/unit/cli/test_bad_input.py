@@ -180,7 +180,18 @@ def test_a_wrong_value_exits_with_two(tagscope, bundle, section, out):
 
 @pytest.mark.parametrize(
     "command",
-    ["simulate", "check", "info", "train", "annotate", "tags", "evaluate", "export", "view"],
+    [
+        "simulate",
+        "check",
+        "info",
+        "train",
+        "annotate",
+        "tags",
+        "evaluate",
+        "distances",
+        "export",
+        "view",
+    ],
 )
 def test_help_has_an_example(tagscope, command):
     ran = tagscope(command, "--help")

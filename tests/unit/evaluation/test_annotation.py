@@ -50,6 +50,11 @@ def test_unseen_types_are_counted_and_used_for_the_auroc_alone():
     assert report.confusion.loc["new", "a"] == 1
     # pairs (unseen, seen) with the unseen less sure: 0.6 beats 0.9 and 0.8, 0.3 beats all three
     assert report.unseen_auroc == pytest.approx(5 / 6)
+    assert report.novelty_auroc is None
+    novel = np.array([0.1, 0.7, 0.2, 0.9, 0.6])
+    assert evaluate_labels(
+        predicted, truth, seen={"a", "b"}, novelty=novel
+    ).novelty_auroc == pytest.approx(5 / 6)
 
 
 def test_cells_without_truth_are_left_out_and_counted():

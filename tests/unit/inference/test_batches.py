@@ -62,7 +62,7 @@ def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
 
 
 def test_a_halved_batch_starts_at_the_same_cells():
-    batches = Batches(np.full(40, 9), None, 32, CPU)
+    batches = Batches(np.full(40, 9), None, 32, CPU, 1)
     rows = iter(batches)
     big = next(rows)
     batches.halve(big)
