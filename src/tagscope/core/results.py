@@ -26,7 +26,9 @@ class Annotation:
     """A label for every cell.
 
     ``ids`` (N,); ``probabilities`` (N, C) float32, rows sum to 1; ``embedding`` (N, D) float32.
-    A cell whose largest probability is below ``min_confidence`` is ``Unassigned`` (code −1).
+    ``novelty`` (N,) float32, 0 to 1, how unlike the reference a cell is, None where not known. A
+    cell whose largest probability is below ``min_confidence``, or its novelty above
+    ``max_novelty``, is ``Unassigned`` (code −1).
     """
 
     ids: npt.NDArray[np.str_]
@@ -34,6 +36,8 @@ class Annotation:
     probabilities: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     min_confidence: float = 0.0
+    novelty: npt.NDArray[np.float32] | None = None
+    max_novelty: float = 1.0
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
@@ -43,8 +47,7 @@ class Annotation:
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
         """Label codes, (N,), −1 where unassigned."""
-        best = self.probabilities.argmax(axis=1)
-        return np.where(self.confidence >= self.min_confidence, best, -1).astype(np.int64)
+        return assigned(self.probabilities, self.novelty, self.min_confidence, self.max_novelty)
 
     def names(self) -> npt.NDArray[np.str_]:
         """Label names, (N,)."""
@@ -84,8 +87,23 @@ class Annotation:
         table.obs[slots.label] = pd.Categorical.from_codes(codes, categories=categories)
         table.uns[slots.colors] = np.array(colors)
         table.obs[slots.confidence] = self.confidence[rows]
+        if self.novelty is not None:
+            table.obs[slots.novelty] = self.novelty[rows]
         table.obsm[slots.probabilities] = self.probabilities[rows]
         table.obsm[slots.embedding] = self.embedding[rows]
+
+
+def assigned(
+    probabilities: npt.NDArray[np.float32],
+    novelty: npt.NDArray[np.float32] | None,
+    min_confidence: float,
+    max_novelty: float,
+) -> npt.NDArray[np.int64]:
+    """Codes of the likeliest labels (N,); −1 for a cell too unsure, or too unlike the reference."""
+    trusted = probabilities.max(axis=1) >= min_confidence
+    if novelty is not None:
+        trusted &= novelty <= max_novelty
+    return np.where(trusted, probabilities.argmax(axis=1), -1).astype(np.int64)
 
 
 @dataclass(frozen=True)

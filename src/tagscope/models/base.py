@@ -133,3 +133,11 @@ class CellModel(Protocol):
     ) -> CellOutput:
         """Run the network in evaluation mode, without gradients."""
         ...
+
+    def novelty(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """How unlike the cells it learned from cells of an embedding (N, D) are, 0 to 1, (N,).
+
+        A cell above 0.95 is more unusual than 95 % of the held-out cells; None where the model
+        cannot tell.
+        """
+        ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tagscope.errors import BundleError
 from tagscope.io.atomic import written_whole
 from tagscope.models.base import Capability
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST, WEIGHTS, PANEL, LABELS = (
     "bundle.json", "weights.safetensors", "panel.json", "labels.json",
 )  # fmt: skip
@@ -35,7 +35,8 @@ class Bundle:
     """A verified model on disk; the weights are read by :meth:`state`.
 
     ``config`` belongs to ``model``; ``preprocessing`` says how counts become its values;
-    ``training`` is provenance and validation: accuracy, macro_f1, confusion, history.
+    ``training`` is provenance and validation: accuracy, macro_f1, confusion, history;
+    ``calibration`` what confidences are divided by (temperature) and what that did.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Bundle:
     capabilities: frozenset[Capability]
     training: dict[str, Any]
     digest: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU.
@@ -78,6 +80,7 @@ class Bundle:
             "capabilities": sorted(self.capabilities),
             "config": self.config,
             "preprocessing": self.preprocessing,
+            "calibration": self.calibration,
             "training": record,
         }
 
@@ -123,6 +126,7 @@ def save_bundle(
     capabilities: frozenset[Capability],
     training: dict[str, Any],
     state: Mapping[str, Tensor],
+    calibration: dict[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle; it appears whole or not at all.
@@ -145,6 +149,7 @@ def save_bundle(
             "preprocessing": preprocessing,
             "capabilities": sorted(capabilities),
             "training": training,
+            "calibration": calibration or {},
             "sha256": {name: _sha256(folder / name) for name in (WEIGHTS, PANEL, LABELS)},
         }
         manifest["digest"] = _digest(manifest)
@@ -188,6 +193,7 @@ def load_bundle(path: Path | str) -> Bundle:
         preprocessing=manifest["preprocessing"],
         capabilities=frozenset(Capability(name) for name in manifest["capabilities"]),
         training=manifest["training"],
+        calibration=manifest.get("calibration", {}),
         digest=manifest["digest"],
     )
 

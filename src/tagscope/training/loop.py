@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, Tokens
-from tagscope.models.cellmemory.network import CellMemoryNetwork
+from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
 from tagscope.models.device import reduced
 from tagscope.training.recipe import Recipe
 
@@ -72,17 +72,21 @@ class Loop:
         return total / len(examples)
 
     @torch.inference_mode()
-    def predict(self, examples: Examples, context: JobContext) -> Tensor:
-        """Logits of every cell, (N, C) float32 on the CPU."""
+    def predict(
+        self, examples: Examples, context: JobContext, stage: str = "validating"
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) and embedding (N, d) of every cell, float32 on the CPU."""
         self.network.eval()
         logits = torch.empty(len(examples), self.network.head.out_features)
+        embedding = torch.empty(len(examples), self.network.config.width)
         done = 0
         for chunk in self._chunks(examples.tokens, np.arange(len(examples))):
             batch = examples.tokens.batch(chunk).to(self.device)
-            logits[chunk] = self._logits(batch).float().cpu()
+            said = self._ask(batch)
+            logits[chunk], embedding[chunk] = said.logits.cpu(), said.embedding.cpu()
             done += len(chunk)
-            context.step("validating", done, len(examples))
-        return logits
+            context.step(stage, done, len(examples))
+        return logits, embedding
 
     def validation_loss(self, logits: Tensor, codes: Ints, epoch: int) -> float:
         """Mean cross-entropy; published: the unweighted mean of shuffled batches' means."""
@@ -133,7 +137,7 @@ class Loop:
     ) -> Tensor:
         """Weighted cross-entropy, summed over the rows."""
         batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
-        logits = self._logits(batch.to(self.device))
+        logits = self._ask(batch.to(self.device)).logits
         truth = torch.from_numpy(examples.codes[rows]).to(self.device)
         return F.cross_entropy(
             logits.float(),
@@ -143,9 +147,9 @@ class Loop:
             label_smoothing=self.recipe.label_smoothing,
         )
 
-    def _logits(self, batch: CellBatch) -> Tensor:
+    def _ask(self, batch: CellBatch) -> NetworkOutput:
         with reduced(self.precision, self.device):
-            said: Tensor = self.network(batch.tokens, batch.genes, batch.padding).logits
+            said: NetworkOutput = self.network(batch.tokens, batch.genes, batch.padding)
         return said
 
     def _set_rate(self, update: int, updates_per_epoch: int) -> None:

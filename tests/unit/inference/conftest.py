@@ -80,6 +80,9 @@ class LinearModel:
             slot_scores=in_slot.transpose(1, 2).float() if slot_scores else None,
         )
 
+    def novelty(self, embedding):
+        return None
+
 
 @pytest.fixture
 def panel():
