@@ -106,7 +106,7 @@ def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any)
 
 def train(
     reference: Reference | AnyPath,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     *,
     out: AnyPath,
     config: TrainConfig | None = None,
@@ -122,12 +122,14 @@ def train(
     Parameters
     ----------
     reference, label
-        A :class:`Reference`, or a path and the ``obs`` column that holds the labels.
+        A :class:`Reference`, or a path and the ``obs`` column that holds the labels; several
+        columns, coarse to fine, are learned together and never contradict each other.
     panel
         Genes to train on, or the section to annotate later, or its path: the genes shared with it
         are kept, and cells are trained on at its depth.
     choices
-        As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``).
+        As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``,
+        ``split_by``).
     """
     if not isinstance(reference, Reference):
         if label is None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.keys import PROVENANCE, Slots
 from tagscope.core.labels import LabelSet, default_colors
 from tagscope.core.results import Annotation, AnnotationResult, GeneScores, read_provenance
@@ -42,6 +43,7 @@ def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:
         min_confidence=float(provenance.parameters.get("min_confidence", 0.0)),
         novelty=_novelty(table, slots),
         max_novelty=float(provenance.parameters.get("max_novelty", 1.0)),
+        tree=_tree(provenance),
     )
     scores: GeneScores | None = None
     if slots.attention in table.layers:
@@ -54,6 +56,11 @@ def _novelty(table: AnnData, slots: Slots) -> npt.NDArray[np.float32] | None:
     if slots.novelty not in table.obs:
         return None
     return np.asarray(table.obs[slots.novelty], dtype=np.float32)
+
+
+def _tree(provenance: Provenance) -> LabelTree | None:
+    stored = provenance.extra.get("tree")
+    return LabelTree.from_dict(stored) if stored else None
 
 
 def recoloured(result: AnnotationResult, name: str, color: str) -> AnnotationResult:

@@ -19,7 +19,6 @@ from tagscope.core.results import (
     AnnotationResult,
     GeneScores,
     SlotScores,
-    assigned,
 )
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, BundleError, InputError
@@ -138,6 +137,7 @@ def annotate(
     annotation = found.annotation(cells)
     extra = {
         "labels": list(model.labels.names),
+        "tree": None if model.tree is None else model.tree.to_dict(),
         "cells": len(cells),
         "genes_shared": shared,
         "genes_of_model": len(model.vocabulary),
@@ -212,17 +212,26 @@ class _Findings:
         novelty = self._model.novelty(arrays.embedding)
         if novelty is not None:
             self._novelty[rows] = novelty
-        bounds = self._config.min_confidence, self._config.max_novelty
-        codes = assigned(arrays.probabilities, novelty, *bounds)
-        return PartialAnnotation(rows, codes, arrays.probabilities.max(axis=1))
+        part = self._annotation(rows.astype(str), arrays.probabilities, arrays.embedding, novelty)
+        return PartialAnnotation(rows, part.codes, part.confidence)
 
     def annotation(self, cells: Cells) -> Annotation:
         """Labels, confidences and novelties of all cells."""
+        known = len(cells) and np.isfinite(self._novelty).all()
+        return self._annotation(
+            cells.ids, self.probabilities, self.embedding, self._novelty if known else None
+        )
+
+    def _annotation(
+        self,
+        ids: npt.NDArray[np.str_],
+        probabilities: npt.NDArray[np.float32],
+        embedding: npt.NDArray[np.float32],
+        novelty: npt.NDArray[np.float32] | None,
+    ) -> Annotation:
         return Annotation(
-            cells.ids, self._model.labels, self.probabilities, self.embedding,
-            self._config.min_confidence,
-            self._novelty if np.isfinite(self._novelty).all() and len(cells) else None,
-            self._config.max_novelty,
+            ids, self._model.labels, probabilities, embedding, self._config.min_confidence,
+            novelty, self._config.max_novelty, self._model.tree,
         )  # fmt: skip
 
     def scores(self, cells: Cells) -> tuple[GeneScores | None, SlotScores | None]:

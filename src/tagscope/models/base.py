@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 if TYPE_CHECKING:
+    from tagscope.core.hierarchy import LabelTree
     from tagscope.core.labels import LabelSet
     from tagscope.core.panel import GenePanel
     from tagscope.core.section import Cells
@@ -111,6 +112,8 @@ class CellModel(Protocol):
     capabilities: frozenset[Capability]
     vocabulary: GenePanel
     labels: LabelSet
+    tree: LabelTree | None
+    """Coarser levels of the labels, where it was trained on several."""
 
     @property
     def bytes_per_token(self) -> int:

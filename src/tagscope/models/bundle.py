@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.errors import BundleError
@@ -36,7 +37,8 @@ class Bundle:
 
     ``config`` belongs to ``model``; ``preprocessing`` says how counts become its values;
     ``training`` is provenance and validation: accuracy, macro_f1, confusion, history;
-    ``calibration`` what confidences are divided by (temperature) and what that did.
+    ``calibration`` what confidences are divided by (temperature) and what that did; ``tree`` the
+    coarser levels of the labels, where it was trained on several.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Bundle:
     training: dict[str, Any]
     digest: str = ""
     calibration: dict[str, Any] = field(default_factory=dict)
+    tree: LabelTree | None = None
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU.
@@ -77,6 +80,7 @@ class Bundle:
             "model": self.model,
             "genes": len(self.panel),
             "labels": list(self.labels.names),
+            "levels": [] if self.tree is None else list(self.tree.columns),
             "capabilities": sorted(self.capabilities),
             "config": self.config,
             "preprocessing": self.preprocessing,
@@ -127,6 +131,7 @@ def save_bundle(
     training: dict[str, Any],
     state: Mapping[str, Tensor],
     calibration: dict[str, Any] | None = None,
+    tree: LabelTree | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle; it appears whole or not at all.
@@ -141,7 +146,8 @@ def save_bundle(
         contiguous = {name: value.detach().cpu().contiguous() for name, value in state.items()}
         save_file(contiguous, folder / WEIGHTS)
         _write_json(folder / PANEL, panel.to_dict())
-        _write_json(folder / LABELS, labels.to_dict())
+        levels = {} if tree is None else {"tree": tree.to_dict()}
+        _write_json(folder / LABELS, {**labels.to_dict(), **levels})
         manifest = {
             "format_version": FORMAT_VERSION,
             "model": model,
@@ -184,12 +190,14 @@ def load_bundle(path: Path | str) -> Bundle:
             )
         if _sha256(path / name) != hashes.get(name):
             raise _changed(path / name)
+    named = json.loads((path / LABELS).read_text("utf-8"))
     return Bundle(
         path=path,
         model=manifest["model"],
         config=manifest["config"],
         panel=GenePanel.from_dict(json.loads((path / PANEL).read_text("utf-8"))),
-        labels=LabelSet.from_dict(json.loads((path / LABELS).read_text("utf-8"))),
+        labels=LabelSet.from_dict(named),
+        tree=LabelTree.from_dict(named["tree"]) if "tree" in named else None,
         preprocessing=manifest["preprocessing"],
         capabilities=frozenset(Capability(name) for name in manifest["capabilities"]),
         training=manifest["training"],

@@ -53,7 +53,7 @@ def _cellmemory(bundle: Bundle) -> CellModel:
     temperature = float(bundle.calibration.get("temperature", 1.0))
     return CellMemory(
         first, bundle.panel, bundle.labels, preprocessing,
-        others=tuple(others), temperature=temperature, usual=usual,
+        others=tuple(others), temperature=temperature, usual=usual, tree=bundle.tree,
     )  # fmt: skip
 
 

@@ -45,6 +45,7 @@ def save(
         config=replace(first.model, networks=len(members)).to_dict(),
         panel=reference.cells.panel,
         labels=reference.labels,
+        tree=reference.tree,
         preprocessing=first.preprocessing.to_dict(),
         capabilities=CAPABILITIES,
         training=_plain(_account(members, standings, config, baseline, stopped, seconds)),

@@ -15,6 +15,7 @@ from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, Tokens
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
 from tagscope.models.device import reduced
+from tagscope.models.hierarchy import hierarchical_loss
 from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
@@ -48,6 +49,8 @@ class Loop:
     precision: torch.dtype
     weights: Tensor
     """Weight of every label in the loss, (C,), 1 for the mean cell."""
+    ancestors: tuple[Tensor, ...] = ()
+    """For every coarser level of labels the code of each label there, (C,) int64."""
 
     def train_epoch(self, examples: Examples, epoch: int, context: JobContext) -> float:
         """Update on every cell once; the mean loss. Epochs count from 0."""
@@ -135,17 +138,22 @@ class Loop:
     def _loss(
         self, examples: Examples, rows: Ints, hidden: float, rng: np.random.Generator
     ) -> Tensor:
-        """Weighted cross-entropy, summed over the rows."""
+        """Weighted cross-entropy, summed over the rows, the mean of all levels of labels."""
         batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
         logits = self._ask(batch.to(self.device)).logits
         truth = torch.from_numpy(examples.codes[rows]).to(self.device)
-        return F.cross_entropy(
-            logits.float(),
-            truth,
-            weight=self.weights if self.recipe.balance == "weights" else None,
-            reduction="sum",
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        weights = self.weights if self.recipe.balance == "weights" else None
+        smoothing = self.recipe.label_smoothing
+        levels = (*self.ancestors, torch.arange(logits.shape[1], device=self.device))
+        if len(levels) == 1:
+            return F.cross_entropy(
+                logits, truth, weight=weights, reduction="sum", label_smoothing=smoothing
+            )
+        return hierarchical_loss(
+            logits, [level[truth] for level in levels], levels,
+            weights=[*(None for _ in self.ancestors), weights],
+            level_weights=[1 / len(levels)] * len(levels), label_smoothing=smoothing,
+        )  # fmt: skip
 
     def _ask(self, batch: CellBatch) -> NetworkOutput:
         with reduced(self.precision, self.device):

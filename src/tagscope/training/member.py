@@ -103,7 +103,10 @@ class Member:
         )
         codes = reference.codes[self.split.training]
         weights = label_weights(codes, self.labels, recipe.rare_power).to(device)
-        return Loop(network, optimizer, recipe, self.seed, device, precision, weights)
+        tree = reference.tree
+        levels = [] if tree is None else [tree.ancestors(level) for level in range(len(tree) - 1)]
+        ancestors = tuple(torch.from_numpy(codes).to(device) for codes in levels)
+        return Loop(network, optimizer, recipe, self.seed, device, precision, weights, ancestors)
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
@@ -40,6 +41,7 @@ class CellMemory:
     others: tuple[CellMemoryNetwork, ...] = ()
     temperature: float = 1.0
     usual: NoveltyModel | None = None
+    tree: LabelTree | None = None
     _tables: dict[int, PairTable] = field(default_factory=dict, init=False, repr=False)
     _tables_of: tuple[TokenPairs, bool] | None = field(default=None, init=False, repr=False)
 
