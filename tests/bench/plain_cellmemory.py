@@ -13,7 +13,6 @@ Letters as in ``tagscope.models.cellmemory.network``. Needs torch and numpy alon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -240,17 +239,32 @@ def read_cells(values: Any, config: CellMemoryConfig) -> tuple[Ints, Ints]:
     return tokens_of(binned, config.pad_to or int((binned > 0).sum(axis=1).max()))
 
 
-def run_batches(
+@torch.no_grad()
+def run_network(
     network: PlainCellMemory, tokens: Ints, gene_ids: Ints, device: torch.device
-) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Rows, logits, embedding and level-1 scores without the CLS token, batch by batch."""
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Logits, embedding and level-1 scores (B, L) of one batch after the other."""
     network.eval()
+    answers = []
     for start in range(0, len(tokens), BATCH):
         rows = slice(start, start + BATCH)
         batch = (torch.from_numpy(array[rows].copy()).to(device) for array in (tokens, gene_ids))
-        with torch.no_grad():
-            logits, embedding, _ = network(*batch)
-            yield rows, logits, embedding, network.scores()[0][:, 1:]
+        logits, embedding, _ = network(*batch)
+        answers.append((logits, embedding, network.scores()[0][:, 1:]))
+    return answers
+
+
+def lay_out(
+    answers: list[tuple[Tensor, Tensor, Tensor]], gene_ids: Ints, genes: int
+) -> PlainAnswer:
+    """The answers of all batches, every score at its cell and gene."""
+    logits, embedding, scores = (
+        torch.cat(parts).float().cpu() for parts in zip(*answers, strict=True)
+    )
+    laid_out = np.zeros((len(gene_ids), genes), np.float32)
+    real = gene_ids <= genes
+    laid_out[np.nonzero(real)[0], gene_ids[real] - 1] = scores.numpy()[real]
+    return PlainAnswer(torch.softmax(logits, dim=1).numpy(), embedding.numpy(), laid_out)
 
 
 def annotate_plain(
@@ -258,17 +272,8 @@ def annotate_plain(
 ) -> PlainAnswer:
     """Annotate log values, a sparse matrix (N, G), with the attention of every gene."""
     tokens, gene_ids = read_cells(values, config)
-    labels, width = network.mlp_head.weight.shape
-    found = PlainAnswer(
-        *(np.zeros((len(tokens), size), np.float32) for size in (labels, width, values.shape[1]))
-    )
-    for rows, logits, embedding, scores in run_batches(network, tokens, gene_ids, device):
-        found.probabilities[rows] = torch.softmax(logits.float(), dim=1).cpu().numpy()
-        found.embedding[rows] = embedding.float().cpu().numpy()
-        real = gene_ids[rows] <= values.shape[1]
-        cells = np.nonzero(real)[0] + rows.start
-        found.gene_scores[cells, gene_ids[rows][real] - 1] = scores.numpy()[real]
-    return found
+    answers = run_network(network, tokens, gene_ids, device)
+    return lay_out(answers, gene_ids, values.shape[1])
 
 
 def _largest(attention: Tensor, k: int) -> Tensor:
