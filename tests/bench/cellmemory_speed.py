@@ -220,11 +220,10 @@ def _read(case: Case) -> float:
 def report_training(settings: Settings) -> None:
     """Forward, backward and Adam on one batch after the other."""
     rows = []
-    for sizes, batch in (({}, 140), ({"width": 64, "ffn": 128}, 32)):
+    for sizes, batch, steps in (({}, 140, 2), ({"width": 64, "ffn": 128}, 32, 8)):
         for mode in ("expressed", "full"):
-            case = Case(300, mode, SHARES[300], 3 * batch if settings.quick else 8 * batch)
+            case = Case(300, mode, SHARES[300], steps * batch)
             runs = training(case, batch, {**settings.sizes, **sizes}, settings)
-            steps = len(case.sample.lengths) // batch
             times = [1e3 * median(r.seconds["all"] for r in runs[s]) / steps for s in runs]
             width = {"width": 256, **settings.sizes, **sizes}["width"]
             rows.append((f"{case}, width {width}, {batch} cells", *times,
@@ -371,6 +370,7 @@ def settings_of(chosen: argparse.Namespace) -> Settings:
     genes = chosen.genes or list(SHARES)
     if chosen.quick:
         genes, sizes, cells = [300], {"width": 32, "ffn": 64, "layers": 2}, {300: 24}
+    cells = dict.fromkeys(cells, chosen.cells) if chosen.cells else cells
     cases = tuple(
         Case(count, mode, SHARES[count], cells[count])
         for count in genes for mode in ("expressed", "full")
@@ -405,6 +405,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=sorted(CELLS))
     parser.add_argument("--part", action="append", choices=PARTS, help="these parts alone")
     parser.add_argument("--genes", action="append", type=int, choices=SHARES)
+    parser.add_argument("--cells", type=int, help="cells a case, instead of what suits the device")
     parser.add_argument("--rounds", type=int, default=7, help="turns of every side at most")
     parser.add_argument("--seconds", type=float, default=120, help="per case, about")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
