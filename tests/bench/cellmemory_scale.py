@@ -45,9 +45,10 @@ _MANY, _CANCELS = 20_000, 5
 
 @dataclass(frozen=True)
 class Moment:
-    """A step of the job: seconds since its start, stage, cells done, memory held in bytes."""
+    """A step of the job: seconds since its start, processor seconds, stage, cells, bytes held."""
 
     seconds: float
+    processor: float
     stage: str
     done: int
     held: int
@@ -87,14 +88,18 @@ def random_model(config: CellMemoryConfig) -> CellMemory:
 
 def watched(cells: Cells, model: CellMemory) -> tuple[AnnotationResult, list[Moment]]:
     """Annotate all cells; the job's steps, and its end."""
-    began, moments = time.monotonic(), []
+    began, processor = time.monotonic(), time.process_time()
+    moments: list[Moment] = []
 
     def listen(progress: Progress) -> None:
+        moments.append(moment(progress.stage, progress.done))
+
+    def moment(stage: str, done: int) -> Moment:
         passed = time.monotonic() - began
-        moments.append(Moment(passed, progress.stage, progress.done, memory_held()))
+        return Moment(passed, time.process_time() - processor, stage, done, memory_held())
 
     result = annotate(cells, model, ATTENTION_AND_SLOTS, context=JobContext(listen))
-    moments.append(Moment(time.monotonic() - began, "end", len(cells), memory_held()))
+    moments.append(moment("end", len(cells)))
     return result, moments
 
 
@@ -138,19 +143,21 @@ def latency(cells: Cells, model: CellMemory, share: float | None) -> float:
     raise RuntimeError("the job ended before it was cancelled; give more --cells")
 
 
-def stages(cells: Cells, moments: list[Moment]) -> Iterator[tuple[str, float, object, float]]:
-    """Name, seconds, cells per second and GB held at the end of every stage of the job."""
+def stages(cells: Cells, moments: list[Moment]) -> Iterator[tuple[object, ...]]:
+    """Name, seconds, processor seconds, cells per second and GB held at the end of every stage."""
     annotating = [moment for moment in moments if moment.stage == "annotating"]
-    first, last = annotating[0], annotating[-1]
-    yield "reading genes", first.seconds, len(cells) / first.seconds, first.held / 1e9
-    before = first
+    yield _row("reading genes", moments[0], annotating[0], len(cells))
+    before = annotating[0]
     for part, name in enumerate(("first", "middle", "last"), start=1):
         until = next(m for m in annotating if m.done * 3 >= part * len(cells))
-        seconds, done = until.seconds - before.seconds, until.done - before.done
-        yield f"annotating, {name} third", seconds, done / seconds, until.held / 1e9
+        yield _row(f"annotating, {name} third", before, until, until.done - before.done)
         before = until
-    end = moments[-1]
-    yield "gathering scores", end.seconds - last.seconds, "–", end.held / 1e9
+    yield _row("gathering scores", annotating[-1], moments[-1], len(cells))
+
+
+def _row(name: str, start: Moment, end: Moment, cells: int) -> tuple[object, ...]:
+    seconds, processor = end.seconds - start.seconds, end.processor - start.processor
+    return name, seconds, processor, cells / seconds, cells / processor, end.held / 1e9
 
 
 def growth(moments: list[Moment]) -> float:
@@ -160,14 +167,14 @@ def growth(moments: list[Moment]) -> float:
     return (annotating[-1].held - early.held) / 1e9
 
 
-def write(result: AnnotationResult, cells: Cells) -> tuple[str, float, str, float]:
-    """Write the result into a table of the same cells."""
+def write(result: AnnotationResult, cells: Cells) -> tuple[object, ...]:
+    """Write the result into a table of the same cells: a row as of :func:`stages`."""
     names = pd.Index(cells.panel.symbols)
-    table_ = AnnData(cells.values, pd.DataFrame(index=cells.ids), pd.DataFrame(index=names))
-    began = time.monotonic()
-    result.write_to(table_)
-    layers = len(table_.layers)
-    return f"write_to, {layers} layers", time.monotonic() - began, "–", memory_held() / 1e9
+    into = AnnData(cells.values, pd.DataFrame(index=cells.ids), pd.DataFrame(index=names))
+    start = Moment(time.monotonic(), time.process_time(), "", 0, 0)
+    result.write_to(into)
+    end = Moment(time.monotonic(), time.process_time(), "", 0, memory_held())
+    return _row(f"write_to, {len(into.layers)} layers", start, end, len(cells))
 
 
 def report(cells: Cells, model: CellMemory) -> None:
@@ -177,7 +184,8 @@ def report(cells: Cells, model: CellMemory) -> None:
     rows = [*stages(cells, moments), write(result, cells)]
     del result
     table("A section annotated with attention and slots",
-          ("stage", "seconds", "cells/s", "GB held at its end"), rows)  # fmt: skip
+          ("stage", "seconds", "processor s", "cells/s", "cells per processor s",
+           "GB held at its end"), rows)  # fmt: skip
     gaps = np.diff([moment.seconds for moment in moments if moment.stage == "annotating"])
     few = cells.take(np.arange(min(_MANY, len(cells))))
     waits = [latency(few, model, share) for share in np.linspace(0.1, 0.8, _CANCELS)]

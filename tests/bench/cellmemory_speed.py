@@ -14,7 +14,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +35,7 @@ from cellmemory_cases import (
     run_ours,
     run_plain,
 )
-from measuring import Run, Turns, in_turns, machine, peak_so_far, rate, speed_up, table
+from measuring import Run, Time, Turns, in_turns, machine, peak_so_far, rate, speed_up, table
 from plain_cellmemory import PlainAnswer, bin_cells, read_cells, run_network
 from roofline import Ceilings, Work, count, measure_ceilings
 from tagscope.models.cellmemory.config import CellMemoryConfig
@@ -276,14 +275,14 @@ def _epoch(
 
     def run() -> Run:
         network.train()
-        began = time.perf_counter()
+        began = Time.now()
         for start in starts:
             optimizer.zero_grad()
             nn.functional.cross_entropy(step(start), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        return Run(None, {"all": time.perf_counter() - began})
+        return Run(None, {"all": Time.now() - began})
 
     return run
 
@@ -312,9 +311,9 @@ def report_binning(settings: Settings) -> None:
 
 
 def _timed(work: Callable[[], object]) -> Run:
-    began = time.perf_counter()
+    began = Time.now()
     answer = work()
-    return Run(answer, {"all": time.perf_counter() - began})
+    return Run(answer, {"all": Time.now() - began})
 
 
 def report_memory(settings: Settings) -> None:
@@ -408,6 +407,8 @@ def main() -> None:
     parser.add_argument("--cells", type=int, help="cells a case, instead of what suits the device")
     parser.add_argument("--rounds", type=int, default=7, help="turns of every side at most")
     parser.add_argument("--seconds", type=float, default=120, help="per case, about")
+    parser.add_argument("--clock", default="wall", choices=("wall", "cpu"),
+                        help="cpu: processor time, for a busy machine and one thread")  # fmt: skip
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -415,10 +416,11 @@ def main() -> None:
         print(peak(json.loads(chosen.peak)))
         return
     keep_freed_memory()  # as annotate() does: for both sides alike
+    Time.use(chosen.clock)
     torch.set_num_threads(chosen.threads)
     torch.set_float32_matmul_precision("highest")
     settings = settings_of(chosen)
-    print(f"{machine(settings.device)}\n{LABELS} labels; "
+    print(f"{machine(settings.device)}, {chosen.clock} time\n{LABELS} labels; "
           f"{CellMemoryConfig(**settings.sizes)}")  # fmt: skip
     run(chosen.part or PARTS, settings)
     print(f"\n{machine(settings.device)}")

@@ -5,7 +5,6 @@ Needs torch alone.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from measuring import Time
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,11 @@ def _best_time(work: Callable[[], object], device: torch.device, rounds: int = 1
     """Seconds of the quickest of some calls: a ceiling is what can be reached at best."""
     times = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = Time.now()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - began)
+        times.append(Time.now() - began)
     return min(times)
 
 
