@@ -46,6 +46,7 @@ PARTS = ("ceilings", "inference", "training", "binning", "memory")
 SHARES = {300: 0.30, 1000: 0.20, 3000: 0.12}
 CELLS = {"cpu": {300: 280, 1000: 140, 3000: 140}, "cuda": {300: 20_000, 1000: 5_600, 3000: 1_400}}
 PLAIN, PUBLISHED, OURS = "plain", "TAGscope, published", "TAGscope"
+LOOP = "TAGscope, own loop"
 BF16 = ", bf16"
 ALONE = 8  # cells whose answer is checked against a run of their own
 
@@ -226,8 +227,8 @@ def report_training(settings: Settings) -> None:
             times = [1e3 * median(r.seconds["all"] for r in runs[s]) / steps for s in runs]
             width = {"width": 256, **settings.sizes, **sizes}["width"]
             rows.append((f"{case}, width {width}, {batch} cells", *times,
-                         f"{speed_up(runs, OURS, PLAIN, 'all'):.2f}×"))  # fmt: skip
-    table("Training step, ms", ("case", PLAIN, PUBLISHED, OURS, "quicker"), rows)
+                         f"{speed_up(runs, list(runs)[-1], PLAIN, 'all'):.2f}×"))  # fmt: skip
+    table("Training step, ms", ("case", *runs, "quicker, last"), rows)
 
 
 def training(
@@ -264,7 +265,31 @@ def training(
         PUBLISHED: _epoch(ours_published, partial(our_step, ours_published, True), steps, device),
         OURS: _epoch(ours, partial(our_step, ours, False), steps, device),
     }
+    if INSTALLED:
+        sides[LOOP] = _own_loop(case, batch, default, settings)
     return in_turns(sides, settings.turns)
+
+
+def _own_loop(
+    case: Case, batch: int, config: CellMemoryConfig, settings: Settings
+) -> Callable[[], Run]:
+    """An epoch of TAGscope's own training, which takes a batch in pieces of like length."""
+    from tagscope.jobs import JobContext
+    from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
+    from tagscope.training.loop import Examples, Loop
+    from tagscope.training.recipe import TrainConfig, recipe_of
+    from timed_model import cells_of, panel
+
+    device = settings.device
+    _, network = networks(config, case.genes, device)
+    recipe = recipe_of(TrainConfig(recipe="published", batch_size=batch))
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
+    loop = Loop(network, optimizer, recipe, 0, device, torch.float32,
+                torch.ones(LABELS, device=device))  # fmt: skip
+    cells = cells_of(case.sample)
+    tokens = tokenise(cells, panel(case.genes), config, Preprocessing())
+    examples = Examples(tokens, np.arange(len(cells)) % LABELS)
+    return lambda: _timed(lambda: loop.train_epoch(examples, 0, JobContext()))
 
 
 def _epoch(

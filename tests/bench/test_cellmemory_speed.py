@@ -15,6 +15,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cellmemory_cases import Case, annotate_ours, draw_cells, networks, run_ours, run_plain
+from cellmemory_speed import Settings, training
 from measuring import Run, Turns, in_turns, rate, speed_up
 from plain_cellmemory import bin_cells
 from roofline import count
@@ -65,6 +66,16 @@ def test_all_ways_give_the_same_answer(mode: str) -> None:
         for part in ("probabilities", "embedding", "gene_scores"):
             got, expected = getattr(found.answer, part), getattr(wanted.answer, part)
             np.testing.assert_allclose(got, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["expressed", "full"])
+def test_every_side_trains(mode: str) -> None:
+    case = Case(60, mode, 0.3, 20)
+    settings = Settings(Turns(CPU, rounds=1, seconds=60), (case,), SMALL, quick=True)
+    runs = training(case, 10, SMALL, settings)
+    assert list(runs) == ["plain", "TAGscope, published", "TAGscope", "TAGscope, own loop"]
+    assert all(run.seconds["all"] > 0 for of_side in runs.values() for run in of_side)
+    assert np.isfinite(runs["TAGscope, own loop"][0].answer)
 
 
 def test_drawn_cells_are_like_a_section() -> None:
