@@ -4,8 +4,9 @@
     python tests/bench/annotation_accuracy.py table rows.jsonl
 
 ``run`` trains and scores every task, variant and seed that OUT does not hold yet, and adds a line
-each; several processes may share one OUT, and leave a file beside it for what they took on. ``table`` prints means over seeds as markdown. Tasks are
-those of ``annotation_tasks.py``; a model is trained for the query section (``--panel SECTION``).
+each; several processes may share one OUT, and leave a file beside it for what they took on.
+``table`` prints means over seeds as markdown. Tasks are those of ``annotation_tasks.py``; a model
+is trained for the query section (``--panel SECTION``).
 The baseline is that of the data's README: counts scaled to the reference's median total, log1p,
 z-scored with the reference's mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
 """

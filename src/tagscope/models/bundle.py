@@ -1,7 +1,7 @@
 """A model on disk: a folder of json and safetensors, hashed and versioned. No pickle.
 
 ``bundle.json`` holds what the model is, how it was trained, and the sha256 of the other files:
-``weights.safetensors``, ``panel.json``, ``labels.json``.
+``weights.safetensors``, ``panel.json``, ``labels.json``. ``card.md`` says it to people.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from tagscope.core.panel import GenePanel
 from tagscope.errors import BundleError
 from tagscope.io.atomic import written_whole
 from tagscope.models.base import Capability
+from tagscope.models.card import model_card
 
 FORMAT_VERSION = 2
 MANIFEST, WEIGHTS, PANEL, LABELS = (
     "bundle.json", "weights.safetensors", "panel.json", "labels.json",
 )  # fmt: skip
+CARD = "card.md"
 _RETRAIN = "Train or copy the model again."
 
 
@@ -160,6 +162,8 @@ def save_bundle(
         }
         manifest["digest"] = _digest(manifest)
         _write_json(folder / MANIFEST, manifest)
+        card = model_card(model, panel, labels, training, calibration or {})
+        (folder / CARD).write_text(card, encoding="utf-8")
     return load_bundle(path)
 
 
