@@ -19,6 +19,7 @@ from tagscope.cli.main import main
 from tagscope.core.reliability import expected_calibration_error, reliability_curve
 from tagscope.errors import ArgumentError
 from tagscope.models.calibration import fit_temperature, negative_log_likelihood, softmax
+from tagscope.models.device import choose_device
 from tagscope.models.novelty import NoveltyModel
 from tagscope.models.registry import load_model
 from tagscope.training.prepare import split
@@ -63,7 +64,7 @@ def held_out(mapped):
     """Training and held-out rows of the reference; embedding and logits of all cells."""
     reference = api.read_reference(mapped.raw, "cell_type")
     bundle = api.load_bundle(mapped.bundle)
-    model = load_model(bundle, api.choose_device("cpu"))
+    model = load_model(bundle, choose_device("cpu"))
     tokens = model.tokenise(reference.cells)
     said = model(tokens.batch(np.arange(len(reference))))
     rows, held = split(reference.codes, recipe_of(CONFIG), CONFIG.validation, CONFIG.seed)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pkgutil
+
 import pytest
 
 import tagscope
@@ -14,3 +16,9 @@ def test_every_public_name_is_there():
 def test_other_names_are_not():
     with pytest.raises(AttributeError, match="embed_nothing"):
         tagscope.embed_nothing  # noqa: B018 - looking is the test
+
+
+def test_no_module_takes_the_place_of_a_verb():
+    modules = {module.name for module in pkgutil.iter_modules(api.__path__)}
+    assert modules
+    assert modules.isdisjoint(api.__all__)

@@ -1,0 +1,55 @@
+"""The public verbs. Command line, notebooks and the napari plugin use these alone.
+
+Every verb that takes long has ``context: JobContext | None`` and reports progress through it.
+Paths may be strings. A SECTION is a SpatialData zarr store or an ``.h5ad`` with coordinates in
+``obsm["spatial"]``; a REFERENCE is an ``.h5ad`` or a store's table.
+"""
+
+from __future__ import annotations
+
+from tagscope.api.annotation import annotate
+from tagscope.api.comparison import distances, evaluate, integration
+from tagscope.api.explanation import enrich, faithfulness, slots, tags
+from tagscope.api.learning import convert, network_for, train
+from tagscope.api.sections import check, export, info, sample, simulate, write_result
+from tagscope.core.hierarchy import LabelTree, label_flows
+from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
+from tagscope.evaluation.annotation import AnnotationReport
+from tagscope.evaluation.distances import DistanceConfig, GroupDistances
+from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
+from tagscope.exporters import ExportConfig
+from tagscope.exporters.handover import Format as ExportFormat
+from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
+from tagscope.interpret.enrichment import EnrichConfig, Enrichment
+from tagscope.interpret.faithfulness import FaithfulnessConfig
+from tagscope.interpret.faithfulness_report import FaithfulnessReport
+from tagscope.interpret.slots import SlotSummary
+from tagscope.interpret.stored import selection_groups
+from tagscope.interpret.tags import TagTable, tag_table
+from tagscope.io.preflight import Finding, Preflight
+from tagscope.io.readers import (
+    OpenedSection,
+    SectionSource,
+    open_section,
+    read_reference,
+    read_section,
+)
+from tagscope.io.store import read_table
+from tagscope.models.bundle import Bundle, load_bundle
+from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.cellmemory.project import ConvertConfig
+from tagscope.simulation import SimulateConfig
+from tagscope.training.recipe import EpochRecord, TrainConfig
+
+__all__ = [
+    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
+    "CellMemoryConfig", "ConvertConfig", "DistanceConfig", "EnrichConfig", "Enrichment",
+    "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
+    "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
+    "LabelTree", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
+    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "annotate", "check",
+    "convert", "distances", "enrich", "evaluate", "export", "faithfulness", "info", "integration",
+    "label_flows", "load_bundle", "network_for", "open_section", "read_reference", "read_section",
+    "read_table", "sample", "selection_groups", "simulate", "slots", "tag_table", "tags", "train",
+    "write_result",
+]  # fmt: skip

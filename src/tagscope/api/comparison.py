@@ -1,0 +1,183 @@
+"""Predictions against the truth, and query against reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tagscope.api.given import AnyPath, bundle_of
+from tagscope.core.keys import Slots
+from tagscope.core.results import read_provenance
+from tagscope.errors import ArgumentError
+from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
+from tagscope.evaluation.distances import DistanceConfig, GroupDistances, group_distances
+from tagscope.evaluation.integration import (
+    IntegrationConfig,
+    IntegrationReport,
+    score_integration,
+)
+from tagscope.evaluation.space import Space
+from tagscope.io.store import read_table
+from tagscope.jobs import JobContext
+from tagscope.models.bundle import Bundle
+
+
+def evaluate(
+    store: AnyPath,
+    prediction: str,
+    truth: str,
+    *,
+    batch: str | None = None,
+    reference: AnyPath | None = None,
+    reference_label: str | None = None,
+    bundle: Bundle | AnyPath | None = None,
+    embedding: str | None = None,
+    config: IntegrationConfig | None = None,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> AnnotationReport:
+    """Compare a predicted column with the truth.
+
+    ``truth`` is an ``obs`` column, or a file: a ``.csv`` whose first two columns are cell id and
+    label, or a simulator's ``truth.json``. Types the model was not trained on are left out of
+    accuracy and macro-F1 and used for the AUROC of unseen cells.
+
+    With ``batch`` or ``reference`` the report also scores the integration of the embedding (see
+    :func:`integration`), ``truth`` being the label; ``embedding`` is ``X_<prediction>`` if None.
+    """
+    annotated = read_table(Path(store), table=table)
+    obs = annotated.obs
+    _needs_column(obs, prediction, "--prediction")
+    provenance = read_provenance(annotated, prediction)
+    true = _truth(obs, truth)
+    report = evaluate_labels(
+        obs[prediction].astype(str).to_numpy(),
+        true,
+        confidence=_numbers(obs, Slots(prediction).confidence),
+        seen=set(provenance.extra["labels"]) if provenance else None,
+        novelty=_numbers(obs, Slots(prediction).novelty),
+    )
+    if batch is not None or reference is not None:
+        space = Space(prediction, embedding, bundle_of(bundle) if bundle is not None else None)
+        cells = space.integrated(annotated, true, batch, reference, reference_label or truth)
+        report = replace(report, integration=score_integration(cells, config, context=context))
+    if out is not None:
+        report.write(Path(out), overwrite=overwrite)
+    return report
+
+
+def integration(
+    store: AnyPath,
+    reference: AnyPath | None = None,
+    *,
+    label: str,
+    reference_label: str | None = None,
+    batch: str | None = None,
+    key: str = "cellmemory",
+    embedding: str | None = None,
+    bundle: Bundle | AnyPath | None = None,
+    config: IntegrationConfig | None = None,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> IntegrationReport:
+    """How well an embedding mixes batches and keeps types apart (scIB; needs ``[metrics]``).
+
+    Parameters
+    ----------
+    store, reference
+        An annotated store, and one annotated with the same model to be scored together with it.
+        With ``bundle`` the reference need not be annotated: it is a REFERENCE, as for
+        :func:`train`, and its cells are embedded here.
+    label, reference_label
+        ``obs`` columns with the types; ``reference_label`` is ``label`` if None.
+    batch
+        ``obs`` column with the batches; ``"query"`` and ``"reference"`` are the batches if None.
+    embedding
+        Slot of ``obsm``, ``X_<key>`` if None.
+    """
+    annotated = read_table(Path(store), table=table)
+    _needs_column(annotated.obs, label, "--label")
+    labels = annotated.obs[label].to_numpy(dtype=object)
+    space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
+    cells = space.integrated(annotated, labels, batch, reference, reference_label or label)
+    report = score_integration(cells, config, context=context)
+    if out is not None:
+        report.write(Path(out), overwrite=overwrite)
+    return report
+
+
+def distances(
+    query: AnyPath,
+    reference: AnyPath,
+    *,
+    by: str,
+    label: str,
+    key: str = "cellmemory",
+    embedding: str | None = None,
+    bundle: Bundle | AnyPath | None = None,
+    config: DistanceConfig | None = None,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> GroupDistances:
+    """Which reference type each group of a query is nearest to (founder cells).
+
+    ``by`` is the query's column of groups (``obs``), ``label`` the reference's column of types.
+    Both are annotated with one bundle; with ``bundle`` the reference need not be, as in
+    :func:`integration`. ``out`` is a folder for tables and a heat map.
+    """
+    asked = read_table(Path(query), table=table)
+    _needs_column(asked.obs, by, "--by")
+    space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
+    groups = space.query(asked, asked.obs[by].to_numpy(dtype=object))
+    types = space.reference(Path(reference), label)
+    found = group_distances(groups, types, config, by=by, label=label, context=context)
+    if out is not None:
+        found.write(Path(out), overwrite=overwrite)
+    return found
+
+
+def _numbers(obs: pd.DataFrame, column: str) -> npt.NDArray[np.float64] | None:
+    return obs[column].to_numpy(dtype=np.float64) if column in obs else None
+
+
+def _needs_column(obs: pd.DataFrame, column: str, option: str) -> None:
+    if column not in obs:
+        raise ArgumentError(
+            f"The table has no column {column!r}; it has {', '.join(map(repr, obs.columns))}.",
+            f"{option} names a column of the table.",
+            "Choose one of these.",
+        )
+
+
+def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:
+    """True labels in the table's order, NaN where not known."""
+    path = Path(truth)
+    if path.suffix not in (".csv", ".json"):
+        _needs_column(obs, truth, "--truth")
+        return np.asarray(obs[truth], dtype=object)
+    if not path.is_file():
+        raise ArgumentError(f"{truth} is not there.", "A file of true labels is needed.")
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path, dtype=str)
+        known = dict(zip(frame.iloc[:, 0], frame.iloc[:, 1], strict=True))
+    else:
+        known = json.loads(path.read_text())["types"]
+    labels = obs.index.astype(str).map(known)
+    if labels.isna().all():
+        raise ArgumentError(
+            f"No cell id of {truth} is in the table.",
+            "The file's cell ids must be those of the table.",
+            f"The table's look like {obs.index[0]!r}.",
+        )
+    return np.asarray(labels, dtype=object)

@@ -1,0 +1,121 @@
+"""Files: what is in them, what is wrong with them, and handing them over."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagscope.api.given import AnyPath, bundle_of
+from tagscope.core.results import AnnotationResult
+from tagscope.exporters import ExportConfig
+from tagscope.exporters import export as _export
+from tagscope.exporters.handover import Format as ExportFormat
+from tagscope.io.preflight import Preflight
+from tagscope.io.preflight import check as _check
+from tagscope.io.readers import OpenedSection, open_section
+from tagscope.io.store import read_table, write_results
+from tagscope.jobs import JobContext
+from tagscope.models.bundle import Bundle, load_bundle
+from tagscope.simulation import SimulateConfig
+
+
+def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any) -> Preflight:
+    """Everything that is wrong with a section for a model, all of it at once, with the fixes.
+
+    ``choices`` are those of :func:`open_section` (``table``, ``region``, ``layer``, ``where``,
+    ``coordinate_system``, ``normalised``).
+    """
+    panel = bundle_of(bundle).panel if bundle is not None else None
+    return _check(Path(path), bundle_panel=panel, **choices)
+
+
+def info(path: AnyPath) -> dict[str, Any]:
+    """What a bundle, a store or an ``.h5ad`` holds, JSON-ready."""
+    path = Path(path)
+    if (path / "bundle.json").is_file():
+        return load_bundle(path).describe()
+    annotated = read_table(path)
+    results = {
+        key: json.loads(record) for key, record in dict(annotated.uns.get("tagscope", {})).items()
+    }
+    return {
+        "kind": "table",
+        "path": str(path),
+        "cells": annotated.n_obs,
+        "genes": annotated.n_vars,
+        "obs": list(annotated.obs.columns),
+        "obsm": list(annotated.obsm),
+        "layers": list(annotated.layers),
+        "results": results,
+    }
+
+
+def export(
+    store: OpenedSection | AnyPath,
+    to: ExportFormat,
+    out: AnyPath,
+    config: ExportConfig | None = None,
+    *,
+    overwrite: bool = False,
+    **choices: Any,
+) -> Path:
+    """Hand an annotated store over to other tools, with a manifest of how it came to be.
+
+    ``choices`` are those of :func:`open_section`.
+    """
+    opened = store if isinstance(store, OpenedSection) else open_section(Path(store), **choices)
+    return _export(opened, to, Path(out), config or ExportConfig(), overwrite=overwrite)
+
+
+def write_result(
+    opened: OpenedSection, result: AnnotationResult, out: AnyPath, *, overwrite: bool = False
+) -> Path:
+    """Write a result into the section's own store, or into a copy of it at ``out``.
+
+    An interrupted write leaves what was there before, whole.
+    """
+    return write_results(
+        opened.source,
+        lambda table: result.write_to(table, overwrite=overwrite),
+        Path(out),
+        overwrite=overwrite,
+    )
+
+
+def simulate(
+    out: AnyPath,
+    config: SimulateConfig | None = None,
+    *,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> Path:
+    """Make a tissue with known truth: ``section.zarr``, ``reference.h5ad``, ``truth.json``."""
+    from tagscope.simulation import simulate_tissue, write_tissue
+
+    tissue = simulate_tissue(config or SimulateConfig(), context=context)
+    write_tissue(tissue, Path(out), overwrite=overwrite, context=context)
+    return Path(out)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where the simulated sample lies."""
+
+    section: Path
+    reference: Path
+    truth: Path
+
+
+def sample(context: JobContext | None = None) -> Sample:
+    """The simulated sample: the checkout's own, else one made once in the user's cache."""
+    folder = Path(__file__).parents[3] / "sample_data"
+    if not (folder / "section.zarr").is_dir():
+        cache = Path(os.environ.get("TAGSCOPE_CACHE", Path.home() / ".cache" / "tagscope"))
+        folder = cache / "sample"
+    if not (folder / "section.zarr").is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        simulate(folder, SimulateConfig(cells=3000, seed=7), context=context)
+    return Sample(folder / "section.zarr", folder / "reference.h5ad", folder / "truth.json")
