@@ -168,7 +168,8 @@ class GeneScores:
         """Write the scores as a sparse layer over the table's genes."""
         layer = Slots(key).attention
         _refuse_existing(layer in table.layers, "layers", layer, overwrite)
-        table.layers[layer] = _on_table(self.scores, self.ids, self.panel, table)
+        layout = _Layout.of(self.ids, self.panel, table)
+        table.layers[layer] = layout.on_table(self.scores)
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,11 @@ class SlotScores:
 
     def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
         """Write one sparse layer per slot."""
+        layout = _Layout.of(self.ids, self.panel, table)
         for index, scores in enumerate(self.scores):
             layer = Slots(key).slot(index)
             _refuse_existing(layer in table.layers, "layers", layer, overwrite)
-            table.layers[layer] = _on_table(scores, self.ids, self.panel, table)
+            table.layers[layer] = layout.on_table(scores)
 
 
 @dataclass(frozen=True)
@@ -263,20 +265,33 @@ def _refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> No
         )
 
 
-def _on_table(
-    scores: sp.csc_matrix, ids: npt.NDArray[np.str_], panel: GenePanel, table: AnnData
-) -> sp.csr_matrix:
-    """Scores over the model's panel, laid out over the table's cells and genes by name."""
-    rows = rows_of(ids, table)
-    columns = _columns_of(table, panel)
-    present = np.flatnonzero(columns >= 0)
-    spread = sp.csr_matrix(
-        (np.ones(len(present), np.float32), (present, columns[present])),
-        shape=(len(panel), table.n_vars),
-    )
-    laid_out = sp.csr_matrix(sp.csr_matrix(scores)[rows] @ spread).astype(np.float32)
-    laid_out.sort_indices()
-    return laid_out
+@dataclass(frozen=True)
+class _Layout:
+    """How scores over a model's panel and cells lie over a table's: ``rows`` (N,) of the scores,
+    or None where they are the table's own; ``sources`` (G,) of every gene of the table, or −1."""
+
+    rows: npt.NDArray[np.int64] | None
+    sources: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, ids: npt.NDArray[np.str_], panel: GenePanel, table: AnnData) -> _Layout:
+        rows = rows_of(ids, table)
+        columns = _columns_of(table, panel)
+        sources = np.full(table.n_vars, -1, dtype=np.int64)
+        present = np.flatnonzero(columns >= 0)
+        sources[columns[present]] = present
+        return cls(None if np.array_equal(rows, np.arange(len(rows))) else rows, sources)
+
+    def on_table(self, scores: sp.csc_matrix) -> sp.csr_matrix:
+        """Scores (N, panel) over the table's cells and genes."""
+        placed = np.flatnonzero(self.sources >= 0)
+        taken = sp.csc_matrix(scores)[:, self.sources[placed]]
+        ends = np.zeros(len(self.sources) + 1, dtype=taken.indptr.dtype)
+        ends[placed + 1] = np.diff(taken.indptr)
+        shape = (taken.shape[0], len(self.sources))
+        spread = sp.csc_matrix((taken.data, taken.indices, np.cumsum(ends)), shape)
+        by_row = sp.csr_matrix(spread, dtype=np.float32)
+        return by_row if self.rows is None else by_row[self.rows]
 
 
 def _columns_of(table: AnnData, panel: GenePanel) -> npt.NDArray[np.int64]:
