@@ -4,8 +4,9 @@
     python tests/bench/annotation_accuracy.py table rows.jsonl
 
 ``run`` trains and scores every task, variant and seed that OUT does not hold yet, and adds a line
-each; several processes may share one OUT. ``table`` prints means over seeds as markdown. Tasks are
-those of ``annotation_tasks.py``; a model is trained for the query section (``--panel SECTION``).
+each; several processes may share one OUT, and leave a file beside it for what they took on.
+``table`` prints means over seeds as markdown. Tasks are those of ``annotation_tasks.py``; a model
+is trained for the query section (``--panel SECTION``).
 The baseline is that of the data's README: counts scaled to the reference's median total, log1p,
 z-scored with the reference's mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
 """
@@ -28,10 +29,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process: run as many
 import numpy as np
 import scipy.sparse as sp
 import torch
-from annotation_tasks import TASKS, Task
 from sklearn.linear_model import LogisticRegression
 
 import tagscope as ts
+from annotation_tasks import TASKS, Task
 from tagscope.evaluation.annotation import evaluate_labels
 from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
@@ -114,20 +115,18 @@ def cellmemory(name: str, variant: str, seed: int) -> Row:
 
 
 def run(options: argparse.Namespace) -> None:
-    done = {(r["task"], r["variant"], r["seed"]) for r in read(options.out)}
     for seed in options.seed:
         for variant in options.variant:
             for task in options.task:
                 wanted = (task, variant, 0 if variant in VARIANTS[:2] else seed)
                 claim = options.out.with_name(f"{options.out.name}.{'.'.join(map(str, wanted))}")
+                done = {(r["task"], r["variant"], r["seed"]) for r in read(options.out)}
                 if wanted in done or not claimed(claim):
                     continue
-                done.add(wanted)
                 plain = variant in VARIANTS[:2]
                 found = baseline(task, variant) if plain else cellmemory(*wanted)
                 with options.out.open("a") as file:
                     file.write(json.dumps(asdict(found)) + "\n")
-                claim.unlink()
                 print(found, file=sys.stderr, flush=True)
 
 

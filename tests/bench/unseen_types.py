@@ -25,13 +25,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import torch
-from annotation_accuracy import standardised
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from annotation_accuracy import standardised
 from tagscope.core.labels import LabelSet
 from tagscope.core.section import Cells, Reference
 from tagscope.io.readers import read_reference

@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 from tagscope import api
 from tagscope.cli.main import main
+from tagscope.core.reliability import expected_calibration_error, reliability_curve
 from tagscope.errors import ArgumentError
-from tagscope.evaluation.reliability import expected_calibration_error, reliability_curve
 from tagscope.models.calibration import fit_temperature, negative_log_likelihood, softmax
 from tagscope.models.device import choose_device
 from tagscope.models.novelty import NoveltyModel

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.keys import PROVENANCE, Slots
 from tagscope.core.labels import LabelSet, default_colors
 from tagscope.core.results import Annotation, AnnotationResult, GeneScores, read_provenance
@@ -39,12 +41,26 @@ def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:
         probabilities=np.asarray(table.obsm[slots.probabilities], dtype=np.float32),
         embedding=_embedding(table, slots),
         min_confidence=float(provenance.parameters.get("min_confidence", 0.0)),
+        novelty=_novelty(table, slots),
+        max_novelty=float(provenance.parameters.get("max_novelty", 1.0)),
+        tree=_tree(provenance),
     )
     scores: GeneScores | None = None
     if slots.attention in table.layers:
         matrix = sp.csc_matrix(table.layers[slots.attention], dtype=np.float32)
         scores = GeneScores(section.ids, section.panel, matrix)
     return AnnotationResult(key, annotation, scores, None, provenance)
+
+
+def _novelty(table: AnnData, slots: Slots) -> npt.NDArray[np.float32] | None:
+    if slots.novelty not in table.obs:
+        return None
+    return np.asarray(table.obs[slots.novelty], dtype=np.float32)
+
+
+def _tree(provenance: Provenance) -> LabelTree | None:
+    stored = provenance.extra.get("tree")
+    return LabelTree.from_dict(stored) if stored else None
 
 
 def recoloured(result: AnnotationResult, name: str, color: str) -> AnnotationResult:

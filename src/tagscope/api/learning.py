@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from tagscope.training.recipe import TrainConfig, recipe_of
 
 def train(
     reference: Reference | AnyPath,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     *,
     out: AnyPath,
     config: TrainConfig | None = None,
@@ -38,12 +39,14 @@ def train(
     Parameters
     ----------
     reference, label
-        A :class:`Reference`, or a path and the ``obs`` column that holds the labels.
+        A :class:`Reference`, or a path and the ``obs`` column that holds the labels; several
+        columns, coarse to fine, are learned together and never contradict each other.
     panel
         Genes to train on, or the section to annotate later, or its path: the genes shared with it
         are kept, and cells are trained on at its depth.
     choices
-        As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``).
+        As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``,
+        ``split_by``).
     """
     if not isinstance(reference, Reference):
         if label is None:

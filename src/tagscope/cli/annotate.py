@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention", action="store_true", help="also write gene scores and memory-slot scores"
     )
-    names = ("key", "min_confidence", "batch_size", "device", "precision", "seed")
+    names = ("key", "min_confidence", "max_novelty", "batch_size", "device", "precision", "seed")
     add_config_options(parser, AnnotateConfig, names)
     add_section_options(parser)
 

@@ -96,6 +96,19 @@ class LabelTree:
             parents.append(tuple(levels[level].code(parent[n]) for n in levels[level + 1].names))
         return cls(tuple(columns), levels, tuple(parents))
 
+    def take(self, fine: Ints) -> LabelTree:
+        """The tree of the given finest labels (codes, ascending) and what they lie within."""
+        used = [np.unique(self.ancestors(level)[fine]) for level in range(len(self))]
+        levels = tuple(
+            LabelSet(tuple(labels.names[c] for c in codes), tuple(labels.colors[c] for c in codes))
+            for labels, codes in zip(self.levels, used, strict=True)
+        )
+        parents = tuple(
+            tuple(np.searchsorted(above, np.asarray(codes)[below]).tolist())
+            for codes, above, below in zip(self.parents, used, used[1:], strict=False)
+        )
+        return LabelTree(self.columns, levels, parents)
+
     def ancestors(self, level: int) -> Ints:
         """Code on ``level`` of every finest label, (C_{K−1},)."""
         codes = np.arange(len(self.finest))

@@ -33,6 +33,10 @@ class Slots:
         """``obs``: how unlike its reference the cell is, 0 to 1."""
         return f"{self.key}_novelty"
 
+    def level(self, column: str) -> str:
+        """``obs``: the label on a coarser level; its confidence and colours are named after it."""
+        return f"{self.key}_{column}"
+
     @property
     def probabilities(self) -> str:
         """``obsm``: (N, C) probability of every label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from tagscope.core.hierarchy import LabelTree, LevelLabels
 from tagscope.core.keys import PROVENANCE, Slots
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, LabelSet
 from tagscope.core.panel import GenePanel
@@ -26,7 +27,10 @@ class Annotation:
     """A label for every cell.
 
     ``ids`` (N,); ``probabilities`` (N, C) float32, rows sum to 1; ``embedding`` (N, D) float32.
-    A cell whose largest probability is below ``min_confidence`` is ``Unassigned`` (code −1).
+    ``novelty`` (N,) float32, 0 to 1, how unlike the reference a cell is, None where not known. A
+    cell whose largest probability is below ``min_confidence``, or its novelty above
+    ``max_novelty``, is ``Unassigned`` (code −1). With a ``tree`` the label is decided from coarse
+    to fine, so that the levels never contradict each other.
     """
 
     ids: npt.NDArray[np.str_]
@@ -34,17 +38,34 @@ class Annotation:
     probabilities: npt.NDArray[np.float32]
     embedding: npt.NDArray[np.float32]
     min_confidence: float = 0.0
+    novelty: npt.NDArray[np.float32] | None = None
+    max_novelty: float = 1.0
+    tree: LabelTree | None = None
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
-        """Probability of the likeliest label, (N,)."""
+        """Probability of the chosen label, (N,)."""
+        if self.tree is not None:
+            return self.levels[-1].confidence
         return np.asarray(self.probabilities.max(axis=1), dtype=np.float32)
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
         """Label codes, (N,), −1 where unassigned."""
-        best = self.probabilities.argmax(axis=1)
-        return np.where(self.confidence >= self.min_confidence, best, -1).astype(np.int64)
+        if self.tree is not None:
+            return self.levels[-1].codes
+        return assigned(self.probabilities, self.novelty, self.min_confidence, self.max_novelty)
+
+    @cached_property
+    def levels(self) -> tuple[LevelLabels, ...]:
+        """Labels on every level, coarse to fine; none without a tree."""
+        if self.tree is None:
+            return ()
+        found = self.tree.decode(self.probabilities, self.min_confidence)
+        if self.novelty is None:
+            return found
+        trusted = self.novelty <= self.max_novelty
+        return tuple(replace(one, codes=np.where(trusted, one.codes, -1)) for one in found)
 
     def names(self) -> npt.NDArray[np.str_]:
         """Label names, (N,)."""
@@ -74,18 +95,48 @@ class Annotation:
         slots = Slots(key)
         rows = rows_of(self.ids, table)
         _refuse_existing(slots.label in table.obs, "obs", slots.label, overwrite)
-        codes = self.codes[rows]
-        categories = list(self.labels.names)
-        colors = list(self.labels.colors)
-        if (codes < 0).any():
-            categories.append(UNASSIGNED)
-            colors.append(UNASSIGNED_COLOR)
-        codes = np.where(codes < 0, len(categories) - 1, codes)
-        table.obs[slots.label] = pd.Categorical.from_codes(codes, categories=categories)
-        table.uns[slots.colors] = np.array(colors)
-        table.obs[slots.confidence] = self.confidence[rows]
+        for level in self.levels[:-1]:
+            _refuse_existing(
+                slots.level(level.column) in table.obs, "obs", slots.level(level.column), overwrite
+            )
+        _write_labels(table, slots, self.labels, self.codes[rows], self.confidence[rows])
+        for level in self.levels[:-1]:
+            of_level = Slots(slots.level(level.column))
+            _write_labels(table, of_level, level.labels, level.codes[rows], level.confidence[rows])
+        if self.novelty is not None:
+            table.obs[slots.novelty] = self.novelty[rows]
         table.obsm[slots.probabilities] = self.probabilities[rows]
         table.obsm[slots.embedding] = self.embedding[rows]
+
+
+def _write_labels(
+    table: AnnData,
+    slots: Slots,
+    labels: LabelSet,
+    codes: npt.NDArray[np.int64],
+    confidence: npt.NDArray[np.float32],
+) -> None:
+    categories, colors = list(labels.names), list(labels.colors)
+    if (codes < 0).any():
+        categories.append(UNASSIGNED)
+        colors.append(UNASSIGNED_COLOR)
+    codes = np.where(codes < 0, len(categories) - 1, codes)
+    table.obs[slots.label] = pd.Categorical.from_codes(codes, categories=categories)
+    table.uns[slots.colors] = np.array(colors)
+    table.obs[slots.confidence] = confidence
+
+
+def assigned(
+    probabilities: npt.NDArray[np.float32],
+    novelty: npt.NDArray[np.float32] | None,
+    min_confidence: float,
+    max_novelty: float,
+) -> npt.NDArray[np.int64]:
+    """Codes of the likeliest labels (N,); −1 for a cell too unsure, or too unlike the reference."""
+    trusted = probabilities.max(axis=1) >= min_confidence
+    if novelty is not None:
+        trusted &= novelty <= max_novelty
+    return np.where(trusted, probabilities.argmax(axis=1), -1).astype(np.int64)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 
@@ -115,19 +116,23 @@ class Reference:
     """Cells with known labels: ``codes`` (N,) int64 into ``labels``.
 
     ``groups`` (N,) int64 from 0, where given: cells that must not be parted between training and
-    validation, those of one donor, batch or section.
+    validation, those of one donor, batch or section. ``tree``: coarser levels of ``labels``, which
+    are its finest.
     """
 
     cells: Cells
     labels: LabelSet
     codes: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64] | None = None
+    tree: LabelTree | None = None
 
     def __post_init__(self) -> None:
         if self.codes.shape != (len(self.cells),):
             raise ValueError(f"{self.codes.shape} codes for {len(self.cells)} cells")
         if self.groups is not None and self.groups.shape != self.codes.shape:
             raise ValueError(f"{self.groups.shape} groups for {len(self.cells)} cells")
+        if self.tree is not None and self.tree.finest.names != self.labels.names:
+            raise ValueError("the labels are not the finest of their tree")
 
     def __len__(self) -> int:
         return len(self.cells)

@@ -14,9 +14,9 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score, roc_auc_score
 
 from tagscope.core.labels import MISSING, UNASSIGNED
+from tagscope.core.reliability import expected_calibration_error, reliability_curve
 from tagscope.errors import ArgumentError
 from tagscope.evaluation.integration import IntegrationReport
-from tagscope.evaluation.reliability import expected_calibration_error, reliability_curve
 from tagscope.io.atomic import written_whole
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from tagscope.core.keys import Slots
-from tagscope.core.labels import MISSING, UNASSIGNED
+from tagscope.core.labels import NO_LABEL
 from tagscope.core.normalise import log_cp10k
 from tagscope.core.results import read_provenance
 from tagscope.core.section import Cells, Reference
@@ -153,7 +153,7 @@ def known_names(values: Iterable[Any]) -> Names:
     """Labels as text, ``""`` for every way to say that there is none."""
     series = pd.Series(list(values), dtype=object)
     text = series.where(series.notna(), "").astype(str)
-    return np.asarray(text.where(~text.isin((*MISSING, UNASSIGNED)), ""), dtype=np.str_)
+    return np.asarray(text.where(~text.isin(NO_LABEL), ""), dtype=np.str_)
 
 
 def _expression(table: AnnData, key: str) -> Cells:

@@ -14,7 +14,12 @@ import numpy.typing as npt
 import torch
 
 from tagscope.core.provenance import Provenance
-from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
+from tagscope.core.results import (
+    Annotation,
+    AnnotationResult,
+    GeneScores,
+    SlotScores,
+)
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, BundleError, InputError
 from tagscope.inference.ask import Answer, Network
@@ -37,6 +42,9 @@ class AnnotateConfig:
     """Keep the memory score of every gene in every slot of every cell (level 2)."""
     min_confidence: float = 0.0
     """Cells whose likeliest label is less probable than this become Unassigned."""
+    max_novelty: float = 1.0
+    """Cells more unlike the reference than this become Unassigned; 0.95 sets aside what is more
+    unusual than 95 % of the reference's held-out cells."""
     batch_size: int | None = None
     """Cells per batch; as many as suit the device if not given."""
     device: str = "auto"
@@ -53,12 +61,13 @@ class AnnotateConfig:
                 "A key is a word without a slash.",
                 "Choose another --key.",
             )
-        if not 0 <= self.min_confidence <= 1:
-            raise ArgumentError(
-                f"The smallest confidence is {self.min_confidence}.",
-                "A confidence is a probability.",
-                "Give --min-confidence a value from 0 to 1.",
-            )
+        for name in ("min_confidence", "max_novelty"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ArgumentError(
+                    f"The bound {name} is {getattr(self, name)}.",
+                    "Confidence and novelty lie between 0 and 1.",
+                    f"Give --{name.replace('_', '-')} a value from 0 to 1.",
+                )
         if self.batch_size is not None and self.batch_size < 1:
             raise ArgumentError(
                 f"The batch size is {self.batch_size}.",
@@ -125,11 +134,10 @@ def annotate(
         batches = Batches(tokens.lengths, first, config.batch_size, device, model.bytes_per_token)
         _run(network, tokens, found, batches, context)
     gene_scores, slot_scores = found.scores(cells)
-    annotation = Annotation(
-        cells.ids, model.labels, found.probabilities, found.embedding, config.min_confidence
-    )
+    annotation = found.annotation(cells)
     extra = {
         "labels": list(model.labels.names),
+        "tree": None if model.tree is None else model.tree.to_dict(),
         "cells": len(cells),
         "genes_shared": shared,
         "genes_of_model": len(model.vocabulary),
@@ -180,6 +188,7 @@ class _Findings:
         self._gatherer: ScoreGatherer | None = None
         self.probabilities = np.zeros((len(tokens), len(model.labels)), dtype=np.float32)
         self.embedding = np.zeros((len(tokens), 0), dtype=np.float32)
+        self._novelty = np.full(len(tokens), np.nan, dtype=np.float32)
 
     def put(self, answer: Answer) -> PartialAnnotation:
         """Keep what the network said of a batch."""
@@ -200,10 +209,30 @@ class _Findings:
                 genes, count = len(self._model.vocabulary), arrays.scores.shape[1]
                 self._gatherer = ScoreGatherer(self._lengths, genes, count)
             self._gatherer.put(answer.batch, arrays.scores)
-        confidence = arrays.probabilities.max(axis=1)
-        best = arrays.probabilities.argmax(axis=1)
-        codes = np.where(confidence >= self._config.min_confidence, best, -1)
-        return PartialAnnotation(rows, codes, confidence)
+        novelty = self._model.novelty(arrays.embedding)
+        if novelty is not None:
+            self._novelty[rows] = novelty
+        part = self._annotation(rows.astype(str), arrays.probabilities, arrays.embedding, novelty)
+        return PartialAnnotation(rows, part.codes, part.confidence)
+
+    def annotation(self, cells: Cells) -> Annotation:
+        """Labels, confidences and novelties of all cells."""
+        known = len(cells) and np.isfinite(self._novelty).all()
+        return self._annotation(
+            cells.ids, self.probabilities, self.embedding, self._novelty if known else None
+        )
+
+    def _annotation(
+        self,
+        ids: npt.NDArray[np.str_],
+        probabilities: npt.NDArray[np.float32],
+        embedding: npt.NDArray[np.float32],
+        novelty: npt.NDArray[np.float32] | None,
+    ) -> Annotation:
+        return Annotation(
+            ids, self._model.labels, probabilities, embedding, self._config.min_confidence,
+            novelty, self._config.max_novelty, self._model.tree,
+        )  # fmt: skip
 
     def scores(self, cells: Cells) -> tuple[GeneScores | None, SlotScores | None]:
         """The scores asked for, over the model's vocabulary."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tagscope.core.labels import MISSING, UNASSIGNED, LabelSet
+from tagscope.core.hierarchy import LabelTree
+from tagscope.core.labels import NO_LABEL, UNASSIGNED, LabelSet
 from tagscope.core.section import Cells, Reference, Section
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
@@ -162,7 +164,7 @@ def read_section(path: Path | str, **choices: Any) -> Section:
 
 def read_reference(
     path: Path | str,
-    label: str,
+    label: str | Sequence[str],
     *,
     table: str | None = None,
     layer: str | None = None,
@@ -173,8 +175,8 @@ def read_reference(
     """Cells with known labels, from an ``.h5ad`` or a store's table.
 
     Rows without a label (missing, empty, ``NA``, ``nan``, ``Unassigned``) are dropped.
-    ``split_by`` is a column whose cells stay together between training and validation: a donor,
-    a batch.
+    Several label columns, coarse to fine, are the levels of a tree of labels. ``split_by`` is a
+    column whose cells stay together between training and validation: a donor, a batch.
 
     Raises
     ------
@@ -184,23 +186,29 @@ def read_reference(
         If the file cannot be read, or holds no counts, gene names or labelled cells.
     """
     loaded = load(Path(path), table=table, where=where)
-    labels = _labels(loaded.table, label)
+    columns = (label,) if isinstance(label, str) else tuple(label)
+    labels = _labels(loaded.table, columns[-1])
+    for column in columns[:-1]:
+        labels = labels.where(~_labels(loaded.table, column).isin(NO_LABEL), UNASSIGNED)
     values = find_values(loaded.table, layer, normalised=normalised)
     genes = read_genes(values.var)
     raise_first((*values.findings, *genes.findings, *_identity_findings(loaded.table)))
-    kept = np.flatnonzero(~labels.isin((*MISSING, UNASSIGNED)).to_numpy())
+    kept = np.flatnonzero(~labels.isin(NO_LABEL).to_numpy())
     if not len(kept):
         raise InputError(
             f"The column {label!r} has no label in any of {loaded.table.n_obs} rows.",
             "Labelled cells are needed.",
             "Choose another column, or other rows with --where.",
         )
-    names = LabelSet.from_values(labels.iloc[kept])
+    tree = None
+    if len(columns) > 1:
+        tree = LabelTree.from_columns(loaded.table.obs.iloc[kept], columns)
+    names = tree.finest if tree is not None else LabelSet.from_values(labels.iloc[kept])
     codes = pd.Categorical(labels.iloc[kept], categories=list(names.names)).codes
     cells = _cells(loaded.table, values, genes, normalised)
     cells = cells if len(kept) == len(cells) else cells.take(kept)
     groups = None if split_by is None else _groups(loaded.table, split_by)[kept]
-    return Reference(cells, names, codes.astype(np.int64), groups)
+    return Reference(cells, names, codes.astype(np.int64), groups, tree)
 
 
 def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 if TYPE_CHECKING:
+    from tagscope.core.hierarchy import LabelTree
     from tagscope.core.labels import LabelSet
     from tagscope.core.panel import GenePanel
     from tagscope.core.section import Cells
@@ -111,6 +112,8 @@ class CellModel(Protocol):
     capabilities: frozenset[Capability]
     vocabulary: GenePanel
     labels: LabelSet
+    tree: LabelTree | None
+    """Coarser levels of the labels, where it was trained on several."""
 
     @property
     def bytes_per_token(self) -> int:
@@ -132,4 +135,12 @@ class CellModel(Protocol):
         self, batch: CellBatch, *, gene_scores: bool = False, slot_scores: bool = False
     ) -> CellOutput:
         """Run the network in evaluation mode, without gradients."""
+        ...
+
+    def novelty(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """How unlike the cells it learned from cells of an embedding (N, D) are, 0 to 1, (N,).
+
+        A cell above 0.95 is more unusual than 95 % of the held-out cells; None where the model
+        cannot tell.
+        """
         ...

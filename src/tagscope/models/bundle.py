@@ -1,7 +1,7 @@
 """A model on disk: a folder of json and safetensors, hashed and versioned. No pickle.
 
 ``bundle.json`` holds what the model is, how it was trained, and the sha256 of the other files:
-``weights.safetensors``, ``panel.json``, ``labels.json``.
+``weights.safetensors``, ``panel.json``, ``labels.json``. ``card.md`` says it to people.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.errors import BundleError
 from tagscope.io.atomic import written_whole
 from tagscope.models.base import Capability
+from tagscope.models.card import model_card
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST, WEIGHTS, PANEL, LABELS = (
     "bundle.json", "weights.safetensors", "panel.json", "labels.json",
 )  # fmt: skip
+CARD = "card.md"
 _RETRAIN = "Train or copy the model again."
 
 
@@ -35,7 +38,9 @@ class Bundle:
     """A verified model on disk; the weights are read by :meth:`state`.
 
     ``config`` belongs to ``model``; ``preprocessing`` says how counts become its values;
-    ``training`` is provenance and validation: accuracy, macro_f1, confusion, history.
+    ``training`` is provenance and validation: accuracy, macro_f1, confusion, history;
+    ``calibration`` what confidences are divided by (temperature) and what that did; ``tree`` the
+    coarser levels of the labels, where it was trained on several.
     """
 
     path: Path
@@ -47,6 +52,8 @@ class Bundle:
     capabilities: frozenset[Capability]
     training: dict[str, Any]
     digest: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    tree: LabelTree | None = None
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU.
@@ -75,9 +82,11 @@ class Bundle:
             "model": self.model,
             "genes": len(self.panel),
             "labels": list(self.labels.names),
+            "levels": [] if self.tree is None else list(self.tree.columns),
             "capabilities": sorted(self.capabilities),
             "config": self.config,
             "preprocessing": self.preprocessing,
+            "calibration": self.calibration,
             "training": record,
         }
 
@@ -123,6 +132,8 @@ def save_bundle(
     capabilities: frozenset[Capability],
     training: dict[str, Any],
     state: Mapping[str, Tensor],
+    calibration: dict[str, Any] | None = None,
+    tree: LabelTree | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Write a bundle; it appears whole or not at all.
@@ -137,7 +148,8 @@ def save_bundle(
         contiguous = {name: value.detach().cpu().contiguous() for name, value in state.items()}
         save_file(contiguous, folder / WEIGHTS)
         _write_json(folder / PANEL, panel.to_dict())
-        _write_json(folder / LABELS, labels.to_dict())
+        levels = {} if tree is None else {"tree": tree.to_dict()}
+        _write_json(folder / LABELS, {**labels.to_dict(), **levels})
         manifest = {
             "format_version": FORMAT_VERSION,
             "model": model,
@@ -145,10 +157,13 @@ def save_bundle(
             "preprocessing": preprocessing,
             "capabilities": sorted(capabilities),
             "training": training,
+            "calibration": calibration or {},
             "sha256": {name: _sha256(folder / name) for name in (WEIGHTS, PANEL, LABELS)},
         }
         manifest["digest"] = _digest(manifest)
         _write_json(folder / MANIFEST, manifest)
+        card = model_card(model, panel, labels, training, calibration or {})
+        (folder / CARD).write_text(card, encoding="utf-8")
     return load_bundle(path)
 
 
@@ -179,15 +194,18 @@ def load_bundle(path: Path | str) -> Bundle:
             )
         if _sha256(path / name) != hashes.get(name):
             raise _changed(path / name)
+    named = json.loads((path / LABELS).read_text("utf-8"))
     return Bundle(
         path=path,
         model=manifest["model"],
         config=manifest["config"],
         panel=GenePanel.from_dict(json.loads((path / PANEL).read_text("utf-8"))),
-        labels=LabelSet.from_dict(json.loads((path / LABELS).read_text("utf-8"))),
+        labels=LabelSet.from_dict(named),
+        tree=LabelTree.from_dict(named["tree"]) if "tree" in named else None,
         preprocessing=manifest["preprocessing"],
         capabilities=frozenset(Capability(name) for name in manifest["capabilities"]),
         training=manifest["training"],
+        calibration=manifest.get("calibration", {}),
         digest=manifest["digest"],
     )
 

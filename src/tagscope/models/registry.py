@@ -37,11 +37,12 @@ def _cellmemory(bundle: Bundle) -> CellModel:
     try:
         config = CellMemoryConfig.from_dict(bundle.config)
         networks = []
-        for state in parted_state(bundle.state(), config.networks):
+        states, usual = parted_state(bundle.state(), config.networks)
+        for state in states:
             network = CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels))
             network.load_state_dict(state)
             networks.append(network.eval())
-    except (TagscopeError, RuntimeError, ValueError, IndexError) as error:
+    except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
         raise BundleError(
             f"The weights of {bundle.path} do not fit its configuration ({error}).",
             "Both must come from one training.",
@@ -49,7 +50,11 @@ def _cellmemory(bundle: Bundle) -> CellModel:
         ) from error
     preprocessing = Preprocessing.from_dict(bundle.preprocessing)
     first, *others = networks
-    return CellMemory(first, bundle.panel, bundle.labels, preprocessing, others=tuple(others))
+    temperature = float(bundle.calibration.get("temperature", 1.0))
+    return CellMemory(
+        first, bundle.panel, bundle.labels, preprocessing,
+        others=tuple(others), temperature=temperature, usual=usual, tree=bundle.tree,
+    )  # fmt: skip
 
 
 _BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}

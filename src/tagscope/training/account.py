@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from tagscope.core.provenance import Provenance
 from tagscope.models.bundle import Bundle, save_bundle
 from tagscope.models.cellmemory.model import CAPABILITIES, joined_state
 from tagscope.models.device import choose_device
 from tagscope.training.baseline import BaselineScores
+from tagscope.training.calibrate import Calibration
 from tagscope.training.member import Member, Standing
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.recipe import TrainConfig
@@ -32,6 +31,7 @@ def save(
     standings: list[Standing],
     config: TrainConfig,
     baseline: BaselineScores | None,
+    calibration: Calibration,
     *,
     stopped: str,
     seconds: float,
@@ -45,10 +45,12 @@ def save(
         config=replace(first.model, networks=len(members)).to_dict(),
         panel=reference.cells.panel,
         labels=reference.labels,
+        tree=reference.tree,
         preprocessing=first.preprocessing.to_dict(),
         capabilities=CAPABILITIES,
         training=_plain(_account(members, standings, config, baseline, stopped, seconds)),
-        state=joined_state([standing.best for standing in standings]),
+        calibration=_plain(calibration.to_dict()),
+        state=joined_state([standing.best for standing in standings], calibration.novelty),
         overwrite=True,  # asked for before training began
     )
 
@@ -118,10 +120,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def held_out(members: list[Member], standings: list[Standing]) -> tuple[Tensor, Tensor]:
-    """Logits (V, C) of all validation cells by the network that had not seen them, and codes."""
-    logits = torch.cat([standing.logits for standing in standings])
-    codes = np.concatenate([member.validation_codes for member in members[: len(standings)]])
-    return logits, torch.from_numpy(codes)

@@ -24,6 +24,7 @@ from tagscope.models.cellmemory.tokenise import Preprocessing
 from tagscope.models.device import choose_device, choose_precision, keep_freed_memory
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
+from tagscope.training.calibrate import calibrate
 from tagscope.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
@@ -87,10 +88,10 @@ def train(
             baseline = logistic_regression(task.members, context)
         except JobCancelled:
             if progress.standings and progress.standings[0].history:
-                _save(task, progress, out, None, stopped="cancelled")
+                _save(task, progress, out, None, None, stopped="cancelled")
             raise
-    reason = progress.standings[-1].reason(task.members[-1].recipe)
-    bundle = _save(task, progress, out, baseline, stopped=reason)
+        reason = progress.standings[-1].reason(task.members[-1].recipe)
+        bundle = _save(task, progress, out, baseline, context, stopped=reason)
     checkpoint_path(out).unlink(missing_ok=True)
     return bundle
 
@@ -245,12 +246,17 @@ def _save(
     progress: _Progress,
     out: Path,
     baseline: BaselineScores | None,
+    context: JobContext | None,
     *,
     stopped: str,
 ) -> Bundle:
     done = [standing for standing in progress.standings if standing.history]
+    members = task.members[: len(done)]
+    device = choose_device(task.config.device)
+    precision = choose_precision(task.config.precision, device)
+    calibration = calibrate(members, done, device, precision, context)
     return save(
-        out, task.members[: len(done)], done, task.config, baseline,
+        out, members, done, task.config, baseline, calibration,
         stopped=stopped, seconds=progress.seconds,
     )  # fmt: skip
 

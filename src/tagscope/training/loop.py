@@ -13,8 +13,9 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, Tokens
-from tagscope.models.cellmemory.network import CellMemoryNetwork
+from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
 from tagscope.models.device import reduced
+from tagscope.models.hierarchy import hierarchical_loss
 from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
@@ -48,6 +49,8 @@ class Loop:
     precision: torch.dtype
     weights: Tensor
     """Weight of every label in the loss, (C,), 1 for the mean cell."""
+    ancestors: tuple[Tensor, ...] = ()
+    """For every coarser level of labels the code of each label there, (C,) int64."""
 
     def train_epoch(self, examples: Examples, epoch: int, context: JobContext) -> float:
         """Update on every cell once; the mean loss. Epochs count from 0."""
@@ -72,17 +75,21 @@ class Loop:
         return total / len(examples)
 
     @torch.inference_mode()
-    def predict(self, examples: Examples, context: JobContext) -> Tensor:
-        """Logits of every cell, (N, C) float32 on the CPU."""
+    def predict(
+        self, examples: Examples, context: JobContext, stage: str = "validating"
+    ) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) and embedding (N, d) of every cell, float32 on the CPU."""
         self.network.eval()
         logits = torch.empty(len(examples), self.network.head.out_features)
+        embedding = torch.empty(len(examples), self.network.config.width)
         done = 0
         for chunk in self._chunks(examples.tokens, np.arange(len(examples))):
             batch = examples.tokens.batch(chunk).to(self.device)
-            logits[chunk] = self._logits(batch).float().cpu()
+            said = self._ask(batch)
+            logits[chunk], embedding[chunk] = said.logits.cpu(), said.embedding.cpu()
             done += len(chunk)
-            context.step("validating", done, len(examples))
-        return logits
+            context.step(stage, done, len(examples))
+        return logits, embedding
 
     def validation_loss(self, logits: Tensor, codes: Ints, epoch: int) -> float:
         """Mean cross-entropy; published: the unweighted mean of shuffled batches' means."""
@@ -131,21 +138,26 @@ class Loop:
     def _loss(
         self, examples: Examples, rows: Ints, hidden: float, rng: np.random.Generator
     ) -> Tensor:
-        """Weighted cross-entropy, summed over the rows."""
+        """Weighted cross-entropy, summed over the rows, the mean of all levels of labels."""
         batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
-        logits = self._logits(batch.to(self.device))
+        logits = self._ask(batch.to(self.device)).logits
         truth = torch.from_numpy(examples.codes[rows]).to(self.device)
-        return F.cross_entropy(
-            logits.float(),
-            truth,
-            weight=self.weights if self.recipe.balance == "weights" else None,
-            reduction="sum",
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        weights = self.weights if self.recipe.balance == "weights" else None
+        smoothing = self.recipe.label_smoothing
+        levels = (*self.ancestors, torch.arange(logits.shape[1], device=self.device))
+        if len(levels) == 1:
+            return F.cross_entropy(
+                logits, truth, weight=weights, reduction="sum", label_smoothing=smoothing
+            )
+        return hierarchical_loss(
+            logits, [level[truth] for level in levels], levels,
+            weights=[*(None for _ in self.ancestors), weights],
+            level_weights=[1 / len(levels)] * len(levels), label_smoothing=smoothing,
+        )  # fmt: skip
 
-    def _logits(self, batch: CellBatch) -> Tensor:
+    def _ask(self, batch: CellBatch) -> NetworkOutput:
         with reduced(self.precision, self.device):
-            said: Tensor = self.network(batch.tokens, batch.genes, batch.padding).logits
+            said: NetworkOutput = self.network(batch.tokens, batch.genes, batch.padding)
         return said
 
     def _set_rate(self, update: int, updates_per_epoch: int) -> None:

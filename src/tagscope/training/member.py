@@ -63,6 +63,14 @@ class Member:
         """The validation cells, encoded."""
         return self._examples(self.validation_cells(), self.validation_codes)
 
+    def training_as_validation(self, most: int) -> Examples:
+        """At most so many training cells, at the depth of the validation cells."""
+        rng, rows = np.random.default_rng([self.seed, 6]), self.split.training
+        if len(rows) > most:
+            rows = np.sort(rng.choice(rows, most, replace=False))
+        cells = self.at_depth(self.prepared.reference.cells.take(rows), rng)
+        return self._examples(cells, self.prepared.reference.codes[rows])
+
     def validation_cells(self) -> Cells:
         """The cells held out, at the depth of the section that the model is meant for."""
         cells = self.prepared.reference.cells.take(self.split.validation)
@@ -95,7 +103,10 @@ class Member:
         )
         codes = reference.codes[self.split.training]
         weights = label_weights(codes, self.labels, recipe.rare_power).to(device)
-        return Loop(network, optimizer, recipe, self.seed, device, precision, weights)
+        tree = reference.tree
+        levels = [] if tree is None else [tree.ancestors(level) for level in range(len(tree) - 1)]
+        ancestors = tuple(torch.from_numpy(codes).to(device) for codes in levels)
+        return Loop(network, optimizer, recipe, self.seed, device, precision, weights, ancestors)
 
 
 @dataclass
@@ -169,7 +180,7 @@ def _validate(
     codes, loss = validation.codes, train_loss
     logits = torch.empty(0, member.labels)
     if len(codes):
-        logits = loop.predict(validation, context)
+        logits, _ = loop.predict(validation, context)
         loss = loop.validation_loss(logits, codes, epoch)
     confusion = confusion_matrix(codes, logits.argmax(dim=1).numpy(), member.labels)
     rate = loop.optimizer.param_groups[0]["lr"]

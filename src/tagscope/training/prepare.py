@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +52,8 @@ class Prepared:
             seen.update(np.ascontiguousarray(array).tobytes())
         if self.reference.groups is not None:
             seen.update(np.ascontiguousarray(self.reference.groups).tobytes())
+        if self.reference.tree is not None:
+            seen.update(json.dumps(self.reference.tree.to_dict()).encode())
         seen.update("\0".join(self.reference.labels.names).encode())
         return seen.hexdigest()
 
@@ -85,7 +88,8 @@ def prepare(
     if len(read) < len(reference):
         notes.append(f"{len(reference) - len(read)} cells without counts left out")
     groups = None if reference.groups is None else reference.groups[read]
-    kept = _with_labels_in_use(cells.take(read), reference.labels, reference.codes[read], groups)
+    part = replace(reference, cells=cells.take(read), codes=reference.codes[read], groups=groups)
+    kept = _with_labels_in_use(part)
     dropped = len(reference.labels) - len(kept.labels)
     if dropped:
         notes.append(f"{dropped} labels without cells left out")
@@ -137,13 +141,15 @@ def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:
     return measured.take(kept)
 
 
-def _with_labels_in_use(
-    cells: Cells, labels: LabelSet, codes: Ints, groups: Ints | None
-) -> Reference:
-    used, dense = np.unique(codes, return_inverse=True)
+def _with_labels_in_use(reference: Reference) -> Reference:
+    labels = reference.labels
+    used, dense = np.unique(reference.codes, return_inverse=True)
     names = tuple(labels.names[code] for code in used)
     colors = tuple(labels.colors[code] for code in used)
-    return Reference(cells, LabelSet(names, colors), dense.astype(np.int64), groups)
+    tree = None if reference.tree is None else reference.tree.take(used)
+    return replace(
+        reference, labels=LabelSet(names, colors), codes=dense.astype(np.int64), tree=tree
+    )
 
 
 def _median_total(cells: Cells) -> float:

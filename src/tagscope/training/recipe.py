@@ -157,7 +157,7 @@ _PUBLISHED: dict[str, Any] = {
     "components": False, "clip_norm": math.inf, "target_sum": 1e4,
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
-    "folds": 3, "epochs": _MOST_EPOCHS, "updates": 1000, "patience": 0, "batch_size": 32,
+    "folds": 3, "epochs": _MOST_EPOCHS, "updates": 2000, "patience": 0, "batch_size": 32,
     "learning_rate": 2e-3, "weight_decay": 0.02, "warm_up": 0.05, "label_smoothing": 0.05,
     "gene_dropout": 0.15, "thinning": 0.05, "rare_power": 0.3, "balance": "weights",
     "components": True, "clip_norm": 1.0, "target_sum": None,

@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
@@ -55,6 +56,7 @@ class LinearModel:
     most_cells: int = 10**9
     capabilities: frozenset[Capability] = frozenset(Capability)
     bytes_per_token: int = 64
+    tree: LabelTree | None = None
     seen: list[np.ndarray] = field(default_factory=list)
 
     def tokenise(self, cells: Cells, *, seed: int = 0):
@@ -79,6 +81,9 @@ class LinearModel:
             gene_scores=share if gene_scores else None,
             slot_scores=in_slot.transpose(1, 2).float() if slot_scores else None,
         )
+
+    def novelty(self, embedding):
+        return None
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert bundle.training["note"] == "naïve"
     assert bundle.capabilities == frozenset(Capability)
     names = {file.name for file in (tmp_path / "model").iterdir()}
-    assert names == {"bundle.json", "weights.safetensors", "panel.json", "labels.json"}
+    assert names == {"bundle.json", "card.md", "weights.safetensors", "panel.json", "labels.json"}
     model = load_model(bundle, torch.device("cpu"))
     torch.manual_seed(1)
     expected = CellMemoryNetwork(CONFIG, 2, 2).state_dict()

@@ -92,6 +92,9 @@ def test_it_learns_cells_apart(tmp_path: Path, mode: str, encoding: str) -> None
     baseline = bundle.training["baseline"]
     assert baseline["accuracy"] > 0.9
     assert f"logistic regression {baseline['accuracy']:.3f}" in bundle.to_text()
+    card = (tmp_path / "model" / "card.md").read_text("utf-8")
+    assert f"| logistic regression | {baseline['accuracy']:.3f}" in card
+    assert "| type 1 | 120 | 24 |" in card
 
 
 def test_networks_that_hold_out_other_cells(tmp_path: Path) -> None:

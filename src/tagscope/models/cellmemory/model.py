@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
@@ -16,8 +19,10 @@ from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, T
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput, PairTable
 from tagscope.models.cellmemory.tokenise import CellMemoryTokens, Preprocessing, tokenise
+from tagscope.models.novelty import NoveltyModel
 
 CAPABILITIES = frozenset(Capability)
+_NOVELTY = "novelty."
 
 
 @dataclass
@@ -34,6 +39,9 @@ class CellMemory:
     preprocessing: Preprocessing
     capabilities: frozenset[Capability] = CAPABILITIES
     others: tuple[CellMemoryNetwork, ...] = ()
+    temperature: float = 1.0
+    usual: NoveltyModel | None = None
+    tree: LabelTree | None = None
     _tables: dict[int, PairTable] = field(default_factory=dict, init=False, repr=False)
     _tables_of: tuple[TokenPairs, bool] | None = field(default=None, init=False, repr=False)
 
@@ -82,10 +90,16 @@ class CellMemory:
         scores = [one.gene_scores[:, 1:] for one in said if one.gene_scores is not None]
         return CellOutput(
             torch.cat([one.embedding for one in said], dim=1),
-            _mean_logits([one.logits for one in said]),
+            _mean_logits([one.logits / self.temperature for one in said]),
             torch.stack(scores).mean(dim=0) if scores else None,
             said[0].slot_scores,
         )
+
+    def novelty(self, embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.float32] | None:
+        """How unlike the reference cells of an embedding (N, D) are, 0 to 1, (N,)."""
+        if self.usual is None:
+            return None
+        return self.usual.score(embedding[:, : self.config.width])
 
     def _ask(
         self, index: int, batch: CellBatch, gene_scores: bool, slot_scores: bool
@@ -116,24 +130,30 @@ class CellMemory:
         return self._tables[index]
 
 
-def joined_state(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The weights of several networks under one roof: ``"1.head.bias"``; of one, as they are."""
-    if len(states) == 1:
-        return dict(states[0])
-    return {
-        f"{index}.{name}": value for index, one in enumerate(states) for name, value in one.items()
-    }
+def joined_state(
+    states: Sequence[Mapping[str, Tensor]], usual: NoveltyModel | None = None
+) -> dict[str, Tensor]:
+    """Everything of a model that is a tensor: ``"1.head.bias"``, of a single network without the
+    number, and ``"novelty.bank"``."""
+    joined = {} if usual is None else {_NOVELTY + k: v for k, v in usual.to_state().items()}
+    for index, state in enumerate(states):
+        prefix = f"{index}." if len(states) > 1 else ""
+        joined |= {prefix + name: value for name, value in state.items()}
+    return joined
 
 
-def parted_state(state: Mapping[str, Tensor], networks: int) -> list[dict[str, Tensor]]:
+def parted_state(
+    state: Mapping[str, Tensor], networks: int
+) -> tuple[list[dict[str, Tensor]], NoveltyModel | None]:
     """Inverse of :func:`joined_state`."""
-    if networks == 1:
-        return [dict(state)]
+    usual = {k.removeprefix(_NOVELTY): v for k, v in state.items() if k.startswith(_NOVELTY)}
     parts: list[dict[str, Tensor]] = [{} for _ in range(networks)]
     for key, value in state.items():
-        index, _, name = key.partition(".")
+        if key.startswith(_NOVELTY):
+            continue
+        index, _, name = key.partition(".") if networks > 1 else ("0", "", key)
         parts[int(index)][name] = value
-    return parts
+    return parts, NoveltyModel.from_state(usual) if usual else None
 
 
 def _mean_logits(logits: list[Tensor]) -> Tensor:

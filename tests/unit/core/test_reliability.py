@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tagscope.core.reliability import expected_calibration_error, reliability_curve
 from tagscope.evaluation.annotation import evaluate_labels
-from tagscope.evaluation.reliability import expected_calibration_error, reliability_curve
 from tagscope.models.calibration import fit_temperature, softmax
 
 
