@@ -281,7 +281,7 @@ def demo_steps(out: Path) -> list[list[str]]:
     section, bundle, annotated = sample / "section.zarr", out / "cellmemory", out / "section.zarr"
     steps = (
         ("train", sample / "reference.h5ad", "--label", "cell_type", "--panel", section,
-         "--out", bundle, "--overwrite"),
+         "--folds", "1", "--out", bundle, "--overwrite"),
         ("check", section, "--bundle", bundle),
         ("annotate", section, "--bundle", bundle, "--attention", "--out", annotated,
          "--overwrite"),

@@ -27,12 +27,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process: run as many as there are cores
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.linear_model import LogisticRegression
 
 import tagscope as ts
-from annotation_tasks import TASKS, Task
+from annotation_tasks import TASKS, Task, standardised
 from tagscope.evaluation.annotation import evaluate_labels
 from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
@@ -78,14 +77,7 @@ def baseline(name: str, variant: str) -> Row:
     shared = task.reference.cells.panel.columns_in(task.query.panel) >= 0
     panel = task.reference.cells.panel.take(np.flatnonzero(shared))
     known, asked = task.reference.cells.restrict(panel), task.query.restrict(panel)
-    target = np.median(known.totals)
-    values = [
-        np.log1p((sp.diags(target / np.maximum(cells.totals, 1)) @ cells.values).toarray())
-        for cells in (known, asked)
-    ]
-    mean, sd = values[0].mean(0), values[0].std(0)
-    sd[sd == 0] = 1
-    known_values, asked_values = (np.clip((v - mean) / sd, -10, 10) for v in values)
+    known_values, asked_values = standardised(known, asked)
     weight = "balanced" if variant == "balanced" else None
     model = LogisticRegression(C=0.1, max_iter=2000, class_weight=weight)
     model.fit(known_values, task.reference.codes)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from tagscope.core.labels import LabelSet
 from tagscope.core.section import Cells, Reference
@@ -185,3 +186,17 @@ TASKS: dict[str, Callable[[], Task]] = {
     "osmfish": lambda: halves("osmFISH, x below median → above", "osmfish", 0),
     "by3_mpfc": lambda: mixed_prefrontal("starmap_by3_v1", "BY3"),
 }
+
+
+def standardised(known: Cells, asked: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """What the README's baseline sees: log values, z-scored by the known cells, clipped at ±10."""
+    target = np.median(known.totals)
+    known_values, asked_values = (
+        np.log1p((sp.diags(target / np.maximum(cells.totals, 1)) @ cells.values).toarray())
+        for cells in (known, asked)
+    )
+    mean, sd = known_values.mean(0), known_values.std(0)
+    sd[sd == 0] = 1
+    return np.clip((known_values - mean) / sd, -10, 10), np.clip(
+        (asked_values - mean) / sd, -10, 10
+    )

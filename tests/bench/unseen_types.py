@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anndata as ad
@@ -31,7 +31,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from annotation_accuracy import standardised
+from annotation_tasks import standardised
 from tagscope.core.labels import LabelSet
 from tagscope.core.section import Cells, Reference
 from tagscope.io.readers import read_reference
@@ -40,8 +40,9 @@ from tagscope.models.calibration import softmax
 from tagscope.models.novelty import NoveltyModel, neighbour_distance, unit_rows
 from tagscope.models.registry import load_model
 from tagscope.training.fit import TrainConfig, train
-from tagscope.training.prepare import prepare, split
+from tagscope.training.prepare import prepare
 from tagscope.training.recipe import recipe_of
+from tagscope.training.splits import splits
 from tagscope.training.thinning import thin_to
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -179,16 +180,17 @@ def ask(model: CellModel, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
 
 def trained(task: Task, epochs: int, seed: int) -> Said:
     """Train on the task's reference and ask the network about all of its cells."""
-    config = TrainConfig(epochs=epochs, seed=seed, device="cpu")
+    config = TrainConfig(folds=1, epochs=epochs, seed=seed, device="cpu")
     panel, section = (task.query.panel, task.query) if task.section else (None, None)
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(task.reference, Path(folder) / "model", config, panel=panel, section=section)
-        model = load_model(bundle, torch.device("cpu"))
+        model = load_model(replace(bundle, calibration={}), torch.device("cpu"))
     prepared = prepare(task.reference, panel, recipe_of(config), section)
     cells, codes = prepared.reference.cells, prepared.reference.codes
     if prepared.share:
         cells = thin_to(cells, prepared.share, np.random.default_rng([seed, 3]))
-    rows, held = split(codes, recipe_of(config), config.validation, seed)
+    (part,) = splits(codes, recipe_of(config), config.validation, seed)
+    rows, held = part.training, part.validation
     embedding, logits = ask(model, cells)
     asked, said = ask(model, task.query)
     names = np.array(model.labels.names)
@@ -216,12 +218,7 @@ def baseline(name: str, folder: Path) -> np.ndarray:
     if not path.is_file():
         task = TASKS[name]()
         shared = prepare(task.reference, task.query.panel, recipe_of(TrainConfig())).reference
-        query = Reference(
-            task.query.restrict(shared.cells.panel),
-            shared.labels,
-            np.zeros(len(task.query), dtype=np.int64),
-        )
-        known, asked = standardised(shared, query)
+        known, asked = standardised(shared.cells, task.query.restrict(shared.cells.panel))
         model = LogisticRegression(C=0.1, max_iter=500).fit(known, shared.codes)
         folder.mkdir(parents=True, exist_ok=True)
         np.save(path, 1 - model.predict_proba(asked).max(axis=1))

@@ -6,6 +6,7 @@ The reference lacks ependymal cells and astrocytes, so that the query has unseen
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import anndata as ad
@@ -22,11 +23,11 @@ from tagscope.models.calibration import fit_temperature, negative_log_likelihood
 from tagscope.models.device import choose_device
 from tagscope.models.novelty import NoveltyModel
 from tagscope.models.registry import load_model
-from tagscope.training.prepare import split
 from tagscope.training.recipe import recipe_of
+from tagscope.training.splits import splits
 
 GONE = ("Ependymal", "Astrocyte")
-CONFIG = api.TrainConfig(epochs=8, batch_size=16, learning_rate=3e-3, device="cpu")
+CONFIG = api.TrainConfig(folds=1, epochs=8, batch_size=16, learning_rate=3e-3, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +64,13 @@ def mapped(shared, tmp_path_factory):
 def held_out(mapped):
     """Training and held-out rows of the reference; embedding and logits of all cells."""
     reference = api.read_reference(mapped.raw, "cell_type")
-    bundle = api.load_bundle(mapped.bundle)
-    model = load_model(bundle, choose_device("cpu"))
+    uncalibrated = replace(api.load_bundle(mapped.bundle), calibration={})
+    model = load_model(uncalibrated, choose_device("cpu"))
     tokens = model.tokenise(reference.cells)
     said = model(tokens.batch(np.arange(len(reference))))
-    rows, held = split(reference.codes, recipe_of(CONFIG), CONFIG.validation, CONFIG.seed)
+    (part,) = splits(reference.codes, recipe_of(CONFIG), CONFIG.validation, CONFIG.seed)
     return SimpleNamespace(
-        rows=rows, held=held, codes=reference.codes,
+        rows=part.training, held=part.validation, codes=reference.codes,
         embedding=said.embedding.numpy(), logits=said.logits.numpy(),
     )  # fmt: skip
 

@@ -179,8 +179,9 @@ def _task(
         sources = [reference.cells]
         sources += [] if section is None else [section.restrict(reference.cells.panel)]
         components = gene_components(sources, preprocessing, model.width, config.seed)
+    labels = len(reference.labels)
     members = [
-        Member(fold, prepared, recipe.for_cells(len(part.training)), model, preprocessing,
+        Member(fold, prepared, recipe.for_cells(len(part.training), labels), model, preprocessing,
                _seed(config.seed, fold), part)
         for fold, part in enumerate(parts)
     ]  # fmt: skip

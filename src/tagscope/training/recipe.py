@@ -96,6 +96,8 @@ class Recipe:
     """Most passes over the training cells."""
     updates: int | None
     """Updates that set the number of epochs where none was asked for; None takes ``epochs``."""
+    updates_per_label: int
+    """So many for each label, where that is more: many labels take longer to tell apart."""
     patience: int
     """Epochs without a lower validation loss after which a network stops; 0 trains on."""
     batch_size: int
@@ -123,12 +125,12 @@ class Recipe:
         """Whether split, schedule and validation loss are those of the published code."""
         return self.name == "published"
 
-    def for_cells(self, cells: int) -> Recipe:
+    def for_cells(self, cells: int, labels: int) -> Recipe:
         """With the number of epochs that makes enough updates on so many training cells."""
         if self.updates is None:
             return self
         per_epoch = max(1, math.ceil(cells / self.batch_size))
-        wanted = math.ceil(self.updates / per_epoch)
+        wanted = math.ceil(max(self.updates, self.updates_per_label * labels) / per_epoch)
         epochs = min(max(wanted, _LEAST_EPOCHS), _MOST_EPOCHS)
         return replace(self, epochs=epochs)
 
@@ -151,13 +153,15 @@ class Recipe:
 
 _LEAST_EPOCHS, _MOST_EPOCHS = 6, 80
 _PUBLISHED: dict[str, Any] = {
-    "folds": 1, "epochs": 100, "updates": None, "patience": 5, "batch_size": 140,
+    "folds": 1, "epochs": 100, "updates": None, "updates_per_label": 0, "patience": 5,
+    "batch_size": 140,
     "learning_rate": 3e-4, "weight_decay": 0.0, "warm_up": 0.0, "label_smoothing": 0.0,
     "gene_dropout": 0.0, "thinning": 1.0, "rare_power": 0.0, "balance": "none",
     "components": False, "clip_norm": math.inf, "target_sum": 1e4,
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
-    "folds": 3, "epochs": _MOST_EPOCHS, "updates": 2000, "patience": 0, "batch_size": 32,
+    "folds": 3, "epochs": _MOST_EPOCHS, "updates": 2000, "updates_per_label": 80, "patience": 0,
+    "batch_size": 32,
     "learning_rate": 2e-3, "weight_decay": 0.02, "warm_up": 0.05, "label_smoothing": 0.05,
     "gene_dropout": 0.15, "thinning": 0.05, "rare_power": 0.3, "balance": "weights",
     "components": True, "clip_norm": 1.0, "target_sum": None,

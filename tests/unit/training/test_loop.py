@@ -85,11 +85,12 @@ def loop_of(recipe: Recipe, weights: torch.Tensor | None = None) -> Loop:
 
 def test_epochs_follow_from_updates() -> None:
     recipe = recipe_of(TrainConfig())
-    assert recipe.for_cells(3200).epochs == math.ceil(recipe.updates / 100)
-    assert recipe.for_cells(10).epochs == 80
-    assert recipe.for_cells(10**6).epochs == 6
-    assert recipe_of(TrainConfig(epochs=7)).for_cells(10**6).epochs == 7
-    assert PUBLISHED.for_cells(10**6).epochs == 100
+    assert recipe.for_cells(3200, 9).epochs == math.ceil(recipe.updates / 100)
+    assert recipe.for_cells(3200, 100).epochs == 80
+    assert recipe.for_cells(10, 9).epochs == 80
+    assert recipe.for_cells(10**6, 9).epochs == 6
+    assert recipe_of(TrainConfig(epochs=7)).for_cells(10**6, 9).epochs == 7
+    assert PUBLISHED.for_cells(10**6, 9).epochs == 100
 
 
 def test_what_a_request_says_goes_before_the_recipe() -> None:
