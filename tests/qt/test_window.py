@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -368,6 +369,27 @@ def test_training_can_be_watched_and_stopped(viewer, dock, sample_data, wait):
     wait(lambda: not session.training.state.running)
     assert time.monotonic() - began < 2.0
     assert session.training.state.notice
+
+
+def test_the_curve_runs_on_over_the_networks(viewer, dock, bundle, wait):
+    session, form = dock.session, dock.annotate.training
+    click(dock.annotate.train_toggle)
+    records = tuple(api.EpochRecord(**record) for record in bundle.training["history"])
+    assert [record.fold for record in records] == [1] * 6 + [2] * 6 + [3] * 6
+    form.show_state(replace(session.training.state, networks=3, history=records[:-1]))
+    epochs, scores = form.curve.lines["macro_f1"].getData()
+    np.testing.assert_array_equal(epochs, np.arange(1, 18))
+    np.testing.assert_allclose(scores, [record.macro_f1 for record in records[:-1]])
+    assert [mark.value() for mark, _ in form.curve.marks] == [6.5, 12.5]
+    assert "network 3 of 3, epoch 5" in form.summary.text()
+    session.annotate.choose(bundle.path)
+    wait(lambda: session.annotate.state.bundle is not None and not session.busy)
+    assert "logistic regression: " in dock.annotate.about.text()
+    keep(viewer, "10-learning-curve")
+    form.show_state(replace(session.training.state, history=records[:2]))
+    assert form.curve.marks == []
+    items = [item for plot in (form.curve.loss, form.curve.score) for item in plot.items]
+    assert len(items) == len(form.curve.lines)
 
 
 def test_cancel_answers_within_a_second(viewer, dock, slow_bundle, sample_data, wait):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tagscope.api import Bundle
 
 LONGEST_LIST = 20
 
@@ -19,6 +24,29 @@ def bundle_folder() -> Path:
 def is_bundle(path: Path) -> bool:
     """Whether a folder is a bundle, by its ``bundle.json``."""
     return (path / "bundle.json").is_file()
+
+
+def about(bundle: Bundle) -> str:
+    """What a bundle knows, and how it did on cells held out, beside logistic regression.
+
+    Three lines, such as ``300 genes · 14 types · cellmemory``, ``accuracy 0.951, macro-F1 0.912``,
+    ``logistic regression: 0.940, 0.893``; the last one only where that is known.
+    """
+    known = f"{len(bundle.panel):,} genes · {len(bundle.labels):,} types · {bundle.model}"
+    scores = _scores(bundle.training)
+    held_out = ", ".join(f"{name} {score:.3f}" for name, score in scores.items())
+    baseline = bundle.training.get("baseline") or {}
+    others = _scores(baseline)
+    if scores and others.keys() >= scores.keys():
+        held_out += f"\n{baseline['method']}: "
+        held_out += ", ".join(f"{others[name]:.3f}" for name in scores)
+    return f"{known}\n{held_out or 'not validated'}"
+
+
+def _scores(record: Mapping[str, Any]) -> dict[str, float]:
+    """Accuracy and macro-F1 where they are known."""
+    named = (("accuracy", record.get("accuracy")), ("macro-F1", record.get("macro_f1")))
+    return {name: float(score) for name, score in named if score is not None}
 
 
 @dataclass(frozen=True)

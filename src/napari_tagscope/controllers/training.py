@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,10 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What the training part shows. ``history`` grows by one record an epoch."""
+    """What the training part shows.
+
+    ``history`` grows by one record an epoch, over all ``networks`` that the training makes.
+    """
 
     reference: Path | None = None
     columns: tuple[LabelColumn, ...] = ()
@@ -43,6 +47,7 @@ class TrainingState:
     reading: bool = False
     running: bool = False
     stopping: bool = False
+    networks: int = 1
     history: tuple[EpochRecord, ...] = ()
     failure: Failure | None = None
     notice: str = ""
@@ -113,7 +118,7 @@ class TrainingController(Observed[TrainingState]):
         reference, column, epochs = state.reference, state.column, state.epochs
         section = None if opened is None else opened.section
         out = self._bundles.free_name(f"{reference.stem}-{column}")
-        self._update(running=True, stopping=False, history=(), failure=None, notice="")
+        self._update(running=True, stopping=False, networks=1, history=(), failure=None, notice="")
         self._runner.start(
             Task(
                 topic=TOPIC,
@@ -143,7 +148,9 @@ class TrainingController(Observed[TrainingState]):
 
     def _on_reported(self, reports: Sequence[Progress]) -> None:
         records = tuple(report.partial for report in reports if report.partial is not None)
-        self._update(history=self.state.history + records)
+        if records:
+            networks = _networks(self.state.epochs)
+            self._update(history=self.state.history + records, networks=networks)
 
     def _on_done(self, bundle: Bundle) -> None:
         self._update(running=False, stopping=False, notice=f"Kept as {bundle.path.name}.")
@@ -154,11 +161,46 @@ class TrainingController(Observed[TrainingState]):
 
     def _on_stopped(self, out: Path) -> None:
         if is_bundle(out):
-            self._update(running=False, stopping=False, notice=f"Best epoch kept as {out.name}.")
+            notice = _stopped_text(self.state, out.name)
+            self._update(running=False, stopping=False, notice=notice)
             self._annotate.choose(out)
         else:
             notice = "Stopped before the first epoch was over; nothing was kept."
             self._update(running=False, stopping=False, notice=notice)
+
+
+def network_starts(history: Sequence[EpochRecord]) -> tuple[int, ...]:
+    """Positions in ``history`` from which on another network learns, the first one's left out."""
+    return tuple(n for n in range(1, len(history)) if history[n].fold != history[n - 1].fold)
+
+
+def training_text(state: TrainingState) -> str:
+    """What became of it, which network is at which epoch, and how well its best epoch does."""
+    parts = [state.notice] if state.notice else []
+    if state.history:
+        parts.append(_epoch_text(state.history, state.networks))
+    elif state.running:
+        parts.append("The curve begins after the first epoch.")
+    return "\n".join(parts)
+
+
+def _epoch_text(history: Sequence[EpochRecord], networks: int) -> str:
+    """The best epoch is the one that is kept: of this network, with the lowest validation loss."""
+    last = history[-1]
+    best = min((r for r in history if r.fold == last.fold), key=lambda r: r.validation_loss)
+    text = f"network {last.fold} of {networks}, " if networks > 1 else ""
+    text += f"epoch {last.epoch}"
+    if math.isfinite(best.macro_f1):
+        text += f" · best epoch {best.epoch}: macro-F1 {best.macro_f1:.3f}"
+        text += f", accuracy {best.accuracy:.3f}"
+    return text
+
+
+def _stopped_text(state: TrainingState, name: str) -> str:
+    if state.networks == 1:
+        return f"Best epoch kept as {name}."
+    where = f"network {state.history[-1].fold} of {state.networks}"
+    return f"Stopped in {where}; the best so far is kept as {name}."
 
 
 def label_columns(path: Path) -> tuple[LabelColumn, ...]:
@@ -188,6 +230,12 @@ def _sample_reference(context: JobContext) -> Path:
     from tagscope import api
 
     return api.sample(context).reference
+
+
+def _networks(epochs: int | None) -> int:
+    from tagscope import api
+
+    return api.recipe_of(api.TrainConfig(epochs=epochs)).folds
 
 
 def _train(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -20,18 +20,15 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.annotate import AnnotateController, AnnotateState
+from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
 from napari_tagscope.views.legend_view import LegendView
 from napari_tagscope.views.theme import Colors
 from napari_tagscope.views.training_form import TrainingForm
-
-if TYPE_CHECKING:
-    from tagscope.api import Bundle
 
 
 class AnnotatePanel(QWidget):
@@ -53,9 +50,7 @@ class AnnotatePanel(QWidget):
         self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.browse_button = QPushButton("Browse…")
         self.browse_button.setToolTip("Choose a bundle's folder")
-        self.about = QElidingLabel()
-        self.about.setObjectName("muted")
-        self.about.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.about = hint_label()
         self.train_toggle = QToolButton()
         self.train_toggle.setText("Train one from a reference")
         self.train_toggle.setObjectName("heading")
@@ -98,8 +93,7 @@ class AnnotatePanel(QWidget):
                 )
         self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
         self.about.setText("" if state.bundle is None else about(state.bundle))
-        where = "" if state.bundle is None else str(state.bundle.path)
-        self.about.setToolTip(f"{self.about.text()}\n{where}")
+        self.about.setToolTip("" if state.bundle is None else str(state.bundle.path))
         self.about.setVisible(state.bundle is not None)
         self.run_button.setEnabled(state.ready)
         self.run_button.setVisible(not state.running)
@@ -175,17 +169,6 @@ class AnnotatePanel(QWidget):
         )
         if chosen:
             self._controller.save(Path(chosen))
-
-
-def about(bundle: Bundle) -> str:
-    """Such as ``300 genes · 14 types · macro-F1 0.91 · accuracy 0.95 · cellmemory``."""
-    parts = [f"{len(bundle.panel):,} genes", f"{len(bundle.labels):,} types"]
-    parts += [
-        f"{words} {float(bundle.training[name]):.2f}"
-        for name, words in (("macro_f1", "macro-F1"), ("accuracy", "accuracy"))
-        if isinstance(bundle.training.get(name), float | int)
-    ]
-    return " · ".join([*parts, bundle.model])
 
 
 def hint(state: AnnotateState) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_tagscope.controllers.training import network_starts
 from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:
@@ -14,14 +16,20 @@ if TYPE_CHECKING:
 
 
 class LearningCurve(QWidget):
-    """Two plots over epochs: training and validation loss; macro-F1 on the validation cells."""
+    """Two plots over epochs: training and validation loss; macro-F1 on the validation cells.
+
+    Epochs are counted over all networks; a thin line stands where another one begins.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.plots = pg.GraphicsLayoutWidget()
         self.plots.setFixedHeight(120)
         self.plots.setAccessibleName("Learning curves")
-        self.plots.setToolTip("Left: loss, training (thin) and validation. Right: macro-F1")
+        self.plots.setToolTip(
+            "Over epochs. Left: loss, training (thin) and validation. Right: macro-F1. "
+            "A vertical line stands where another network begins"
+        )
         self.loss = self._plot(0, "loss")
         self.score = self._plot(1, "macro-F1")
         self.score.setYRange(0, 1, padding=0)
@@ -30,6 +38,8 @@ class LearningCurve(QWidget):
             "validation_loss": self.loss.plot(),
             "macro_f1": self.score.plot(),
         }
+        self.marks: list[tuple[Any, Any]] = []
+        self._mark_pen = pg.mkPen(width=1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plots)
@@ -37,9 +47,14 @@ class LearningCurve(QWidget):
     def show_history(self, history: tuple[EpochRecord, ...]) -> None:
         """Draw what is known so far."""
         self.setVisible(bool(history))
-        epochs = [record.epoch for record in history]
+        starts = network_starts(history)
+        epochs = np.arange(1, len(history) + 1)
+        joined = np.ones(len(history), dtype=np.int32)
+        joined[[start - 1 for start in starts]] = 0
         for name, line in self.lines.items():
-            line.setData(epochs, [float(getattr(record, name)) for record in history])
+            values = np.array([float(getattr(record, name)) for record in history])
+            line.setData(epochs, values, connect=joined)
+        self._mark(starts)
 
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
@@ -56,6 +71,24 @@ class LearningCurve(QWidget):
         }
         for name, pen in pens.items():
             self.lines[name].setPen(pen)
+        self._mark_pen = pg.mkPen(colors.muted, width=1)
+        for mark in (mark for pair in self.marks for mark in pair):
+            mark.setPen(self._mark_pen)
+
+    def _mark(self, starts: tuple[int, ...]) -> None:
+        """Lines in both plots between a network's last epoch and the next one's first."""
+        plots = self.loss, self.score
+        while len(self.marks) > len(starts):
+            for plot, mark in zip(plots, self.marks.pop(), strict=True):
+                plot.removeItem(mark)
+        while len(self.marks) < len(starts):
+            pair = pg.InfiniteLine(pen=self._mark_pen), pg.InfiniteLine(pen=self._mark_pen)
+            for plot, mark in zip(plots, pair, strict=True):
+                plot.addItem(mark)
+            self.marks.append(pair)
+        for start, pair in zip(starts, self.marks, strict=True):
+            for mark in pair:
+                mark.setValue(start + 0.5)
 
     def _plot(self, column: int, title: str) -> Any:
         plot = self.plots.addPlot(row=0, col=column, title=title)

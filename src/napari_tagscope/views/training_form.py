@@ -17,7 +17,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.training import TrainingController, TrainingState
+from napari_tagscope.controllers.training import (
+    TrainingController,
+    TrainingState,
+    training_text,
+)
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
 
@@ -76,7 +80,7 @@ class TrainingForm(QWidget):
         self.stop_button.setVisible(state.running)
         self.stop_button.setEnabled(not state.stopping)
         self.curve.show_history(state.history)
-        self.summary.setText(_summary(state))
+        self.summary.setText(training_text(state))
         self.summary.setVisible(bool(self.summary.text()))
         self.failure.show_failure(state.failure)
 
@@ -110,17 +114,3 @@ class TrainingForm(QWidget):
         chosen, _ = QFileDialog.getOpenFileName(self, "Open a reference", "", "AnnData (*.h5ad)")
         if chosen:
             self._controller.choose_reference(Path(chosen))
-
-
-def _summary(state: TrainingState) -> str:
-    """How well it does so far, and what became of it."""
-    parts = [state.notice] if state.notice else []
-    if state.history:
-        best = max(state.history, key=lambda record: record.macro_f1)
-        parts.append(
-            f"epoch {state.history[-1].epoch} · best macro-F1 {best.macro_f1:.3f}, "
-            f"accuracy {best.accuracy:.3f} (epoch {best.epoch})"
-        )
-    elif state.running:
-        parts.append("The curve begins after the first epoch.")
-    return "\n".join(parts)

@@ -39,7 +39,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
 from tagscope.simulation import SimulateConfig
-from tagscope.training.recipe import EpochRecord, TrainConfig
+from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
@@ -50,6 +50,6 @@ __all__ = [
     "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "annotate", "check",
     "convert", "distances", "enrich", "evaluate", "export", "faithfulness", "info", "integration",
     "label_flows", "load_bundle", "network_for", "open_section", "read_reference", "read_section",
-    "read_table", "sample", "selection_groups", "simulate", "slots", "tag_table", "tags", "train",
-    "write_result",
+    "read_table", "recipe_of", "sample", "selection_groups", "simulate", "slots", "tag_table",
+    "tags", "train", "write_result",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from tagscope.evaluation.integration import (
     score_integration,
 )
 from tagscope.evaluation.space import Space
+from tagscope.io.columns import column_of
 from tagscope.io.store import read_table
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
@@ -54,11 +55,11 @@ def evaluate(
     """
     annotated = read_table(Path(store), table=table)
     obs = annotated.obs
-    _needs_column(obs, prediction, "--prediction")
+    predicted = column_of(obs, prediction, "Choose one of these with --prediction.")
     provenance = read_provenance(annotated, prediction)
     true = _truth(obs, truth)
     report = evaluate_labels(
-        obs[prediction].astype(str).to_numpy(),
+        predicted.astype(str).to_numpy(),
         true,
         confidence=_numbers(obs, Slots(prediction).confidence),
         seen=set(provenance.extra["labels"]) if provenance else None,
@@ -105,10 +106,11 @@ def integration(
         Slot of ``obsm``, ``X_<key>`` if None.
     """
     annotated = read_table(Path(store), table=table)
-    _needs_column(annotated.obs, label, "--label")
-    labels = annotated.obs[label].to_numpy(dtype=object)
+    labels = column_of(annotated.obs, label, "Choose one of these with --label.")
     space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
-    cells = space.integrated(annotated, labels, batch, reference, reference_label or label)
+    cells = space.integrated(
+        annotated, labels.to_numpy(dtype=object), batch, reference, reference_label or label
+    )
     report = score_integration(cells, config, context=context)
     if out is not None:
         report.write(Path(out), overwrite=overwrite)
@@ -137,9 +139,9 @@ def distances(
     :func:`integration`. ``out`` is a folder for tables and a heat map.
     """
     asked = read_table(Path(query), table=table)
-    _needs_column(asked.obs, by, "--by")
+    grouped = column_of(asked.obs, by, "Choose one of these with --by.")
     space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
-    groups = space.query(asked, asked.obs[by].to_numpy(dtype=object))
+    groups = space.query(asked, grouped.to_numpy(dtype=object))
     types = space.reference(Path(reference), label)
     found = group_distances(groups, types, config, by=by, label=label, context=context)
     if out is not None:
@@ -151,21 +153,12 @@ def _numbers(obs: pd.DataFrame, column: str) -> npt.NDArray[np.float64] | None:
     return obs[column].to_numpy(dtype=np.float64) if column in obs else None
 
 
-def _needs_column(obs: pd.DataFrame, column: str, option: str) -> None:
-    if column not in obs:
-        raise ArgumentError(
-            f"The table has no column {column!r}; it has {', '.join(map(repr, obs.columns))}.",
-            f"{option} names a column of the table.",
-            "Choose one of these.",
-        )
-
-
 def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:
     """True labels in the table's order, NaN where not known."""
     path = Path(truth)
     if path.suffix not in (".csv", ".json"):
-        _needs_column(obs, truth, "--truth")
-        return np.asarray(obs[truth], dtype=object)
+        named = column_of(obs, truth, "Choose one of these with --truth.")
+        return np.asarray(named, dtype=object)
     if not path.is_file():
         raise ArgumentError(f"{truth} is not there.", "A file of true labels is needed.")
     if path.suffix == ".csv":

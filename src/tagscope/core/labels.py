@@ -12,6 +12,7 @@ UNASSIGNED_COLOR = "#7f7f7f"
 
 # how tables on disk spell "nobody knows"
 MISSING = ("", "NA", "N/A", "nan", "NaN", "<NA>", "None")
+NO_LABEL = (*MISSING, UNASSIGNED)
 
 # Okabe and Ito (2008), without black, then Tol's muted scheme where it adds a new hue.
 _NAMED_COLORS = (

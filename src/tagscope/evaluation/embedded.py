@@ -11,7 +11,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from tagscope.core.keys import Slots
-from tagscope.core.labels import MISSING, UNASSIGNED
+from tagscope.core.labels import NO_LABEL
+from tagscope.core.normalise import log_cp10k
 from tagscope.core.results import read_provenance
 from tagscope.core.section import Cells, Reference
 from tagscope.errors import ArgumentError, InputError
@@ -152,7 +153,7 @@ def known_names(values: Iterable[Any]) -> Names:
     """Labels as text, ``""`` for every way to say that there is none."""
     series = pd.Series(list(values), dtype=object)
     text = series.where(series.notna(), "").astype(str)
-    return np.asarray(text.where(~text.isin((*MISSING, UNASSIGNED)), ""), dtype=np.str_)
+    return np.asarray(text.where(~text.isin(NO_LABEL), ""), dtype=np.str_)
 
 
 def _expression(table: AnnData, key: str) -> Cells:
@@ -166,11 +167,4 @@ def _expression(table: AnnData, key: str) -> Cells:
 
 
 def _logged(cells: Cells) -> Cells:
-    """ln(1 + counts per 10,000); normalised values stay as they are."""
-    if cells.normalised:
-        return cells
-    per_count = 1e4 / np.where(cells.totals > 0, cells.totals, 1)
-    values = cells.values.copy()
-    per_value = np.repeat(per_count, np.diff(values.indptr))
-    values.data = np.log1p(values.data * per_value).astype(np.float32)
-    return replace(cells, values=values, normalised=True)
+    return replace(cells, values=log_cp10k(cells), normalised=True)

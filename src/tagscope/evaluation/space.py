@@ -20,6 +20,7 @@ from tagscope.evaluation.embedded import (
     joined,
 )
 from tagscope.inference.annotate import annotate
+from tagscope.io.columns import column_of
 from tagscope.io.readers import read_reference
 from tagscope.io.store import read_table
 from tagscope.models.bundle import Bundle
@@ -101,10 +102,5 @@ class Space:
 
 def _names(obs: pd.DataFrame, column: str) -> npt.NDArray[Any]:
     """A column of ``obs`` as text, missing values as ``nan``."""
-    if column not in obs:
-        raise ArgumentError(
-            f"The table has no column {column!r}; it has {', '.join(map(repr, obs.columns))}.",
-            "Labels and batches are columns of obs.",
-            "Choose one of these.",
-        )
-    return np.asarray(obs[column].astype(str), dtype=np.str_)
+    named = column_of(obs, column, "Choose one of these for labels or batches.")
+    return np.asarray(named.astype(str), dtype=np.str_)

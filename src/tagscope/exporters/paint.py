@@ -16,10 +16,11 @@ from matplotlib.colors import Normalize, to_rgba_array
 
 from tagscope.core.keys import Slots
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, default_colors
+from tagscope.core.normalise import log_cp10k_of
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError
-from tagscope.interpret.statistics import log_cp10k_of
+from tagscope.io.columns import column_of
 from tagscope.io.genes import read_genes
 
 if TYPE_CHECKING:
@@ -147,13 +148,8 @@ def paint_of_column(table: AnnData, column: str) -> Categories | Measured:
     ArgumentError
         If there is no such column.
     """
-    if column not in table.obs:
-        raise ArgumentError(
-            f"The table has no column {column!r}.",
-            f"Its columns are: {', '.join(map(str, table.obs.columns)) or 'none'}.",
-            "Choose one of these with --color, or an annotation with --key.",
-        )
-    values = table.obs[column]
+    fix = "Choose one of these with --color, or an annotation with --key."
+    values = column_of(table.obs, column, fix)
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return Measured(column.replace("_", " "), values.to_numpy(dtype=np.float64))
     if not isinstance(values.dtype, pd.CategoricalDtype):

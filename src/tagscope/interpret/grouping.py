@@ -11,11 +11,12 @@ import scipy.sparse as sp
 from scipy.stats import rankdata
 
 from tagscope.core.labels import LabelSet
+from tagscope.core.normalise import log_cp10k
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import InputError
 from tagscope.interpret.correlation import GroupedSpearman
-from tagscope.interpret.statistics import column_means, group_auc, log_cp10k
+from tagscope.interpret.statistics import column_means, group_auc
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,6 +16,7 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.results import GeneScores, SlotScores, read_provenance
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError
+from tagscope.io.columns import column_of
 from tagscope.io.counts import as_csr, judge
 from tagscope.io.findings import listed
 from tagscope.io.genes import read_genes
@@ -94,13 +95,7 @@ def groups_of(table: AnnData, by: str) -> tuple[LabelSet, npt.NDArray[np.int64]]
     ArgumentError
         If there is no such column, or it holds measurements.
     """
-    if by not in table.obs:
-        raise ArgumentError(
-            f"The table has no column {by!r}.",
-            f"Its columns are: {', '.join(map(str, table.obs.columns)) or 'none'}.",
-            "Choose one of these with --by, or another --key.",
-        )
-    column = table.obs[by]
+    column = column_of(table.obs, by, "Choose one of these with --by, or another --key.")
     if pd.api.types.is_float_dtype(column.dtype):
         raise ArgumentError(
             f"The column {by!r} holds measurements, not groups.",

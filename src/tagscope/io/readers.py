@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tagscope.core.hierarchy import LabelTree
-from tagscope.core.labels import UNASSIGNED, LabelSet
+from tagscope.core.labels import NO_LABEL, UNASSIGNED, LabelSet
 from tagscope.core.section import Cells, Reference, Section
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
+from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
 from tagscope.io.genes import Genes, read_genes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-_NO_LABEL = frozenset({"", "nan", "NaN", "NA", "N/A", "<NA>", "None", UNASSIGNED})
 _MOST_LABELS = 1000
 
 
@@ -189,11 +189,11 @@ def read_reference(
     columns = (label,) if isinstance(label, str) else tuple(label)
     labels = _labels(loaded.table, columns[-1])
     for column in columns[:-1]:
-        labels = labels.where(~_labels(loaded.table, column).isin(_NO_LABEL), UNASSIGNED)
+        labels = labels.where(~_labels(loaded.table, column).isin(NO_LABEL), UNASSIGNED)
     values = find_values(loaded.table, layer, normalised=normalised)
     genes = read_genes(values.var)
     raise_first((*values.findings, *genes.findings, *_identity_findings(loaded.table)))
-    kept = np.flatnonzero(~labels.isin(_NO_LABEL).to_numpy())
+    kept = np.flatnonzero(~labels.isin(NO_LABEL).to_numpy())
     if not len(kept):
         raise InputError(
             f"The column {label!r} has no label in any of {loaded.table.n_obs} rows.",
@@ -213,13 +213,8 @@ def read_reference(
 
 def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:
     """Which rows share a value of a column, (N,) codes from 0; missing values are one group."""
-    if column not in table.obs:
-        raise ArgumentError(
-            f"The table has no column {column!r} to split by.",
-            f"Its columns are: {listed(map(str, table.obs.columns))}.",
-            "Choose one of these with --split-by.",
-        )
-    codes, values = pd.factorize(table.obs[column].astype(str))
+    named = column_of(table.obs, column, "Choose one of these with --split-by.")
+    codes, values = pd.factorize(named.astype(str))
     if len(values) < 2:
         raise ArgumentError(
             f"All cells have the same {column!r}.",

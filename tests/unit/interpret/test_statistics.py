@@ -7,9 +7,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from tagscope.core.panel import GenePanel
-from tagscope.core.section import Cells
-from tagscope.interpret.statistics import column_means, group_auc, log_cp10k
+from tagscope.interpret.statistics import column_means, group_auc
 
 
 @pytest.fixture
@@ -54,12 +52,3 @@ def test_means_count_cells_without_the_gene(scores, codes):
     for group in range(3):
         np.testing.assert_allclose(found[group], scores[codes == group][:, columns].mean(0))
     np.testing.assert_array_equal(found[3], 0)
-
-
-def test_log_cp10k():
-    counts = sp.csr_matrix(np.array([[1, 3, 0], [0, 0, 0]], dtype=np.float32))
-    cells = Cells(counts, GenePanel(("A", "B", "C")), np.array(["x", "y"]))
-    expected = [[np.log1p(2500), np.log1p(7500), 0], [0, 0, 0]]
-    np.testing.assert_allclose(log_cp10k(cells).toarray(), expected, rtol=1e-6)
-    normalised = Cells(counts, cells.panel, cells.ids, normalised=True)
-    np.testing.assert_array_equal(log_cp10k(normalised).toarray(), counts.toarray())

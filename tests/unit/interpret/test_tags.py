@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from tagscope.core.labels import LabelSet
+from tagscope.core.normalise import log_cp10k
 from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
 from tagscope.core.results import (
@@ -24,7 +25,6 @@ from tagscope.core.results import (
 )
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, InputError, OutputError
-from tagscope.interpret.statistics import log_cp10k
 from tagscope.interpret.tags import slot_tag_table, tag_table, tags_of_table
 from tagscope.io.names import read_names
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_tagscope.controllers.annotate import AnnotateController
+from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.legend import PAINTING, LegendController
 from napari_tagscope.controllers.section import SectionController
-from napari_tagscope.controllers.training import LabelColumn, TrainingController, label_columns
+from napari_tagscope.controllers.training import (
+    LabelColumn,
+    TrainingController,
+    TrainingState,
+    label_columns,
+    network_starts,
+    training_text,
+)
 from tagscope import api
 
 
@@ -122,7 +132,15 @@ def test_training_gives_a_bundle_that_is_ready_to_run(
     training.set_epochs(2)
     training.train()
     assert training.state.failure is None
-    assert [record.epoch for record in training.state.history] == [1, 2]
+    assert [record.epoch for record in training.state.history] == [1, 2] * 3
+    assert training.state.networks == 3
+    assert network_starts(training.state.history) == (2, 4)
+    assert training_text(training.state).startswith("Kept as section-cell_type.")
+    assert "network 3 of 3, epoch 2 · best epoch" in training_text(training.state)
+    scores = annotate.state.bundle.training
+    shown = about(annotate.state.bundle)
+    for score in (scores["accuracy"], scores["baseline"]["macro_f1"]):
+        assert f"{score:.3f}" in shown
     assert annotate.state.bundle.labels.names == ("Astrocyte", "Excitatory", "Inhibitory")
     assert annotate.state.ready
 
@@ -139,7 +157,7 @@ def test_stopping_keeps_the_best_epoch(training, annotate, runner, section_file,
 
     monkeypatch.setattr(training, "_on_reported", stop_after_two)
     training.train()
-    assert "kept" in training.state.notice
+    assert "network 1 of 3; the best so far is kept" in training.state.notice
     assert 2 <= len(training.state.history) < 10
     runner.cancel_at = None
     assert annotate.state.bundle is not None
@@ -151,6 +169,57 @@ def test_stopping_before_the_first_epoch_keeps_nothing(training, annotate, runne
     training.train()
     assert "nothing was kept" in training.state.notice
     assert annotate.state.bundle is None
+
+
+def record(fold, epoch, loss, macro_f1=0.5):
+    return api.EpochRecord(epoch, 1.0, loss, 0.75, macro_f1, 0.001, fold)
+
+
+def test_the_best_epoch_is_the_one_that_is_kept():
+    history = (record(1, 1, 0.1), record(2, 1, 0.4, 0.6), record(2, 2, 0.9, 0.8))
+    assert network_starts(history) == (1,)
+    assert network_starts(history[:1]) == network_starts(()) == ()
+    assert training_text(TrainingState(networks=3, history=history)) == (
+        "network 2 of 3, epoch 2 · best epoch 1: macro-F1 0.600, accuracy 0.750"
+    )
+    assert training_text(TrainingState(history=history[:1])) == (
+        "epoch 1 · best epoch 1: macro-F1 0.500, accuracy 0.750"
+    )
+
+
+def test_without_validation_cells_no_epoch_is_praised():
+    unknown = record(1, 4, 0.1, float("nan"))
+    assert training_text(TrainingState(networks=2, history=(unknown,))) == "network 1 of 2, epoch 4"
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        (
+            {
+                "accuracy": 0.9512,
+                "macro_f1": 0.91,
+                "baseline": {"method": "logistic regression", "accuracy": 0.9, "macro_f1": 0.88},
+            },
+            "accuracy 0.951, macro-F1 0.910\nlogistic regression: 0.900, 0.880",
+        ),
+        ({"accuracy": 0.5, "macro_f1": 0.25, "baseline": None}, "accuracy 0.500, macro-F1 0.250"),
+        (
+            {
+                "accuracy": None,
+                "macro_f1": None,
+                "baseline": {"method": "logistic regression", "accuracy": None, "macro_f1": None},
+            },
+            "not validated",
+        ),
+        ({"accuracy": 0.875}, "accuracy 0.875"),
+        ({}, "not validated"),
+    ],
+)
+def test_a_bundle_is_shown_beside_its_baseline(bundle, training, said):
+    known, held_out = about(replace(bundle, training=training)).split("\n", 1)
+    assert known == "6 genes · 3 types · cellmemory"
+    assert held_out == said
 
 
 def test_names_of_bundles_do_not_collide(bundles):
