@@ -21,8 +21,8 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 _STRENGTH = 0.1  # C of scikit-learn: the inverse of the penalty on squared weights
-_MOST_CELLS = 20_000  # to train on, so that it takes seconds
-_MOST_STEPS = 300
+_MOST_CELLS = 10_000  # to train on, so that it takes seconds
+_MOST_STEPS = 200
 _MOST_SD = 10.0
 
 
