@@ -324,7 +324,9 @@ def report_binning(settings: Settings) -> None:
         matrix = cells_of(sample, counts=counts).values
         runs = in_turns({
             PLAIN: lambda matrix=matrix: _timed(lambda: bin_cells(matrix.toarray(), 50)),
-            OURS: lambda matrix=matrix: _timed(lambda: quantile_bins(matrix, 50)),
+            OURS: lambda matrix=matrix, known=matrix.data if counts else None: _timed(
+                lambda: quantile_bins(matrix, 50, known)
+            ),
         }, settings.turns)  # fmt: skip
         cell, gene = np.repeat(np.arange(cells), sample.lengths), sample.columns
         same = (runs[PLAIN][-1].answer[cell, gene] == runs[OURS][-1].answer).mean()

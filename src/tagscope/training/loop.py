@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 _WINDOW = 16  # batches whose cells are sorted by length together
 # Numbers in the widest activations of one chunk. On a CPU a chunk then takes well under a second,
 # which is how soon a cancel is noticed, and its buffers are small enough to be used again.
-_CHUNK = {"cpu": 1 << 20, "mps": 1 << 24, "cuda": 1 << 28}
+_CHUNK = {"cpu": 1 << 21, "mps": 1 << 24, "cuda": 1 << 28}
 
 
 @dataclass(frozen=True)
