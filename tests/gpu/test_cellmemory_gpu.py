@@ -23,6 +23,7 @@ GENES, LABELS, CELLS = 120, 9, 64
 CONFIGS = {
     "expressed": CellMemoryConfig(dropout=0.0),
     "full": CellMemoryConfig(mode="full", dropout=0.0),
+    "both": CellMemoryConfig(encoding="both", max_bin=20, max_value=9, dropout=0.0),
     "top-k": CellMemoryConfig(top_k=20, dropout=0.0),
     "published": CellMemoryConfig(compat="published", dropout=0.0),
 }
@@ -42,7 +43,7 @@ def batch(config: CellMemoryConfig) -> tuple[torch.Tensor, torch.Tensor, torch.T
         padding = np.arange(GENES) >= rng.integers(5, GENES, CELLS)[:, None]
         padding[3] = True
         genes[padding] = -1
-    tokens = rng.integers(1, config.max_bin + 1, padding.shape)
+    tokens = rng.integers(1, config.tokens, padding.shape)
     tokens[padding] = 0
     return torch.from_numpy(tokens), torch.from_numpy(genes), torch.from_numpy(padding)
 
@@ -66,6 +67,36 @@ def test_cuda_agrees_with_the_cpu(name: str) -> None:
     for part in ("logits", "embedding", "gene_scores", "slot_scores"):
         torch.testing.assert_close(
             getattr(cuda, part).cpu(), getattr(cpu, part), atol=2e-4, rtol=2e-3
+        )
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_table_of_pairs_changes_nothing(name: str) -> None:
+    plain, ours = ask(network(CONFIGS[name]), "cuda"), network(CONFIGS[name]).to("cuda").eval()
+    tokens, genes, padding = (array.to("cuda") for array in batch(ours.config))
+    keys = (genes + 1) * ours.config.tokens + tokens
+    found, rows = keys.unique(return_inverse=True)
+    with torch.inference_mode():
+        table = ours.pair_table(found % ours.config.tokens, found // ours.config.tokens - 1)
+        said = ours(rows, genes, padding, table=table, gene_scores=True, slot_scores=True)
+    for part in ("logits", "embedding", "gene_scores", "slot_scores"):
+        torch.testing.assert_close(getattr(said, part), getattr(plain, part), atol=2e-4, rtol=2e-3)
+
+
+def test_one_pad_stands_for_all() -> None:
+    ours = network(CONFIGS["published"]).to("cuda").eval()
+    tokens, genes, padding = (array.to("cuda") for array in batch(ours.config))
+    more = torch.nn.functional.pad
+    longer = (
+        more(tokens, (0, 40)),
+        more(genes, (0, 40), value=-1),
+        more(padding, (0, 40), value=True),
+    )
+    one = more(tokens, (0, 1)), more(genes, (0, 1), value=-1), more(padding, (0, 1), value=True)
+    pads = longer[2].sum(dim=1).float()
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            ours(*one, pads=pads).logits, ours(*longer).logits, atol=2e-4, rtol=2e-3
         )
 
 
