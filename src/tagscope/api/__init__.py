@@ -8,7 +8,7 @@ Paths may be strings. A SECTION is a SpatialData zarr store or an ``.h5ad`` with
 from __future__ import annotations
 
 from tagscope.api.annotation import annotate
-from tagscope.api.comparison import distances, evaluate, integration
+from tagscope.api.comparison import distances, evaluate, flows, integration
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
@@ -48,8 +48,8 @@ __all__ = [
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
     "LabelTree", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
     "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "annotate", "check",
-    "convert", "distances", "enrich", "evaluate", "export", "faithfulness", "info", "integration",
-    "label_flows", "load_bundle", "network_for", "open_section", "read_reference", "read_section",
-    "read_table", "recipe_of", "sample", "selection_groups", "simulate", "slots", "tag_table",
-    "tags", "train", "write_result",
+    "convert", "distances", "enrich", "evaluate", "export", "faithfulness", "flows", "info",
+    "integration", "label_flows", "load_bundle", "network_for", "open_section", "read_reference",
+    "read_section", "read_table", "recipe_of", "sample", "selection_groups", "simulate", "slots",
+    "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

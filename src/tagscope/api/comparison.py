@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tagscope.api.given import AnyPath, bundle_of
+from tagscope.core.hierarchy import label_flows
 from tagscope.core.keys import Slots
 from tagscope.core.results import read_provenance
 from tagscope.errors import ArgumentError
@@ -22,6 +24,7 @@ from tagscope.evaluation.integration import (
     score_integration,
 )
 from tagscope.evaluation.space import Space
+from tagscope.io.atomic import written_whole
 from tagscope.io.columns import column_of
 from tagscope.io.store import read_table
 from tagscope.jobs import JobContext
@@ -151,6 +154,33 @@ def distances(
 
 def _numbers(obs: pd.DataFrame, column: str) -> npt.NDArray[np.float64] | None:
     return obs[column].to_numpy(dtype=np.float64) if column in obs else None
+
+
+def flows(
+    store: AnyPath,
+    columns: Sequence[str],
+    *,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+) -> pd.DataFrame:
+    """How many cells go from which label to which between neighbouring columns of ``obs``.
+
+    One row per flow, as a Sankey diagram takes them (:func:`label_flows`): the levels of a
+    prediction, coarse to fine, or a true and a predicted column. ``out`` writes them as CSV.
+    """
+    obs = read_table(Path(store), table=table).obs
+    fix = "Choose at least two of these with --by."
+    chosen = {name: column_of(obs, name, fix) for name in columns}
+    if len(chosen) < 2:
+        raise ArgumentError(
+            f"{len(chosen)} column was given.", "Cells flow between at least two columns.", fix
+        )
+    found = label_flows(pd.DataFrame(chosen))
+    if out is not None:
+        with written_whole(Path(out), overwrite=overwrite) as beside:
+            found.to_csv(beside, index=False)
+    return found
 
 
 def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:

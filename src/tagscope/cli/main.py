@@ -33,6 +33,7 @@ COMMANDS = {
     "faithfulness": "test whether labels hang on the genes with the most attention",
     "evaluate": "compare predicted labels with true ones",
     "distances": "say which reference type each group of a query is nearest to",
+    "flows": "count the cells that go from label to label",
     "export": "hand an annotated store over to other tools",
     "view": "open napari with the TAGscope panel",
 }

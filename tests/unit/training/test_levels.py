@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import tagscope as ts
+from tagscope.cli.main import main
 from tagscope.core.results import read_provenance
 from tagscope.errors import ArgumentError
 from tagscope.models.cellmemory.config import CellMemoryConfig
@@ -60,6 +61,11 @@ def test_levels_from_file_to_table(file: Path, tmp_path: Path) -> None:
     assert (obs["cellmemory_class_confidence"] >= obs["cellmemory_confidence"]).all()
     flows = ts.label_flows(obs[["class", "cellmemory_class", "cellmemory"]])
     assert flows.groupby("source_level")["cells"].sum().tolist() == [160, 160]
+    words = ["flows", tmp_path / "out.h5ad", "--by", "class", "cellmemory_class", "cellmemory",
+             "--out", tmp_path / "flows.csv"]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "flows.csv"), flows)
+    assert main([*map(str, words[:4]), "--out", str(tmp_path / "none.csv")]) == 2
     assert (result.annotation.names() == obs["cellmemory"]).all()
     stored = read_provenance(anndata.read_h5ad(tmp_path / "out.h5ad"), "cellmemory")
     assert stored is not None
