@@ -71,13 +71,13 @@ def test_the_demo_says_what_it_found(demo):
 
 
 def test_the_sample_is_annotated_well(demo):
-    """0.88 / 0.85 when written; logistic regression on the same genes reaches 0.90 / 0.88."""
-    assert demo.evaluation["accuracy"] > 0.83
-    assert demo.evaluation["macro_f1"] > 0.79
+    """0.91 / 0.89 when written; logistic regression on the same genes reaches 0.90 / 0.88."""
+    assert demo.evaluation["accuracy"] > 0.87
+    assert demo.evaluation["macro_f1"] > 0.84
 
 
 def test_planted_markers_are_among_the_top_ten_tags(demo):
-    """At least three of a type's eight; 13 of 14 types when written."""
+    """At least three of a type's eight; 12 of 14 types when written."""
     top = demo.tags[demo.tags["rank"] <= 10].groupby("group")["gene"].agg(set)
     found = {
         label: len(top[label] & set(markers))
@@ -90,8 +90,9 @@ def test_planted_markers_are_among_the_top_ten_tags(demo):
 
 
 def test_unseen_cells_are_given_lower_confidence(demo):
-    """0.84 when written."""
+    """0.83 when written, 0.92 by novelty."""
     assert demo.evaluation["unseen_auroc"] > 0.75
+    assert demo.evaluation["novelty_auroc"] > 0.85
     assert demo.evaluation["cells_of_unseen_types"] == len(demo.truth["unseen_cells"])
 
 
