@@ -206,11 +206,14 @@ class AnnotationResult:
     def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
         """Write all parts and their provenance; ``X`` and other people's slots stay as they are.
 
-        With ``overwrite``, scores that an earlier run left under the same key are removed.
+        With ``overwrite``, what an earlier run left under the same key is removed.
         """
+        if overwrite:
+            rows_of(
+                self.annotation.ids, table
+            )  # nothing is removed for a result that cannot follow
+            _remove_earlier(table, self.key)
         self.annotation.write_to(table, self.key, overwrite=overwrite)
-        for layer in _score_layers(table, self.key) if overwrite else ():
-            del table.layers[layer]
         for scores in (self.gene_scores, self.slot_scores):
             if scores is not None:
                 scores.write_to(table, self.key, overwrite=overwrite)
@@ -250,10 +253,21 @@ def write_provenance(table: AnnData, key: str, provenance: Provenance) -> None:
     table.uns[PROVENANCE] = records
 
 
-def _score_layers(table: AnnData, key: str) -> list[str]:
+def _remove_earlier(table: AnnData, key: str) -> None:
+    """Remove scores, novelty and coarser labels of a run, which the next one may not write."""
     slots = Slots(key)
-    names = [slots.attention, *(slots.slot(index) for index in range(len(table.layers)))]
-    return [name for name in names if name in table.layers]
+    layers = [slots.attention, *(slots.slot(index) for index in range(len(table.layers)))]
+    for layer in layers:
+        table.layers.pop(layer, None)
+    earlier = read_provenance(table, key)
+    tree = (earlier.extra.get("tree") if earlier else None) or {"columns": []}
+    coarser = [Slots(slots.level(column)) for column in tree["columns"][:-1]]
+    columns = [slots.novelty, *(name for s in coarser for name in (s.label, s.confidence))]
+    for column in columns:
+        if column in table.obs:
+            del table.obs[column]
+    for level in coarser:
+        table.uns.pop(level.colors, None)
 
 
 def _refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> None:

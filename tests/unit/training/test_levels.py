@@ -67,6 +67,12 @@ def test_levels_from_file_to_table(file: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "flows.csv"), flows)
     assert main([*map(str, words[:4]), "--out", str(tmp_path / "none.csv")]) == 2
     assert (result.annotation.names() == obs["cellmemory"]).all()
+    plain = ts.train(file, "type", out=tmp_path / "plain", config=QUICK, model_config=MODEL)
+    ts.annotate(tmp_path / "out.h5ad", plain, ts.AnnotateConfig(device="cpu"),
+                out=tmp_path / "again.h5ad", overwrite=True)  # fmt: skip
+    again = anndata.read_h5ad(tmp_path / "again.h5ad")
+    assert not [name for name in again.obs if name.startswith("cellmemory_class")]
+    assert "cellmemory_class_colors" not in again.uns
     stored = read_provenance(anndata.read_h5ad(tmp_path / "out.h5ad"), "cellmemory")
     assert stored is not None
     assert stored.extra["tree"]["columns"] == ["class", "type"]
