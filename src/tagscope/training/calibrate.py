@@ -54,7 +54,7 @@ def calibrate(
     """From the cells that each network held out; the novelty only with a ``context``.
 
     A temperature below 1 sharpens confidences. Held-out cells vouch for that only where the section
-    is of their kind: on another technology it made calibration worse on every task tried
+    is of their kind: on another technology it made calibration worse on both tasks tried
     (docs/benchmarks/unseen-types.md), so there a temperature is only ever allowed to soften.
     """
     logits, codes = held_out(members, standings)

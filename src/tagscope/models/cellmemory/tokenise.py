@@ -133,7 +133,7 @@ class CellMemoryTokens:
         occurring[zeros] = True
         found = np.flatnonzero(occurring)
         too_large = len(found) * config.width * _TABLE_BYTES > _LARGEST_TABLE
-        if too_large or len(found) * _REUSE > len(keys):
+        if too_large or len(found) * _REUSE > self.lengths.sum():
             return merged
         number = np.zeros(len(occurring), np.int32)
         number[found] = np.arange(len(found))
@@ -269,7 +269,7 @@ def quantile_bins(
     the number of edges at or below a value. Edge k lies at position (n − 1)·k/(max_bin − 1) of the
     sorted row, so a value with r values of its row at or below it has all edges at or below
     position r − 1. ``counts`` are whole numbers that order every row as ``values.data`` does:
-    where they are small they are counted, which is ten times quicker than sorting.
+    where they are small they are counted, which is several times quicker than sorting.
     """
     lengths = np.diff(values.indptr).astype(np.int64)
     sizes, which = np.unique(lengths, return_inverse=True)
