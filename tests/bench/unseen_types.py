@@ -43,7 +43,6 @@ from tagscope.training.fit import TrainConfig, train
 from tagscope.training.prepare import prepare
 from tagscope.training.recipe import recipe_of
 from tagscope.training.splits import splits
-from tagscope.training.thinning import thin_to
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 DATA = SHARED / "data" / "annotation"
@@ -187,8 +186,8 @@ def trained(task: Task, epochs: int, seed: int) -> Said:
         model = load_model(replace(bundle, calibration={}), torch.device("cpu"))
     prepared = prepare(task.reference, panel, recipe_of(config), section)
     cells, codes = prepared.reference.cells, prepared.reference.codes
-    if prepared.share:
-        cells = thin_to(cells, prepared.share, np.random.default_rng([seed, 3]))
+    if prepared.measured:
+        cells = prepared.measured.of(cells, np.random.default_rng([seed, 3]))
     (part,) = splits(codes, recipe_of(config), config.validation, seed)
     rows, held = part.training, part.validation
     embedding, logits = ask(model, cells)

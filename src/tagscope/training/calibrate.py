@@ -20,7 +20,6 @@ from tagscope.training.member import Member, Standing
 Ints = npt.NDArray[np.int64]
 
 _MOST_CELLS = 20_000  # of the training cells that say what is usual
-_SAME_KIND = 0.5  # share of the reference's depth from which on a section counts as of its kind
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ def calibrate(
     if len(codes):
         fitted = fit_temperature(logits, codes)
         before, after = (_error(logits, codes, temperature) for temperature in (1.0, fitted))
-    share = members[0].prepared.share
-    same_kind = share is None or share >= _SAME_KIND
+    measured = members[0].prepared.measured
+    same_kind = measured is None or measured.same_kind
     novelty = None
     if context is not None:
         novelty = _novelty(members[0], standings[0], device, precision, context)

@@ -56,8 +56,8 @@ def train(
     """Train on ``reference`` and save, of every network, the epoch with the lowest validation loss.
 
     With ``panel`` only the genes shared with it are used. With ``section``, the cells that the
-    model is meant for, training and validation cells are thinned to their depth, and gene
-    embeddings start from how the genes vary together there too. ``context`` hears
+    model is meant for, training and validation cells are brought to their depth and background,
+    and gene embeddings start from how the genes vary together there too. ``context`` hears
     ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
     epoch, and finer steps of the stages ``"epoch N"``, ``"validating"`` (cells) and ``"baseline"``.
     A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
@@ -196,10 +196,11 @@ def _seed(seed: int, fold: int) -> int:
 
 def _request(members: list[Member], components: Floats | None, config: TrainConfig) -> str:
     first = members[0]
+    measured = first.prepared.measured
     asked = {
         "model": first.model.to_dict(), "recipe": asdict(first.recipe), "seed": config.seed,
         "validation": config.validation, "precision": config.precision,
-        "data": first.prepared.digest(), "share": first.prepared.share,
+        "data": first.prepared.digest(), "measured": measured and measured.to_dict(),
         "components": components is not None and hashlib.sha256(components.tobytes()).hexdigest(),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -23,7 +23,7 @@ from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared
 from tagscope.training.recipe import EpochRecord, Recipe
 from tagscope.training.splits import Split
-from tagscope.training.thinning import thin, thin_to
+from tagscope.training.thinning import thin
 
 Ints = npt.NDArray[np.int64]
 
@@ -51,35 +51,35 @@ class Member:
         return self.prepared.reference.codes[self.split.validation]
 
     def training(self, epoch: int) -> Examples:
-        """What one epoch (from 0) trains on: the training cells, thinned."""
+        """What one epoch (from 0) trains on: the training cells, as the section measures them."""
         rng = np.random.default_rng([self.seed, epoch, 2])
         cells = self.prepared.reference.cells.take(self.split.training)
         codes = self.prepared.reference.codes[self.split.training]
-        if self.prepared.share is None:
+        if self.prepared.measured is None:
             return self._examples(thin(cells, self.recipe.thinning, rng), codes)
-        return self._examples(self.at_depth(cells, rng), codes)
+        return self._examples(self.as_measured(cells, rng), codes)
 
     def validation(self) -> Examples:
         """The validation cells, encoded."""
         return self._examples(self.validation_cells(), self.validation_codes)
 
     def training_as_validation(self, most: int) -> Examples:
-        """At most so many training cells, at the depth of the validation cells."""
+        """At most so many training cells, measured like the validation cells."""
         rng, rows = np.random.default_rng([self.seed, 6]), self.split.training
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
-        cells = self.at_depth(self.prepared.reference.cells.take(rows), rng)
+        cells = self.as_measured(self.prepared.reference.cells.take(rows), rng)
         return self._examples(cells, self.prepared.reference.codes[rows])
 
     def validation_cells(self) -> Cells:
-        """The cells held out, at the depth of the section that the model is meant for."""
+        """The cells held out, as the section that the model is meant for measures them."""
         cells = self.prepared.reference.cells.take(self.split.validation)
-        return self.at_depth(cells, np.random.default_rng([self.seed, 3]))
+        return self.as_measured(cells, np.random.default_rng([self.seed, 3]))
 
-    def at_depth(self, cells: Cells, rng: np.random.Generator) -> Cells:
-        """Cells thinned to the section's depth, where that is known and lower."""
-        share = self.prepared.share
-        return cells if share is None else thin_to(cells, share, rng)
+    def as_measured(self, cells: Cells, rng: np.random.Generator) -> Cells:
+        """Cells as the section measures them, where that is known and differs."""
+        measured = self.prepared.measured
+        return cells if measured is None else measured.of(cells, rng)
 
     def _examples(self, cells: Cells, codes: Ints) -> Examples:
         tokens = tokenise(cells, cells.panel, self.model, self.preprocessing, seed=self.seed)

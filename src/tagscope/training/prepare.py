@@ -14,6 +14,7 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
 from tagscope.errors import InputError
 from tagscope.io.counts import as_csr, judge
+from tagscope.training.measurement import Measurement, measurement
 from tagscope.training.recipe import Recipe
 
 Ints = npt.NDArray[np.int64]
@@ -26,9 +27,8 @@ class Prepared:
     reference: Reference
     target_sum: float
     notes: tuple[str, ...]
-    share: float | None = None
-    """Counts that the section to be annotated has, as a share of the reference's; None if unknown
-    or not below 1."""
+    measured: Measurement | None = None
+    """How the section to be annotated measures; None if unknown or much as the reference does."""
 
     @property
     def groups(self) -> Ints | None:
@@ -63,7 +63,7 @@ def prepare(
 ) -> Prepared:
     """Keep the genes shared with ``panel``, the cells with counts and the labels with cells.
 
-    ``section`` are the cells to be annotated later, for their depth.
+    ``section`` are the cells to be annotated later, for their depth and their background.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def prepare(
     genes = _genes(reference.cells.panel, panel)
     if len(genes) < len(reference.cells.panel):
         notes.append(f"{len(genes)} of the reference's {len(reference.cells.panel)} genes used")
-    measured = replace(reference.cells, values=as_csr(reference.cells.values))
-    cells = measured.restrict(genes)
+    stored = replace(reference.cells, values=as_csr(reference.cells.values))
+    cells = stored.restrict(genes)
     _refuse_odd_values(cells, "reference")
     read = np.flatnonzero((cells.totals > 0) & (reference.codes >= 0))
     if not len(read):
@@ -93,13 +93,15 @@ def prepare(
     dropped = len(reference.labels) - len(kept.labels)
     if dropped:
         notes.append(f"{dropped} labels without cells left out")
-    share = None
+    measured = None
     if section is not None and recipe.thinning < 1:
-        share = _depth_share(kept.cells, section)
-    if share is not None:
-        notes.append(f"counts thinned to about {share:.0%}, the depth of the section")
+        asked = section.restrict(kept.cells.panel)
+        _refuse_odd_values(asked, "section")
+        measured = measurement(kept.cells, asked)
+    if measured is not None:
+        notes.append(measured.note)
     target_sum = recipe.target_sum or _median_total(kept.cells)
-    return Prepared(kept, target_sum, tuple(notes), share)
+    return Prepared(kept, target_sum, tuple(notes), measured)
 
 
 def _refuse_odd_values(cells: Cells, what: str) -> None:
@@ -110,19 +112,6 @@ def _refuse_odd_values(cells: Cells, what: str) -> None:
             "Counts are needed, or log-normalised values, which are never negative.",
             "Give the values before scaling, and remove cells or genes with missing ones.",
         )
-
-
-def _depth_share(reference: Cells, section: Cells) -> float | None:
-    """Median total of the section's cells over the reference's, None where it is not below 1."""
-    if reference.normalised or section.normalised:
-        return None
-    measured = section.restrict(reference.panel)
-    _refuse_odd_values(measured, "section")
-    totals = measured.totals
-    if not (totals > 0).any():
-        return None
-    share = float(np.median(totals[totals > 0]) / np.median(reference.totals))
-    return share if share < 1 else None
 
 
 def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:

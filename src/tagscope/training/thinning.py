@@ -40,8 +40,12 @@ def thin_to(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
     """
     if share >= 1 or cells.normalised:
         return cells
-    shares = share * np.exp(_SPREAD * rng.standard_normal(len(cells)))
-    return _keeping(cells, np.minimum(shares, 1.0), rng)
+    return _keeping(cells, np.minimum(share * spread(len(cells), rng), 1.0), rng)
+
+
+def spread(cells: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """How much deeper than the median each of so many cells is, (N,)."""
+    return np.asarray(np.exp(_SPREAD * rng.standard_normal(cells)))
 
 
 def _keeping(cells: Cells, shares: npt.NDArray[np.float64], rng: np.random.Generator) -> Cells:
