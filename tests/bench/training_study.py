@@ -1,6 +1,6 @@
 """What each choice of the default recipe is worth: one changed at a time, all else as it is.
 
-    python tests/bench/training_study.py --out study.jsonl --task hypo17 bz5_14 mop_by3 --seed 0 1 2
+    python tests/bench/training_study.py --out study.jsonl --seed 0 1 2
     python tests/bench/training_study.py --out study.jsonl --table
 
 A line of OUT is one training of a single network (``--folds 3`` for three, averaged), scored on the
@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,15 @@ import torch
 import tagscope as ts
 from annotation_accuracy import claimed, read
 from annotation_tasks import TASKS
+from study_variants import background, soft_bins, warm_up
 from tagscope.evaluation.annotation import evaluate_labels
 from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
 from tagscope.training import fit
 from tagscope.training.recipe import recipe_of
 
-# What is changed: numbers of the recipe, of the network, and whether the section is known.
+STUDIED = ("hypo17", "bz5_14", "mop_by3", "mop_seqfish")
+# What is changed: numbers of the recipe or the network, or more, by a patch of the training.
 CHANGES: dict[str, dict[str, Any]] = {
     "default": {},
     "random gene embeddings": {"recipe": {"components": False}},
@@ -49,6 +52,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "500 updates": {"recipe": {"updates": 500, "updates_per_label": 0}},
     "1,000 updates": {"recipe": {"updates": 1000, "updates_per_label": 0}},
     "4,000 updates": {"recipe": {"updates": 4000}},
+    "background in none": {"patch": background(0.0)},
+    "background in all, .1": {"patch": background(0.1)},
+    "background in all, .3": {"patch": background(0.3)},
+    "soft bins": {"patch": soft_bins, "model": {"max_bin": 100}},
+    "warm-up on hidden genes": {"patch": warm_up},
     "no thinning": {"recipe": {"thinning": 1.0}},
     "no hidden genes": {"recipe": {"gene_dropout": 0.0}},
     "half of the genes hidden": {"recipe": {"gene_dropout": 0.5}},
@@ -64,7 +72,9 @@ def trained_and_scored(task_name: str, change: str, seed: int, folds: int) -> di
     config = ts.TrainConfig(folds=folds, seed=seed, device="cpu")
     recipe = replace(recipe_of(config), **changed.get("recipe", {}))
     started = time.process_time()
-    with tempfile.TemporaryDirectory() as folder, patch.object(fit, "recipe_of", lambda _: recipe):
+    patched = changed.get("patch", lambda _: nullcontext())(task)
+    by_recipe = patch.object(fit, "recipe_of", lambda _: recipe)
+    with tempfile.TemporaryDirectory() as folder, by_recipe, patched:
         bundle = fit.train(
             task.reference, Path(folder) / "model", config,
             model_config=ts.network_for(config, **changed.get("model", {})),
@@ -105,7 +115,7 @@ def table(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--task", nargs="+", choices=TASKS, default=["hypo17", "bz5_14", "mop_by3"])
+    parser.add_argument("--task", nargs="+", choices=TASKS, default=list(STUDIED))
     parser.add_argument("--change", nargs="+", choices=CHANGES, default=list(CHANGES))
     parser.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=1)
