@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=("cellmemory",), default="cellmemory")
     add_out(parser, "bundle to make")
     parser.add_argument(
-        "--panel", type=Path, metavar="SECTION", help="train on the genes shared with this section"
+        "--panel",
+        type=Path,
+        metavar="SECTION",
+        help="train for this section: its genes, depth and background",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on with a training that was interrupted"
