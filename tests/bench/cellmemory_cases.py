@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from measuring import Clock, Run
+from measuring import Clock, Run, Turns
 from plain_cellmemory import PlainAnswer, PlainCellMemory, lay_out, read_cells, run_network
 from tagscope.models.cellmemory.config import CellMemoryConfig, Compat, Mode
 from tagscope.models.cellmemory.convert import to_published
@@ -25,10 +25,13 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 LABELS = 20
+SHARES = {300: 0.30, 1000: 0.20, 3000: 0.12}  # of the genes that a cell expresses
+# The plain side runs by itself, and in our process, where freed memory is kept, once more.
+PLAIN, KEPT, PUBLISHED, OURS = "plain", "plain, memory kept", "TAGscope, published", "TAGscope"
 _SECTION = 20_000  # the published code pads to the longest cell of a whole section
 _SPREAD = 0.4  # sd over mean of the genes a cell expresses; .28 to .47 in real sections
 _LONGEST = 2.5  # and the most over the mean; 2.0 to 2.8
-_TOKENS = {"cpu": 1 << 13, "cuda": 1 << 18}  # of one batch, as annotate() takes them
+_TOKENS = {"cpu": 1 << 12, "cuda": 1 << 18}  # of one batch, about as annotate() takes them
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,21 @@ class Case:
     def sample(self) -> Sample:
         """The cells, always the same ones."""
         return draw_cells(self.genes, self.share, self.cells)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, and for how long."""
+
+    turns: Turns
+    cases: tuple[Case, ...]
+    sizes: dict[str, Any]
+    quick: bool
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return self.turns.device
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
+from apart import Apart
 from cellmemory_cases import (
+    KEPT,
     LABELS,
+    OURS,
+    PLAIN,
+    PUBLISHED,
+    SHARES,
     Case,
+    Settings,
     annotate_ours,
     draw_cells,
     networks,
@@ -35,35 +38,28 @@ from cellmemory_cases import (
     run_ours,
     run_plain,
 )
-from measuring import Run, Time, Turns, in_turns, machine, peak_so_far, rate, speed_up, table
+from measuring import (
+    Run,
+    Time,
+    Turns,
+    in_turns,
+    machine,
+    peak_so_far,
+    rate,
+    speed_up,
+    table,
+    timed,
+)
 from plain_cellmemory import PlainAnswer, bin_cells, read_cells, run_network
 from roofline import Ceilings, Work, count, measure_ceilings
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.device import keep_freed_memory
+from training_speed import INSTALLED, report_training
 
-INSTALLED = all(find_spec(name) for name in ("scipy", "pandas", "anndata"))
 PARTS = ("ceilings", "inference", "training", "binning", "memory")
-SHARES = {300: 0.30, 1000: 0.20, 3000: 0.12}
 CELLS = {"cpu": {300: 280, 1000: 140, 3000: 140}, "cuda": {300: 20_000, 1000: 5_600, 3000: 1_400}}
-PLAIN, PUBLISHED, OURS = "plain", "TAGscope, published", "TAGscope"
-LOOP = "TAGscope, own loop"
 BF16 = ", bf16"
 ALONE = 8  # cells whose answer is checked against a run of their own
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to measure, and for how long."""
-
-    turns: Turns
-    cases: tuple[Case, ...]
-    sizes: dict[str, Any]
-    quick: bool
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks run."""
-        return self.turns.device
 
 
 def inference(case: Case, settings: Settings) -> dict[str, list[Run]]:
@@ -71,16 +67,28 @@ def inference(case: Case, settings: Settings) -> dict[str, list[Run]]:
     device = settings.device
     ours = annotate_ours if INSTALLED else run_ours
     published, default = (case.config(c, **settings.sizes) for c in ("published", "none"))
-    plain_network, ours_published = networks(published, case.genes, device)
+    _, ours_published = networks(published, case.genes, device)
     _, ours_default = networks(default, case.genes, device)
+    plain = partial(plain_side, case, published, device)
     sides: dict[str, Callable[[], Run]] = {
-        PLAIN: partial(run_plain, case, plain_network, published, device),
         PUBLISHED: partial(ours, case, ours_published, device),
         OURS: partial(ours, case, ours_default, device),
-        PLAIN + BF16: partial(run_plain, case, plain_network, published, device, torch.bfloat16),
+        PLAIN + BF16: plain(torch.bfloat16),
         OURS + BF16: partial(ours, case, ours_default, device, torch.bfloat16),
     }
-    return in_turns(sides, settings.turns)
+    if device.type != "cpu":
+        return in_turns({PLAIN: plain(), **sides}, settings.turns)
+    with Apart(plain) as by_itself:
+        return in_turns({PLAIN: by_itself, KEPT: plain(), **sides}, settings.turns)
+
+
+def plain_side(
+    case: Case, config: CellMemoryConfig, device: torch.device,
+    precision: torch.dtype = torch.float32,
+) -> Callable[[], Run]:  # fmt: skip
+    """What annotates the case plainly."""
+    network, _ = networks(config, case.genes, device)
+    return partial(run_plain, case, network, config, device, precision)
 
 
 def alone(case: Case, settings: Settings) -> PlainAnswer:
@@ -119,11 +127,13 @@ def report_inference(settings: Settings, ceilings: Ceilings | None) -> None:
     stages = {"network": "Network alone, with attention, cells/s"}
     if INSTALLED:
         stages["all"] = "Whole path, from log values to scores by gene, cells/s"
-    sides = (PLAIN, PUBLISHED, OURS)
+    against = (PLAIN, KEPT) if settings.device.type == "cpu" else (PLAIN,)
+    sides = (*against, PUBLISHED, OURS)
+    quicker = [f"over {side}" for side in against]
     for stage, title in stages.items():
-        table(title, ("case", "genes read", *sides, "quicker"), (
+        table(title, ("case", "genes read", *sides, *quicker), (
             (case, round(_read(case)), *(rate(runs[s], stage, case.cells) for s in sides),
-             f"{speed_up(runs, OURS, PLAIN, stage):.2f}×")
+             *(f"{speed_up(runs, OURS, side, stage):.2f}×" for side in against))
             for case, runs in found.items()
         ))  # fmt: skip
     if INSTALLED:
@@ -217,101 +227,6 @@ def _read(case: Case) -> float:
     return case.genes if case.mode == "full" else float(case.sample.lengths.mean())
 
 
-def report_training(settings: Settings) -> None:
-    """Forward, backward and Adam on one batch after the other."""
-    rows = []
-    for sizes, batch, steps in (({}, 140, 2), ({"width": 64, "ffn": 128}, 32, 8)):
-        for mode in ("expressed", "full"):
-            case = Case(300, mode, SHARES[300], steps * batch)
-            runs = training(case, batch, {**settings.sizes, **sizes}, settings)
-            times = [1e3 * median(r.seconds["all"] for r in runs[s]) / steps for s in runs]
-            width = {"width": 256, **settings.sizes, **sizes}["width"]
-            rows.append((f"{case}, width {width}, {batch} cells", *times,
-                         f"{speed_up(runs, list(runs)[-1], PLAIN, 'all'):.2f}×"))  # fmt: skip
-    table("Training step, ms", ("case", *runs, "quicker, last"), rows)
-
-
-def training(
-    case: Case, batch: int, sizes: dict[str, Any], settings: Settings
-) -> dict[str, list[Run]]:
-    """The plain network and ours, over the same batches of cells in random order."""
-    device = settings.device
-    published, default = (case.config(c, **sizes) for c in ("published", "none"))
-    plain, ours_published = networks(published, case.genes, device)
-    _, ours = networks(default, case.genes, device)
-    tokens, gene_ids = read_cells(case.sample, published)
-    steps = range(0, len(tokens), batch)
-    shuffled = np.random.default_rng(0).permutation(len(tokens))
-
-    def arrays(start: int, longest: bool) -> tuple[torch.Tensor, ...]:
-        rows = shuffled[start : start + batch]
-        real = gene_ids[rows] <= case.genes
-        width = real.shape[1] if longest else int(real.sum(1).max())
-        parts = (tokens[rows], gene_ids[rows], ~real)
-        return tuple(torch.from_numpy(part[:, :width]).to(device) for part in parts)
-
-    def plain_step(start: int) -> torch.Tensor:
-        read, genes, _ = arrays(start, True)
-        said: torch.Tensor = plain(read, genes)[0]
-        return said
-
-    def our_step(network: nn.Module, longest: bool, start: int) -> torch.Tensor:
-        read, genes, padding = arrays(start, longest)
-        said: torch.Tensor = network(read, torch.where(padding, -1, genes - 1), padding).logits
-        return said
-
-    sides = {
-        PLAIN: _epoch(plain, plain_step, steps, device),
-        PUBLISHED: _epoch(ours_published, partial(our_step, ours_published, True), steps, device),
-        OURS: _epoch(ours, partial(our_step, ours, False), steps, device),
-    }
-    if INSTALLED:
-        sides[LOOP] = _own_loop(case, batch, default, settings)
-    return in_turns(sides, settings.turns)
-
-
-def _own_loop(
-    case: Case, batch: int, config: CellMemoryConfig, settings: Settings
-) -> Callable[[], Run]:
-    """An epoch of TAGscope's own training, which takes a batch in pieces of like length."""
-    from tagscope.jobs import JobContext
-    from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
-    from tagscope.training.loop import Examples, Loop
-    from tagscope.training.recipe import TrainConfig, recipe_of
-    from timed_model import cells_of, panel
-
-    device = settings.device
-    _, network = networks(config, case.genes, device)
-    recipe = recipe_of(TrainConfig(recipe="published", batch_size=batch))
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    loop = Loop(network, optimizer, recipe, 0, device, torch.float32,
-                torch.ones(LABELS, device=device))  # fmt: skip
-    cells = cells_of(case.sample)
-    tokens = tokenise(cells, panel(case.genes), config, Preprocessing())
-    examples = Examples(tokens, np.arange(len(cells)) % LABELS)
-    return lambda: _timed(lambda: loop.train_epoch(examples, 0, JobContext()))
-
-
-def _epoch(
-    network: nn.Module, step: Callable[[int], torch.Tensor], starts: range, device: torch.device
-) -> Callable[[], Run]:
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    labels = torch.arange(starts.step, device=device) % LABELS
-
-    def run() -> Run:
-        network.train()
-        began = Time.now()
-        for start in starts:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(step(start), labels).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return Run(None, {"all": Time.now() - began})
-
-    return run
-
-
 def report_binning(settings: Settings) -> None:
     """Quantile bins of counts and of log values."""
     from tagscope.models.cellmemory.tokenise import quantile_bins
@@ -323,8 +238,8 @@ def report_binning(settings: Settings) -> None:
     for name, counts in (("counts", True), ("log values", False)):
         matrix = cells_of(sample, counts=counts).values
         runs = in_turns({
-            PLAIN: lambda matrix=matrix: _timed(lambda: bin_cells(matrix.toarray(), 50)),
-            OURS: lambda matrix=matrix, known=matrix.data if counts else None: _timed(
+            PLAIN: lambda matrix=matrix: timed(lambda: bin_cells(matrix.toarray(), 50)),
+            OURS: lambda matrix=matrix, known=matrix.data if counts else None: timed(
                 lambda: quantile_bins(matrix, 50, known)
             ),
         }, settings.turns)  # fmt: skip
@@ -335,12 +250,6 @@ def report_binning(settings: Settings) -> None:
                      f"{100 * same:.4g} %"))  # fmt: skip
     table(f"Quantile bins, {cells:,} cells of 300 genes, cells/s",
           ("values", PLAIN, OURS, "quicker", "bins equal"), rows)  # fmt: skip
-
-
-def _timed(work: Callable[[], object]) -> Run:
-    began = Time.now()
-    answer = work()
-    return Run(answer, {"all": Time.now() - began})
 
 
 def report_memory(settings: Settings) -> None:
@@ -442,7 +351,7 @@ def main() -> None:
     if chosen.peak:
         print(peak(json.loads(chosen.peak)))
         return
-    keep_freed_memory()  # as annotate() does: for both sides alike
+    keep_freed_memory()  # as annotate() does; the plain side also runs in a process without
     Time.use(chosen.clock)
     torch.set_num_threads(chosen.threads)
     torch.set_float32_matmul_precision("highest")

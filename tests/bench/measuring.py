@@ -64,6 +64,13 @@ class Clock:
         return result
 
 
+def timed(work: Callable[[], object]) -> Run:
+    """What ``work`` gives, and how long it takes."""
+    began = Time.now()
+    answer = work()
+    return Run(answer, {"all": Time.now() - began})
+
+
 def in_turns(sides: dict[str, Callable[[], Run]], turns: Turns) -> dict[str, list[Run]]:
     """Every side in turn, until the rounds or the seconds are used up; one warm-up on CUDA."""
     if turns.device.type == "cuda":

@@ -10,9 +10,9 @@ import torch
 
 from tagscope.errors import ArgumentError
 
-# Tokens of one batch, padding and the class token included. On a CPU a batch is also the time a
-# cancel has to wait: 8,192 tokens take CellMemory 0.7 s on one core, and larger ones gain nothing.
-_TOKENS = {"cpu": 1 << 13, "mps": 1 << 16}
+# What one batch may take. On a CPU a batch this large stays near its caches, is worth the overhead
+# of a narrow network, and is also the time a cancel has to wait.
+_BYTES = {"cpu": 40 << 20, "mps": 640 << 20}
 # On a card, as many as fit in this share of its free memory; more than the limit gains nothing.
 _SHARE_OF_FREE = 0.5
 _MOST_TOKENS = 1 << 20
@@ -104,9 +104,9 @@ class Batches:
 
 
 def _tokens_of(device: torch.device, bytes_per_token: int) -> int:
-    """Tokens of one batch that suit a device."""
+    """Tokens of one batch that suit a device, padding and the class token included."""
     if device.type != "cuda":
-        return _TOKENS.get(device.type, _TOKENS["cpu"])
+        return max(1, _BYTES.get(device.type, _BYTES["cpu"]) // bytes_per_token)
     free, _ = torch.cuda.mem_get_info(device)
     return max(1, min(_MOST_TOKENS, int(_SHARE_OF_FREE * free) // bytes_per_token))
 

@@ -55,7 +55,7 @@ class LinearModel:
     slots: int = 2
     most_cells: int = 10**9
     capabilities: frozenset[Capability] = frozenset(Capability)
-    bytes_per_token: int = 64
+    bytes_per_token: int = 5120
     tree: LabelTree | None = None
     seen: list[np.ndarray] = field(default_factory=list)
 

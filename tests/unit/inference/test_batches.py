@@ -9,10 +9,11 @@ import torch
 from tagscope.inference.batches import Batches, out_of_memory
 
 CPU = torch.device("cpu")
+TOKEN = 5120  # bytes, so that a batch holds 8,192 of them
 
 
 def _take_all(lengths, batch_size=None, *, seconds=0.0, width=None):
-    batches = Batches(lengths, None, batch_size, CPU, 1)
+    batches = Batches(lengths, None, batch_size, CPU, TOKEN)
     taken = []
     for rows in batches:
         taken.append(rows)
@@ -48,7 +49,7 @@ def test_slow_batches_shrink_so_that_a_cancel_is_answered():
 
 def test_batches_grow_again_once_the_machine_is_free():
     lengths = np.full(3000, 99)
-    batches, sizes = Batches(lengths, None, None, CPU, 1), []
+    batches, sizes = Batches(lengths, None, None, CPU, TOKEN), []
     for index, rows in enumerate(batches):
         sizes.append(len(rows))
         batches.accept(rows, 99, 2.0 if index < 3 else 0.05)
@@ -62,7 +63,7 @@ def test_a_batch_size_that_was_asked_for_is_kept_whatever_the_time():
 
 
 def test_a_halved_batch_starts_at_the_same_cells():
-    batches = Batches(np.full(40, 9), None, 32, CPU, 1)
+    batches = Batches(np.full(40, 9), None, 32, CPU, TOKEN)
     rows = iter(batches)
     big = next(rows)
     batches.halve(big)
@@ -82,3 +83,11 @@ def test_a_halved_batch_starts_at_the_same_cells():
 )
 def test_which_errors_mean_a_full_memory(error, full):
     assert out_of_memory(error) is full
+
+
+def test_a_narrow_model_gets_more_tokens_a_batch():
+    lengths = np.full(20_000, 99)
+    wide, narrow = (
+        len(next(iter(Batches(lengths, None, None, CPU, size)))) for size in (8192, 2048)
+    )
+    assert (wide, narrow) == (51, 204)

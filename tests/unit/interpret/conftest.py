@@ -54,7 +54,7 @@ class OneGeneModel:
     attentive: bool = True
     most_cells: int = 10**9
     capabilities: frozenset[Capability] = frozenset(Capability)
-    bytes_per_token: int = 64
+    bytes_per_token: int = 5120
     calls: list[int] = field(default_factory=list)
 
     def tokenise(self, cells: Cells, *, seed: int = 0):
