@@ -1,13 +1,13 @@
 """How well scores of unusualness tell cells of types that a reference lacks.
 
-    OMP_NUM_THREADS=1 python tests/bench/unseen_types.py --cache FOLDER [--epochs 8] [--seed 0]
+    OMP_NUM_THREADS=1 python tests/bench/unseen_types.py --cache FOLDER [--seed 0]
 
-For every task a default CellMemory is trained without some types, and each score is asked to rank
-the query cells of those types above all others. What a network says of the cells is kept in
-``--cache`` (one ``.npz`` a task), so that scores can be compared again without training. Beside
-them stands the softmax maximum of a logistic regression on the same cells. Data: ``shared/data``,
-found through TAGSCOPE_SHARED; the tasks' label maps are those of the data's README. Writes markdown
-tables to stdout, progress to stderr.
+For every task one network of the default recipe is trained without some types, and each score is
+asked to rank the query cells of those types above all others. What a network says of the cells is
+kept in ``--cache`` (one ``.npz`` a task), so that scores can be compared again without training.
+Beside them stands the softmax maximum of a logistic regression on the same cells. Data:
+``shared/data``, found through TAGSCOPE_SHARED; label maps are those of the data's README.
+Writes markdown tables to stdout, progress to stderr.
 """
 
 from __future__ import annotations
@@ -177,9 +177,9 @@ def ask(model: CellModel, cells: Cells) -> tuple[np.ndarray, np.ndarray]:
     return embedding, logits
 
 
-def trained(task: Task, epochs: int, seed: int) -> Said:
+def trained(task: Task, seed: int) -> Said:
     """Train on the task's reference and ask the network about all of its cells."""
-    config = TrainConfig(folds=1, epochs=epochs, seed=seed, device="cpu")
+    config = TrainConfig(folds=1, seed=seed, device="cpu")
     panel, section = (task.query.panel, task.query) if task.section else (None, None)
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(task.reference, Path(folder) / "model", config, panel=panel, section=section)
@@ -199,12 +199,12 @@ def trained(task: Task, epochs: int, seed: int) -> Said:
     )  # fmt: skip
 
 
-def cached(name: str, folder: Path, epochs: int, seed: int) -> Said:
+def cached(name: str, folder: Path, seed: int) -> Said:
     """What the network of a task said, trained now or before."""
-    path = folder / f"{name}_{epochs}_{seed}.npz"
+    path = folder / f"{name}_{seed}.npz"
     if not path.is_file():
         started = time.process_time()
-        said = trained(TASKS[name](), epochs, seed)
+        said = trained(TASKS[name](), seed)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(path, **vars(said))
         print(f"{name}: {time.process_time() - started:.0f} core-s", file=sys.stderr)
@@ -321,17 +321,13 @@ def markdown(rows: list[dict[str, str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--task", action="append", choices=tuple(TASKS))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    said = {
-        name: cached(name, chosen.cache, chosen.epochs, chosen.seed)
-        for name in chosen.task or TASKS
-    }
+    said = {name: cached(name, chosen.cache, chosen.seed) for name in chosen.task or TASKS}
     rows = [row_of(name, found, baseline(name, chosen.cache)) for name, found in said.items()]
-    print(f"AUROC of unseen types, {chosen.epochs} epochs, seed {chosen.seed}\n\n{markdown(rows)}")
+    print(f"AUROC of unseen types, seed {chosen.seed}\n\n{markdown(rows)}")
     print("\nShare of cells above the 95 % quantile of held-out reference cells, seen / unseen\n")
     print(markdown([alarms_of(name, found) for name, found in said.items()]))
 
