@@ -40,7 +40,7 @@ from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
 from tagscope.training.fit import train
 
-FULL_GENES = 500  # full mode reads every gene of every cell: no more than these
+FULL_GENES = 300  # full mode reads every gene of every cell: no more than these
 VARIANTS = ("logistic", "balanced", "default", "full", "published")
 
 
@@ -113,7 +113,7 @@ def cellmemory(name: str, variant: str, seed: int) -> Row:
 
 
 def most_variable(task: Task) -> GenePanel:
-    """The shared genes, of more than 500 those that vary most in the reference."""
+    """The shared genes, of more than 300 those that vary most in the reference."""
     cells = task.reference.cells
     shared = cells.panel.take(np.flatnonzero(cells.panel.columns_in(task.query.panel) >= 0))
     if len(shared) <= FULL_GENES:
