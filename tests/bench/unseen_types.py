@@ -33,10 +33,11 @@ from sklearn.metrics import roc_auc_score
 
 from annotation_tasks import standardised
 from tagscope.core.labels import LabelSet
+from tagscope.core.reliability import expected_calibration_error, reliability_curve
 from tagscope.core.section import Cells, Reference
 from tagscope.io.readers import read_reference
 from tagscope.models.base import CellModel
-from tagscope.models.calibration import softmax
+from tagscope.models.calibration import fit_temperature, softmax
 from tagscope.models.novelty import NoveltyModel, neighbour_distance, unit_rows
 from tagscope.models.registry import load_model
 from tagscope.training.fit import TrainConfig, train
@@ -310,6 +311,18 @@ def alarms_of(name: str, said: Said) -> dict[str, str]:
     return row
 
 
+def calibration_of(name: str, said: Said) -> dict[str, str]:
+    """The temperature of held-out cells, and the query's calibration error without and with it."""
+    temperature = fit_temperature(said.logits_held, said.codes_held)
+    seen = ~said.unseen
+    errors = []
+    for used in (1.0, temperature):
+        confidence = softmax(said.logits_query[seen], used).max(axis=1)
+        curve = reliability_curve(confidence, said.right[seen])
+        errors.append(f"{expected_calibration_error(curve):.3f}")
+    return {"task": name, "temperature": f"{temperature:.2f}", "error": " → ".join(errors)}
+
+
 def markdown(rows: list[dict[str, str]]) -> str:
     """Rows as a table, a column per row: there are more scores than tasks."""
     frame = pd.DataFrame(rows).set_index("task").T
@@ -330,6 +343,8 @@ def main() -> None:
     print(f"AUROC of unseen types, seed {chosen.seed}\n\n{markdown(rows)}")
     print("\nShare of cells above the 95 % quantile of held-out reference cells, seen / unseen\n")
     print(markdown([alarms_of(name, found) for name, found in said.items()]))
+    print("\nCalibration error of query cells of seen types, without and with the temperature\n")
+    print(markdown([calibration_of(name, found) for name, found in said.items()]))
 
 
 if __name__ == "__main__":
