@@ -13,7 +13,7 @@ from tagscope.models.cellmemory.model import CellMemory
 
 @pytest.fixture(scope="module")
 def cells() -> Cells:
-    return simulate(900)
+    return simulate(3_000)
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def model() -> CellMemory:
 
 def test_simulated_counts(cells: Cells) -> None:
     counts = cells.values
-    assert counts.shape == (900, 300)
+    assert counts.shape == (3_000, 300)
     assert (counts.data == np.round(counts.data)).all()
-    assert counts.nnz / 900 == pytest.approx(90, rel=0.1)
-    assert len(np.unique(cells.ids)) == 900
-    assert (simulate(900).values != counts).nnz == 0
+    assert counts.nnz / 3_000 == pytest.approx(90, rel=0.1)
+    assert len(np.unique(cells.ids)) == 3_000
+    assert (simulate(3_000).values != counts).nnz == 0
 
 
 def test_stages_and_result(cells: Cells, model: CellMemory) -> None:
@@ -37,7 +37,7 @@ def test_stages_and_result(cells: Cells, model: CellMemory) -> None:
         moments[-1].seconds - moments[0].seconds
     )
     annotated = sum(float(row[1]) * float(row[3]) for row in rows[1:4])
-    assert annotated == pytest.approx(900)
+    assert annotated == pytest.approx(3_000)
     assert moments[0].held > 1e8  # a process with torch in it
     assert growth(moments) < 1
     assert result.gene_scores is not None

@@ -12,6 +12,7 @@ from measuring import Clock
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
+from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, CellOutput
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork
@@ -33,10 +34,12 @@ class Timed(CellMemory):
         labels = LabelSet(tuple(f"type {i}" for i in range(network.head.out_features)))
         return cls(network, panel(genes), labels, Preprocessing(), clock=clock)
 
-    def tokenise(self, cells: Cells, *, seed: int = 0) -> CellMemoryTokens:
+    def tokenise(
+        self, cells: Cells, *, seed: int = 0, context: JobContext | None = None
+    ) -> CellMemoryTokens:
         """As the model does."""
         tokens: CellMemoryTokens = self.clock(
-            "reading", lambda: CellMemory.tokenise(self, cells, seed=seed)
+            "reading", lambda: CellMemory.tokenise(self, cells, seed=seed, context=context)
         )
         return tokens
 

@@ -43,7 +43,7 @@ def train(
         columns, coarse to fine, are learned together and never contradict each other.
     panel
         Genes to train on, or the section to annotate later, or its path: the genes shared with it
-        are kept, and cells are trained on at its depth and, where it shows any, with its background.
+        are kept, and cells are trained on at its depth and with the background that it shows.
     choices
         As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``,
         ``split_by``).

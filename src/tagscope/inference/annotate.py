@@ -128,8 +128,7 @@ def annotate(
     shared = _shared_genes(cells, model)
     device = choose_device(config.device)
     with _network(model, config, device) as network:
-        context.step("reading genes", 0, len(cells))
-        tokens = model.tokenise(cells, seed=config.seed)
+        tokens = model.tokenise(cells, seed=config.seed, context=context)
         found = _Findings(tokens, model, config)
         batches = Batches(tokens.lengths, first, config.batch_size, device, model.bytes_per_token)
         _run(network, tokens, found, batches, context)

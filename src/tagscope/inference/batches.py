@@ -19,7 +19,7 @@ _MOST_TOKENS = 1 << 20
 # A slower machine, or a wider network, must not make a cancel wait for more than a second. Once it
 # is quicker again, batches grow again.
 _SLOWEST_CPU_BATCH = 0.8
-_QUICK_CPU_BATCH = 0.2
+_QUICK_CPU_BATCH = 0.35
 
 
 class Batches:
@@ -50,6 +50,8 @@ class Batches:
         self._cells = batch_size
         self._tokens = self._most_tokens = _tokens_of(device, bytes_per_token)
         self._patient = batch_size is not None or device.type != "cpu"
+        if not self._patient:  # until the first answer nobody knows how quick the machine is
+            self._tokens = max(1, self._tokens // 2)
         self._position = 0
         self._least_width = 0
 

@@ -118,10 +118,9 @@ def faithfulness(
     device = choose_device(config.device)
     model = model.to(device)
     keep_freed_memory()
-    context.step("reading genes", 0, len(cells))
     rows = sample_of_types(codes, len(groups), config)
     some = cells.take(rows)
-    tokens = model.tokenise(some, seed=config.seed)
+    tokens = model.tokenise(some, seed=config.seed, context=context)
     read = np.flatnonzero(tokens.lengths > 0)
     if not len(read):
         raise ArgumentError(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tagscope.core.labels import LabelSet
     from tagscope.core.panel import GenePanel
     from tagscope.core.section import Cells
+    from tagscope.jobs import JobContext
 
 
 class Capability(StrEnum):
@@ -120,10 +121,11 @@ class CellModel(Protocol):
         """Memory that one token takes while a batch is read, in bytes, as a fair upper estimate."""
         ...
 
-    def tokenise(self, cells: Cells, *, seed: int = 0) -> Tokens:
+    def tokenise(self, cells: Cells, *, seed: int = 0, context: JobContext | None = None) -> Tokens:
         """Encode cells over the model's vocabulary, genes aligned by name.
 
-        ``seed`` decides whatever the model draws at random while reading cells.
+        ``seed`` decides whatever the model draws at random while reading cells. ``context`` hears
+        ``step("reading genes", cells done, N)`` at least once a second.
         """
         ...
 

@@ -13,6 +13,7 @@ from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
+from tagscope.jobs import JobContext
 from tagscope.models.base import Capability, CellBatch, CellOutput
 
 
@@ -59,7 +60,8 @@ class LinearModel:
     tree: LabelTree | None = None
     seen: list[np.ndarray] = field(default_factory=list)
 
-    def tokenise(self, cells: Cells, *, seed: int = 0):
+    def tokenise(self, cells: Cells, *, seed: int = 0, context: JobContext | None = None):
+        (context or JobContext()).step("reading genes", 0, len(cells))
         return SparseTokens(cells.restrict(self.vocabulary).values)
 
     def to(self, device):

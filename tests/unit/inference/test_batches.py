@@ -9,7 +9,7 @@ import torch
 from tagscope.inference.batches import Batches, out_of_memory
 
 CPU = torch.device("cpu")
-TOKEN = 5120  # bytes, so that a batch holds 8,192 of them
+TOKEN = 5120  # bytes, so that a batch holds 8,192 of them, the first one half as many
 
 
 def _take_all(lengths, batch_size=None, *, seconds=0.0, width=None):
@@ -44,7 +44,7 @@ def test_a_model_that_pads_further_gets_smaller_batches():
 def test_slow_batches_shrink_so_that_a_cancel_is_answered():
     lengths = np.full(3000, 99)
     sizes = [len(rows) for rows in _take_all(lengths, seconds=2.0)]
-    assert sizes[:4] == [81, 40, 20, 10]
+    assert sizes[:4] == [40, 20, 10, 5]
 
 
 def test_batches_grow_again_once_the_machine_is_free():
@@ -53,7 +53,7 @@ def test_batches_grow_again_once_the_machine_is_free():
     for index, rows in enumerate(batches):
         sizes.append(len(rows))
         batches.accept(rows, 99, 2.0 if index < 3 else 0.05)
-    assert sizes[:6] == [81, 40, 20, 10, 20, 40]
+    assert sizes[:7] == [40, 20, 10, 5, 10, 20, 40]
     assert max(sizes) == 81
 
 
@@ -90,4 +90,4 @@ def test_a_narrow_model_gets_more_tokens_a_batch():
     wide, narrow = (
         len(next(iter(Batches(lengths, None, None, CPU, size)))) for size in (8192, 2048)
     )
-    assert (wide, narrow) == (51, 204)
+    assert (wide, narrow) == (25, 102)

@@ -12,6 +12,7 @@ import torch
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
+from tagscope.jobs import JobContext
 from tagscope.models.base import Capability, CellBatch, CellOutput
 
 GENES, KEY = 20, 7
@@ -57,7 +58,8 @@ class OneGeneModel:
     bytes_per_token: int = 5120
     calls: list[int] = field(default_factory=list)
 
-    def tokenise(self, cells: Cells, *, seed: int = 0):
+    def tokenise(self, cells: Cells, *, seed: int = 0, context: JobContext | None = None):
+        (context or JobContext()).step("reading genes", 0, len(cells))
         return ExpressedTokens(cells.restrict(self.vocabulary).values)
 
     def to(self, device):

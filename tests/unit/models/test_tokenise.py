@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import InputError
+from tagscope.jobs import JobContext, Progress
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.tokenise import Preprocessing, quantile_bins, tokenise
 
@@ -160,3 +161,22 @@ def test_what_cannot_be_read_is_refused() -> None:
     for bad in (-1.0, np.nan, np.inf):
         with pytest.raises(InputError, match="negative or missing"):
             tokenise(cells(np.array([[bad]])), panel(1), CellMemoryConfig(), Preprocessing())
+
+
+@pytest.mark.parametrize("mode", ["expressed", "full"])
+@pytest.mark.parametrize("compat", ["none", "published"])
+def test_cells_are_read_in_blocks_as_they_are_at_once(
+    monkeypatch: pytest.MonkeyPatch, mode: str, compat: str
+) -> None:
+    counts = np.random.default_rng(3).poisson(0.7, (50, 30))
+    asked = cells(counts), panel(28), CellMemoryConfig(mode=mode, compat=compat, max_tokens=9)
+    whole = tokenise(*asked, Preprocessing())
+    monkeypatch.setattr("tagscope.models.cellmemory.tokenise._CELLS", 12)
+    heard: list[Progress] = []
+    parts = tokenise(*asked, Preprocessing(), context=JobContext(heard.append))
+    for name in ("tokens", "columns", "offsets", "measured"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    assert parts.pad_to == whole.pad_to
+    assert [(said.stage, said.done) for said in heard] == [
+        ("reading genes", done) for done in (0, 12, 24, 36, 48)
+    ]

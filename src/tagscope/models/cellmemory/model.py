@@ -15,6 +15,7 @@ from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
+from tagscope.jobs import JobContext
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput, PairTable
@@ -62,12 +63,16 @@ class CellMemory:
         attention = 3 * config.heads * config.slots
         return 4 * (5 * config.width + 2 * config.ffn + attention)
 
-    def tokenise(self, cells: Cells, *, seed: int = 0) -> CellMemoryTokens:
+    def tokenise(
+        self, cells: Cells, *, seed: int = 0, context: JobContext | None = None
+    ) -> CellMemoryTokens:
         """Encode cells over the vocabulary, genes aligned by name.
 
         ``seed`` draws the genes of cells with more than ``config.max_tokens``.
         """
-        tokens = tokenise(cells, self.vocabulary, self.config, self.preprocessing, seed=seed)
+        tokens = tokenise(
+            cells, self.vocabulary, self.config, self.preprocessing, seed=seed, context=context
+        )
         return tokens.for_prediction(self.config)
 
     def to(self, device: torch.device) -> CellModel:

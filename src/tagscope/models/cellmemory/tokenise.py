@@ -17,11 +17,13 @@ import torch
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.errors import InputError
+from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
 
 Ints = npt.NDArray[np.int64]
 
+_CELLS = 1 << 15  # read at a time, which is how soon a cancel is noticed
 _BLOCK = 1 << 20  # values sorted at a time, so that the padded copy stays in cache
 _TABLE_BYTES = 8  # of a pair and a channel in a network's table, float32 twice
 _LARGEST_TABLE = 1 << 28
@@ -200,12 +202,13 @@ def tokenise(
     preprocessing: Preprocessing,
     *,
     seed: int = 0,
+    context: JobContext | None = None,
 ) -> CellMemoryTokens:
     """Encode cells over ``vocabulary``, genes aligned by name.
 
     In full mode genes that were not measured are left out rather than read as zero. ``seed``
     draws the genes of cells with more than ``config.max_tokens``; the draw depends on the cell's
-    id and not on the cells around it.
+    id and not on the cells around it. ``context`` hears ``step("reading genes", cells done, N)``.
 
     Raises
     ------
@@ -220,20 +223,39 @@ def tokenise(
             "Cells and model must share genes, by symbol or Ensembl id.",
             "Check species and kind of gene ids, or train on a reference with these genes.",
         )
-    aligned = cells if cells.panel == vocabulary else cells.restrict(vocabulary)
-    stored = stored_values(aligned)
-    values = preprocessing.logged(stored, cells.normalised)
-    tokens = encode(values, config, None if cells.normalised else stored.data)
-    columns, offsets = values.indices.astype(np.int32), values.indptr.astype(np.int64)
+    context, parts = context or JobContext(), []
+    for start in range(0, max(len(cells), 1), _CELLS):
+        context.step("reading genes", start, len(cells))
+        block = cells
+        if len(cells) > _CELLS:
+            block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
+        aligned = block if block.panel == vocabulary else block.restrict(vocabulary)
+        parts.append(_tokenised(aligned, config, preprocessing, seed))
+    tokens, columns, lengths = (np.concatenate(part) for part in zip(*parts, strict=True))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
     if config.mode == "full":
         return CellMemoryTokens(tokens, columns, offsets, measured=measured)
-    chosen = _drawn(offsets, columns, cells.ids, config.max_tokens, seed)
-    if chosen is not None:
-        tokens, columns = tokens[chosen], columns[chosen]
-        offsets = np.concatenate(([0], np.cumsum(chosen)))[offsets]
-    longest = int(np.diff(offsets).max(initial=0))
+    longest = int(lengths.max(initial=0))
     pad_to = max(config.pad_to, longest) if config.compat == "published" else 0
     return CellMemoryTokens(tokens, columns, offsets, pad_to=pad_to)
+
+
+def _tokenised(
+    cells: Cells, config: CellMemoryConfig, preprocessing: Preprocessing, seed: int
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32], Ints]:
+    """Tokens, their columns, and tokens per cell (N,) of cells over the vocabulary's genes."""
+    stored = stored_values(cells)
+    values = preprocessing.logged(stored, cells.normalised)
+    tokens = encode(values, config, None if cells.normalised else stored.data)
+    columns, lengths = values.indices.astype(np.int32), np.diff(values.indptr).astype(np.int64)
+    if config.mode == "full":
+        return tokens, columns, lengths
+    offsets = values.indptr.astype(np.int64)
+    chosen = _drawn(offsets, columns, cells.ids, config.max_tokens, seed)
+    if chosen is None:
+        return tokens, columns, lengths
+    kept = np.concatenate(([0], np.cumsum(chosen)))[offsets]
+    return tokens[chosen], columns[chosen], np.diff(kept)
 
 
 def encode(
