@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -132,7 +132,7 @@ def annotate(
         found = _Findings(tokens, model, config)
         batches = Batches(tokens.lengths, first, config.batch_size, device, model.bytes_per_token)
         _run(network, tokens, found, batches, context)
-    gene_scores, slot_scores = found.scores(cells)
+    gene_scores, slot_scores = found.scores(cells, context)
     annotation = found.annotation(cells)
     extra = {
         "labels": list(model.labels.names),
@@ -189,8 +189,8 @@ class _Findings:
         self.embedding = np.zeros((len(tokens), 0), dtype=np.float32)
         self._novelty = np.full(len(tokens), np.nan, dtype=np.float32)
 
-    def put(self, answer: Answer) -> PartialAnnotation:
-        """Keep what the network said of a batch."""
+    def put(self, answer: Answer, still_here: Callable[[], None]) -> PartialAnnotation:
+        """Keep what the network said of a batch; says now and then that it is ``still_here``."""
         rows, arrays = answer.batch.rows, answer.arrays()
         if not np.isfinite(arrays.probabilities).all():
             raise BundleError(
@@ -207,6 +207,7 @@ class _Findings:
             if self._gatherer is None:
                 genes, count = len(self._model.vocabulary), arrays.scores.shape[1]
                 self._gatherer = ScoreGatherer(self._lengths, genes, count)
+                self._gatherer.clear(still_here)
             self._gatherer.put(answer.batch, arrays.scores)
         novelty = self._model.novelty(arrays.embedding)
         if novelty is not None:
@@ -233,13 +234,18 @@ class _Findings:
             novelty, self._config.max_novelty, self._model.tree,
         )  # fmt: skip
 
-    def scores(self, cells: Cells) -> tuple[GeneScores | None, SlotScores | None]:
+    def scores(
+        self, cells: Cells, context: JobContext
+    ) -> tuple[GeneScores | None, SlotScores | None]:
         """The scores asked for, over the model's vocabulary."""
         if self._gatherer is None:
             return None, None
         panel = self._model.vocabulary
-        matrices = self._gatherer.finish()
-        slots = matrices[1:] if self._config.attention else matrices
+        matrices = []
+        for matrix in self._gatherer.finish():
+            matrices.append(matrix)
+            context.step("gathering scores", len(matrices), self._gatherer.matrices)
+        slots = tuple(matrices[1:] if self._config.attention else matrices)
         return (
             GeneScores(cells.ids, panel, matrices[0]) if self._config.attention else None,
             SlotScores(cells.ids, panel, slots) if self._config.slots else None,
@@ -256,8 +262,12 @@ def _run(
     """Pass all cells through the network; a batch that does not fit in memory is halved."""
     done = 0
     context.step("annotating", done, len(tokens))
+
+    def still_here() -> None:
+        context.step("annotating", 0, len(tokens))
+
     for answer in _answers(network, tokens, batches):
-        partial = found.put(answer)
+        partial = found.put(answer, still_here)
         done += len(partial.rows)
         context.step("annotating", done, len(tokens), partial)
 

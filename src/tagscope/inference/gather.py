@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -25,12 +27,23 @@ class ScoreGatherer:
     """
 
     def __init__(self, lengths: npt.NDArray[np.int64], genes: int, matrices: int) -> None:
+        self.matrices = matrices
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self._shape = (len(lengths), genes)
         total = int(self._starts[-1])
         self._index_type = np.int32 if total < 2**31 else np.int64
-        self._columns = np.zeros(total, dtype=self._index_type)
-        self._values = [np.zeros(total, dtype=np.float32) for _ in range(matrices)]
+        self._columns = np.empty(total, dtype=self._index_type)
+        self._values = [np.empty(total, dtype=np.float32) for _ in range(matrices)]
+
+    def clear(self, after_each: Callable[[], None]) -> None:
+        """Write to all memory once, one array after the other.
+
+        The system clears a page when it is first written to. For a large section that takes a
+        second, all of it in the first batch, whose cells lie all over the arrays.
+        """
+        for array in (self._columns, *self._values):
+            array.fill(0)
+            after_each()
 
     def put(self, batch: CellBatch, scores: npt.NDArray[np.float32]) -> None:
         """Take over the scores of a batch, (B, M, L)."""
@@ -43,20 +56,20 @@ class ScoreGatherer:
         for values, of_matrix in zip(self._values, scores.swapaxes(0, 1), strict=True):
             values[places] = of_matrix[real]
 
-    def finish(self) -> tuple[sp.csc_matrix, ...]:
-        """The M matrices by column. They share their pattern, so treat them as read-only.
+    def finish(self) -> Iterator[sp.csc_matrix]:
+        """The M matrices by column, one after the other.
 
-        The gatherer is empty afterwards: every row-wise copy goes as its column-wise one comes.
+        They share their pattern, so treat them as read-only. The gatherer is empty afterwards:
+        every row-wise copy goes as its column-wise one comes.
         """
         starts = self._starts.astype(self._index_type)
-        finished: list[sp.csc_matrix] = []
+        pattern: sp.csc_matrix | None = None
         while self._values:
             by_row = sp.csr_matrix((self._values.pop(0), self._columns, starts), self._shape)
             by_column = by_row.tocsc()
-            if finished:
-                pattern = finished[0]
-                by_column = sp.csc_matrix(
-                    (by_column.data, pattern.indices, pattern.indptr), self._shape
-                )
-            finished.append(by_column)
-        return tuple(finished)
+            if pattern is None:
+                pattern = by_column
+            else:
+                shared = (by_column.data, pattern.indices, pattern.indptr)
+                by_column = sp.csc_matrix(shared, self._shape)
+            yield by_column
