@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _EXCESS = 1.2  # times the reference's genes: within a technology sections had up to 1.14 times
-_FEWEST_CELLS = 50  # of the section; below, a mean number of genes says little
+_FEWEST_CELLS = 50  # of each side; below, a mean number of genes says little
 _MOST_CELLS = 2_000  # of each side
 _GRID = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
 _LARGEST = 0.95  # share of background in a cell that still is one
@@ -113,10 +113,10 @@ def measurement(reference: Cells, section: Cells) -> Measurement | None:
 
 def _background(reference: Cells, section: Cells, profile: Floats) -> float:
     """Mean share of a section cell's counts that are background, 0 where none shows."""
-    if len(section) < _FEWEST_CELLS:
-        return 0.0
     rng = np.random.default_rng(0)
     known, asked = _counts(reference, rng), _counts(section, rng)
+    if min(len(known), len(asked)) < _FEWEST_CELLS:
+        return 0.0
     depth = min(np.median(known.sum(axis=1)), np.median(asked.sum(axis=1)))
     wanted = _genes(_thinned(asked, depth, rng))
     found = [_genes(_mixed(known, depth, share, profile, rng)) for share in _GRID]
@@ -127,11 +127,12 @@ def _background(reference: Cells, section: Cells, profile: Floats) -> float:
 
 
 def _counts(cells: Cells, rng: np.random.Generator) -> Ints:
-    """Counts of at most 2,000 cells, (N, G)."""
-    rows = np.flatnonzero(cells.totals > 0)
+    """Counts, rounded, of at most 2,000 cells that have any, (N, G)."""
+    rows = np.arange(len(cells))
     if len(rows) > _MOST_CELLS:
         rows = rng.choice(rows, _MOST_CELLS, replace=False)
-    return np.asarray(np.rint(cells.take(rows).values.toarray()), dtype=np.int64)
+    counts = np.asarray(np.rint(cells.take(rows).values.toarray()), dtype=np.int64)
+    return counts[counts.any(axis=1)]
 
 
 def _thinned(counts: Ints, depth: float, rng: np.random.Generator, share: float = 0.0) -> Ints:

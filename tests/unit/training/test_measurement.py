@@ -67,6 +67,14 @@ def test_a_few_cells_do_not_show_background() -> None:
     assert found.background == 0
 
 
+def test_shares_of_counts_too_small_to_round_show_no_background() -> None:
+    section = cells(20, 0.6, seed=1)
+    fractions = replace(section, values=section.values * np.float32(0.05))
+    found = measurement(cells(100), fractions)
+    assert found is not None
+    assert found.background == 0
+
+
 @pytest.mark.parametrize("depth", [0.5, 5.0])
 def test_cells_get_the_depth_and_the_background(depth: float) -> None:
     section = cells(100 * depth, 0.3, seed=1)
