@@ -19,7 +19,7 @@ from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.tokenise import tokenise
 from tagscope.training import prepare
 from tagscope.training.loop import Loop, hide_genes
-from tagscope.training.measurement import Measurement, measurement
+from tagscope.training.measurement import Measurement
 from tagscope.training.member import Member
 
 Patch = AbstractContextManager[Any]
@@ -31,12 +31,11 @@ def background(wanted: float) -> Callable[[Task], Patch]:
     """Cells get this mean share of background whatever the section shows."""
 
     def as_wanted(reference: Cells, section: Cells) -> Measurement | None:
-        found = measurement(reference, section)
-        if found is None and not wanted:
-            return None
         totals = [float(np.median(c.totals[c.totals > 0])) for c in (reference, section)]
         sums = np.asarray(section.values.sum(axis=0), dtype=np.float64).ravel()
-        depth = totals[1] / totals[0] if wanted else min(1.0, totals[1] / totals[0])
+        depth = totals[1] / totals[0]
+        if depth >= 1 and not wanted:
+            return None
         return Measurement(depth, wanted, sums / sums.sum())
 
     return lambda _: patch.object(prepare, "measurement", as_wanted)
