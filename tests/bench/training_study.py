@@ -4,7 +4,8 @@
     python tests/bench/training_study.py --out study.jsonl --table
 
 A line of OUT is one training of a single network (``--folds 3`` for three, averaged), scored on the
-task's query. Several processes may share OUT. Tasks are those of ``annotation_tasks.py``.
+task's query; what OUT holds is not done again. Several processes may share OUT. Tasks are those of
+``annotation_tasks.py``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ def run(options: argparse.Namespace) -> None:
         for change in options.change:
             for task in options.task:
                 name = f"{options.out.name}.{task}.{change.replace(' ', '-')}.{seed}"
-                if not claimed(options.out.with_name(name)):
+                done = {(r["task"], r["change"], r["seed"]) for r in read(options.out)}
+                if (task, change, seed) in done or not claimed(options.out.with_name(name)):
                     continue
                 row = trained_and_scored(task, change, seed, options.folds)
                 with options.out.open("a") as file:
