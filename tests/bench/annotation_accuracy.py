@@ -98,6 +98,7 @@ def cellmemory(name: str, variant: str, seed: int) -> Row:
     config = ts.TrainConfig(recipe=recipe, seed=seed, folds=folds, device="cpu")
     mode = "expressed" if variant == "default" else "full"
     panel = most_variable(task) if variant == "full" else task.query.panel
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # scanpy's numba has set its own
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(
             task.reference, Path(folder) / "model", config, panel=panel,
