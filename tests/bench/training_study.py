@@ -101,10 +101,11 @@ def run(options: argparse.Namespace) -> None:
                     file.write(json.dumps(row) + "\n")
 
 
-def table(path: Path) -> None:
+def table(path: Path, seeds: list[int]) -> None:
     of: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for row in read(path):
-        of[row["change"], row["task"]].append((row["accuracy"], row["macro_f1"]))
+        if row["seed"] in seeds:
+            of[row["change"], row["task"]].append((row["accuracy"], row["macro_f1"]))
     tasks = [name for name in TASKS if any(task == name for _, task in of)]
     print(f"| change | {' | '.join(tasks)} |\n|---|{'---|' * len(tasks)}")
     for change in CHANGES:
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print what OUT holds")
     options = parser.parse_args()
     if options.table:
-        table(options.out)
+        table(options.out, options.seed)
     else:
         run(options)
 
