@@ -98,9 +98,13 @@ def export(
     _require_suffix(out, *_SUFFIXES[to])
     read_manifest(out.parent)
     if not isinstance(section, OpenedSection):
-        choices = {"table": table, "region": region, "layer": layer}
         section = open_section(
-            Path(section), coordinate_system=coordinate_system, normalised=normalised, **choices
+            Path(section),
+            table=table,
+            region=region,
+            layer=layer,
+            coordinate_system=coordinate_system,
+            normalised=normalised,
         )
     _WRITERS[to](section, out, config, overwrite)
     write_manifest(out, to, section.source.path, section.table, asdict(config))

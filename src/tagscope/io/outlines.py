@@ -11,6 +11,7 @@ import shapely
 
 from tagscope.core.section import CellOutlines
 
+_POINT = 0
 _POLYGON = 3
 _MULTIPOLYGON = 6
 
@@ -20,6 +21,8 @@ def rows_in(index: pd.Index, instances: pd.Series) -> npt.NDArray[np.int64]:
 
     Ids are compared as they are, then as text: one writer's 7 is another's "7".
     """
+    if len(index) == len(instances) and index.equals(pd.Index(instances)):
+        return np.arange(len(index), dtype=np.int64)
     first = ~index.duplicated()
     positions = np.flatnonzero(first)
     found = index[first].get_indexer(pd.Index(instances))
@@ -47,6 +50,10 @@ def are_polygons(shapes: npt.NDArray[np.object_]) -> bool:
     return bool((shapely.get_type_id(shapes) == _POLYGON).any())
 
 
+def _has_points(shapes: npt.NDArray[np.object_]) -> bool:
+    return bool((shapely.get_type_id(shapes) == _POINT).any())
+
+
 def centroids(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     """Centroids, (N, 2), NaN where there is no shape."""
     points = shapely.centroid(shapes)
@@ -65,7 +72,9 @@ def outlines_of(
     """
     if not are_polygons(shapes):
         return None
-    rings = shapely.get_exterior_ring(shapes)
+    # of shapes without holes the exterior ring need not be made first
+    whole = not shapely.get_num_interior_rings(shapes).any() and not _has_points(shapes)
+    rings = shapes if whole else shapely.get_exterior_ring(shapes)
     vertices, owner = shapely.get_coordinates(rings, return_index=True)
     offsets = np.zeros(len(shapes) + 1, np.int64)
     np.cumsum(np.bincount(owner, minlength=len(shapes)), out=offsets[1:])

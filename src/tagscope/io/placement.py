@@ -116,16 +116,12 @@ class _Placing:
         frame = self.store.shapes[region]
         rows = outlines.rows_in(frame.index, instances)
         shapes = outlines.geometries(frame, rows)
-        own = outlines.centroids(shapes)
-        xy = outlines.moved(own, to_um)
         radius = _typical_radius(frame, shapes) * np.sqrt(abs(np.linalg.det(to_um[:2, :2])))
         told = h5ad.coordinates_of(self.table)
-        if told is not None:
-            moved = _consistent(told, xy, to_um, scale, radius)
-            if moved is None:
-                self.findings.append(_inconsistent(region))
-            else:
-                xy = moved
+        agreed = None if told is None else _consistent(told, shapes, to_um, scale, radius)
+        if told is not None and agreed is None:
+            self.findings.append(_inconsistent(region))
+        xy = outlines.moved(outlines.centroids(shapes), to_um) if agreed is None else agreed
         missing = int((rows < 0).sum())
         if missing:
             self.findings.append(_rows_without_shapes(missing, region, bool(np.isnan(xy).any())))
@@ -197,25 +193,33 @@ def _scale(element: Any, system: str) -> float | None:
 def _typical_radius(frame: Any, shapes: npt.NDArray[np.object_]) -> float:
     """Median radius of the cells in the element's units."""
     if outlines.are_polygons(shapes):
-        return float(np.sqrt(np.nanmedian(shapely.area(shapes[shapes != None])) / np.pi))  # noqa: E711 - elementwise
+        there = shapes[shapes != None]  # noqa: E711 - elementwise
+        return float(np.sqrt(np.median(shapely.area(_sample(there))) / np.pi))
     return float(frame["radius"].median()) if "radius" in frame else 0.0
 
 
 def _consistent(
     told: npt.NDArray[np.float64],
-    xy: npt.NDArray[np.float64],
+    shapes: npt.NDArray[np.object_],
     to_um: npt.NDArray[np.float64],
     scale: float,
     radius: float,
 ) -> npt.NDArray[np.float64] | None:
-    """``told`` in the units of ``xy``, if it lies within two radii of the elements' centroids."""
+    """``told`` in µm, if a sample lies within two radii of the shapes' centroids."""
+    sample = _sample(np.flatnonzero(shapes != None))  # noqa: E711 - elementwise
+    xy = outlines.moved(outlines.centroids(shapes[sample]), to_um)
     best, nearest = None, 2 * radius if radius > 0 else np.inf
     for candidate in (outlines.moved(told, to_um), told * scale):
-        apart = np.hypot(*(candidate - xy).T)
+        apart = np.hypot(*(candidate[sample] - xy).T)
         known = apart[~np.isnan(apart)]
         if len(known) and float(np.median(known)) <= nearest:
             best, nearest = candidate, float(np.median(known))
     return best
+
+
+def _sample(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """At most some thousands of them, evenly drawn."""
+    return items[:: max(1, len(items) // _SAMPLE)]
 
 
 def _no_element(region: str, severity: Any) -> Finding:

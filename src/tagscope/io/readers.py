@@ -19,11 +19,13 @@ from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
+from tagscope.io.first_look import first_look
 from tagscope.io.genes import Genes, read_genes
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
 from tagscope.io.units import technology_of
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -105,6 +107,7 @@ def open_section(
     where: str | None = None,
     coordinate_system: str | None = None,
     normalised: bool = False,
+    context: JobContext | None = None,
 ) -> OpenedSection:
     """Open a section of tissue.
 
@@ -120,6 +123,9 @@ def open_section(
         A pandas query over ``obs`` that keeps some cells.
     normalised
         The values are log-normalised already.
+    context
+        Hears ``step("opening", …)``, first with a :class:`~tagscope.io.first_look.FirstLook` where
+        the file has coordinates of its own and all of its rows are asked for.
 
     Raises
     ------
@@ -128,6 +134,9 @@ def open_section(
     ArgumentError
         If a choice names something that is not there, or one must be made.
     """
+    context = context or JobContext()
+    whole = region is None and where is None
+    context.step("opening", 0, 2, first_look(Path(path), table) if whole else None)
     found = inspect(
         Path(path),
         table=table,
@@ -137,6 +146,7 @@ def open_section(
         coordinate_system=coordinate_system,
         normalised=normalised,
     )
+    context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
     xy = found.placement.xy
     assert xy is not None
