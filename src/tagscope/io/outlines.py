@@ -82,5 +82,7 @@ def outlines_of(
 
 
 def moved(xy: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Points (V, 2) under a (3, 3) affine matrix."""
+    """Points (V, 2) under a (3, 3) affine matrix; those that stay where they are are not copied."""
+    if np.array_equal(affine, np.eye(3)):
+        return xy
     return np.asarray(xy @ affine[:2, :2].T + affine[:2, 2], dtype=np.float64)
