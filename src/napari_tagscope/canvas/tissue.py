@@ -44,6 +44,8 @@ class TissueCanvas:
     describe
         One line about a cell, shown in the status bar under the mouse. napari asks from a thread
         of its own: it may read, and must not touch widgets.
+    pyramid
+        The section's, where it was made ahead.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class TissueCanvas:
         section: Section,
         metadata: Mapping[str, Any] | None = None,
         describe: Describe | None = None,
+        pyramid: LabelPyramid | None = None,
     ) -> None:
         self.viewer = viewer
         self.section = section
         self.describe = describe
-        self.pyramid = LabelPyramid(section.xy, section.outlines)
+        made = LabelPyramid(section.xy, section.outlines) if pyramid is None else pyramid
+        self.pyramid = made
         self._metadata = dict(metadata or {})
         self._paintings: dict[str, _Painted] = {}
         self._pick_callbacks: list[Callable[[int], None]] = []

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from tagscope.core.section import Section
 
 Codes = npt.NDArray[np.integer[Any]]
 
 
 class Painter(Protocol):
     """Paints the open section. ``name`` is a painting's identity, ``title`` what people read."""
+
+    def prepare(self, section: Section) -> None:
+        """Make ahead what showing a section takes long for; in any thread."""
+        ...
+
+    def preview(self, section: Section | None) -> None:
+        """Show where cells are while no section is open yet; None takes them away again."""
+        ...
 
     def paint_values(
         self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str

@@ -14,7 +14,7 @@ from napari_tagscope.controllers.painter import Painter
 from napari_tagscope.controllers.stored import read_stored, stored_keys
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
-from tagscope.jobs import JobContext
+from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, Finding, OpenedSection
@@ -72,7 +72,11 @@ class SectionController(Observed[SectionState]):
 
         The annotation under ``key`` is shown, the latest one if None.
         """
-        self._start(path, choices, f"Opening {path.name}", lambda _: _load(path, key, choices))
+
+        def work(context: JobContext) -> _Loaded:
+            return _load(path, key, choices, self._painter, context)
+
+        self._start(path, choices, f"Opening {path.name}", work)
 
     def open_sample(self) -> None:
         """Open the simulated sample; it is made first where there is none."""
@@ -80,7 +84,7 @@ class SectionController(Observed[SectionState]):
         def work(context: JobContext) -> _Loaded:
             from tagscope import api
 
-            return _load(api.sample(context).section, None, {})
+            return _load(api.sample(context).section, None, {}, self._painter, context)
 
         self._start(None, {}, "Opening the sample", work)
 
@@ -120,9 +124,20 @@ class SectionController(Observed[SectionState]):
                 work=work,
                 done=self._on_opened,
                 failed=self._on_open_failed,
-                cancelled=lambda: self._update(opening=""),
+                reported=self._on_reports,
+                cancelled=self._on_cancelled,
             )
         )
+
+    def _on_reports(self, reports: Sequence[Progress]) -> None:
+        """Show where the cells are as soon as that is known."""
+        for report in reports:
+            if report.partial is not None and self._viewer_state.opened is None:
+                self._painter.preview(report.partial)
+
+    def _on_cancelled(self) -> None:
+        self._painter.preview(None)
+        self._update(opening="")
 
     def _on_opened(self, loaded: _Loaded) -> None:
         opened = loaded.opened
@@ -149,6 +164,7 @@ class SectionController(Observed[SectionState]):
 
     def _on_open_failed(self, failure: Failure) -> None:
         """Say what went wrong, then look for fixes that can be offered as buttons."""
+        self._painter.preview(None)
         self._on_failed(failure)
         path, choices = self.state.path, self.state.choices
         if path is None:
@@ -167,10 +183,18 @@ class SectionController(Observed[SectionState]):
         self._update(opening="", failure=failure)
 
 
-def _load(path: Path, key: str | None, choices: dict[str, Any]) -> _Loaded:
+def _load(
+    path: Path, key: str | None, choices: dict[str, Any], painter: Painter, context: JobContext
+) -> _Loaded:
     from tagscope import api
 
-    opened = api.open_section(path, **choices)
+    def prepared(progress: Progress) -> None:
+        if progress.partial is not None:
+            painter.prepare(progress.partial)
+        context.step(progress.stage, progress.done, progress.total, progress.partial)
+
+    opened = api.open_section(path, **choices, context=JobContext(prepared))
+    painter.prepare(opened.section)
     keys = stored_keys(opened.table)
     shown = key if key in keys else next(iter(keys), None)
     result = None if shown is None else read_stored(opened.table, opened.section, shown)

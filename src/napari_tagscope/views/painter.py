@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.tissue import TissueCanvas
+from napari_tagscope.canvas.values import UNASSIGNED_CODE
 from napari_tagscope.state import ViewerState
 
 if TYPE_CHECKING:
     from tagscope.api import OpenedSection
+    from tagscope.core.section import Section
 
 Codes = npt.NDArray[np.integer[Any]]
+
+PREVIEW = "cells"
+OVERVIEW = 4096  # pixels: a level no larger than this may be what a screen shows of the whole
 
 
 class CanvasPainter:
@@ -24,7 +30,29 @@ class CanvasPainter:
         self._viewer = viewer
         self._state = state
         self.canvas: TissueCanvas | None = None
+        self._preview: TissueCanvas | None = None
+        self._prepared: dict[int, tuple[Section, LabelPyramid]] = {}
+        self._in_view = False  # what the preview showed is where the section is
         state.section_changed.connect(self._on_section)
+
+    def prepare(self, section: Section) -> None:
+        """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
+        pyramid = LabelPyramid(section.xy, section.outlines)
+        for level in pyramid.levels:
+            if max(level.shape) <= OVERVIEW:
+                np.asarray(level)
+        self._prepared[id(section)] = (section, pyramid)
+
+    def preview(self, section: Section | None) -> None:
+        """Show where cells are, in grey, while no section is open yet; None takes them away."""
+        if self._preview is not None:
+            self._preview.remove()
+            self._preview = None
+        if section is not None and self.canvas is None:
+            self._preview = TissueCanvas(self._viewer, section, pyramid=self._pyramid_of(section))
+            codes = np.full(len(section), UNASSIGNED_CODE, dtype=np.int8)
+            self._preview.paint_categories(PREVIEW, codes, ())
+            self._preview.fit()
 
     def paint_values(
         self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str
@@ -32,7 +60,7 @@ class CanvasPainter:
         """Paint a number per cell, (N,), from 0 for quantities that have no negative values."""
         if self.canvas is None:
             return
-        first = not self.canvas.names
+        first = not self.canvas.names and not self._in_view
         layer = self.canvas.paint_values(name, values, colormap=colormap, limits=_limits(values))
         layer.name = title
         if first:
@@ -69,10 +97,22 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.remove()
             self.canvas = None
+        seen = None if self._preview is None else self._preview.section
+        self.preview(None)
         if opened is not None:
-            self.canvas = TissueCanvas(self._viewer, opened.section, describe=self._describe)
+            section = opened.section
+            self.canvas = TissueCanvas(
+                self._viewer, section, describe=self._describe, pyramid=self._pyramid_of(section)
+            )
+            self._prepared.clear()
+            self._in_view = seen is not None and _cover_alike(seen.xy, section.xy)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
+
+    def _pyramid_of(self, section: Section) -> LabelPyramid | None:
+        """The pyramid that was prepared for a section, given away; None where there is none."""
+        prepared = self._prepared.pop(id(section), None)
+        return None if prepared is None else prepared[1]
 
     def _describe(self, row: int) -> str:
         opened, result = self._state.opened, self._state.result
@@ -85,6 +125,12 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
+
+
+def _cover_alike(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    """Whether two sets of places (N, 2) have the same extent, so that one view fits both."""
+    bounds = [(np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)) for xy in (one, other)]
+    return bool(np.allclose(bounds[0], bounds[1], rtol=0.01))
 
 
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:

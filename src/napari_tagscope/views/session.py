@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 from qtpy.QtWidgets import QApplication, QWidget
@@ -36,6 +37,7 @@ class Session:
         self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
         self.attention = AttentionController(self.state, self.runner, self.painter)
         self._window: QWidget | None = None
+        Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 
     @property
     def busy(self) -> bool:
@@ -60,6 +62,13 @@ class Session:
         application = QApplication.instance()
         if application is not None and self._window is not None:
             application.aboutToQuit.disconnect(self.close)
+
+
+def _import_engine() -> None:
+    """Import what opening a section needs while the user looks for one: it takes seconds."""
+    import spatialdata  # noqa: F401
+
+    from tagscope import api  # noqa: F401
 
 
 def session_of(viewer: Any) -> Session:

@@ -6,30 +6,25 @@ are a promise of what is to come: the file's own numbers, neither checked nor co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells, Section
 from tagscope.io.h5ad import READ_ERRORS, quietly
 
 _PLACE = "obsm/spatial"
 
 
-@dataclass(frozen=True)
-class FirstLook:
-    """``xy`` (N, 2) float64, columns x and y, in the file's unit."""
+def first_look(path: Path, table: str | None = None) -> Section | None:
+    """The cells of a file with one table, numbered and without genes, in the file's unit.
 
-    name: str
-    xy: npt.NDArray[np.float64]
-
-
-def first_look(path: Path, table: str | None = None) -> FirstLook | None:
-    """Coordinates of a file with one table and no choice to make; None where there are none.
-
-    What is wrong with the file is for those to say who read it as a whole.
+    None where they have no coordinates of their own, or there is a choice to make. What is wrong
+    with the file is for those to say who read it as a whole.
     """
     try:
         with quietly():
@@ -38,7 +33,9 @@ def first_look(path: Path, table: str | None = None) -> FirstLook | None:
         return None
     if xy is None or xy.ndim != 2 or xy.shape[1] < 2 or not len(xy):
         return None
-    return FirstLook(path.stem, np.asarray(xy[:, :2], dtype=np.float64))
+    ids = np.arange(len(xy)).astype(np.str_)
+    cells = Cells(sp.csr_matrix((len(xy), 0), dtype=np.float32), GenePanel(()), ids)
+    return Section(cells, np.asarray(xy[:, :2], dtype=np.float64), path.stem, "unknown")
 
 
 def _of_h5ad(path: Path) -> npt.NDArray[Any] | None:

@@ -124,8 +124,8 @@ def open_section(
     normalised
         The values are log-normalised already.
     context
-        Hears ``step("opening", …)``, first with a :class:`~tagscope.io.first_look.FirstLook` where
-        the file has coordinates of its own and all of its rows are asked for.
+        Hears ``step("opening", …)``. The first report's partial result is a section of the cells'
+        places alone, in the file's unit, where the file has them and all rows are asked for.
 
     Raises
     ------

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tagscope.io.first_look import FirstLook, first_look
+from tagscope.core.section import Section
+from tagscope.io.first_look import first_look
 from tagscope.io.readers import open_section
 from tagscope.jobs import JobCancelled, JobContext
 
@@ -23,7 +24,7 @@ def test_an_h5ad_and_a_store(tiny, tmp_path):
     table.write_h5ad(tmp_path / "a.h5ad")
     seen = first_look(tmp_path / "a.h5ad")
     np.testing.assert_array_equal(seen.xy, tiny.centres())
-    assert seen.name == "a"
+    assert (seen.name, seen.unit, len(seen), len(seen.panel)) == ("a", "unknown", 12, 0)
     store = tiny.store(tmp_path / "b.zarr", edit=with_coordinates)
     np.testing.assert_array_equal(first_look(store).xy, np.arange(24.0).reshape(-1, 2))
 
@@ -31,7 +32,7 @@ def test_an_h5ad_and_a_store(tiny, tmp_path):
 def test_it_comes_before_the_section(tiny, tmp_path):
     tiny.table().write_h5ad(tmp_path / "a.h5ad")
     heard = reports(tmp_path / "a.h5ad")
-    assert isinstance(heard[0].partial, FirstLook)
+    assert isinstance(heard[0].partial, Section)
     assert [(report.stage, report.done) for report in heard] == [("opening", 0), ("opening", 1)]
 
 

@@ -42,7 +42,14 @@ class RecordingPainter:
         self.hidden = {}
         self.isolated = {}
         self.front = None
+        self.prepared, self.previews = [], []
         self.view = np.array([3, 1], dtype=np.int64)
+
+    def prepare(self, section):
+        self.prepared.append(section)
+
+    def preview(self, section):
+        self.previews.append(section)
 
     def paint_values(self, name, title, values, *, colormap):
         self.calls.append(("paint_values", name, colormap))

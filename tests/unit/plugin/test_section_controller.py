@@ -27,6 +27,29 @@ def test_opening_shows_a_card_and_paints_at_once(controller, state, painter, sec
     assert controller.state.opening == ""
 
 
+def test_places_are_shown_before_the_section(controller, state, painter, section_file):
+    controller.open(section_file)
+    (preview,) = painter.previews
+    assert len(preview.panel) == 0
+    np.testing.assert_array_equal(preview.xy, state.opened.section.xy)
+    assert [id(section) for section in painter.prepared] == [id(preview), id(state.opened.section)]
+
+
+def test_places_of_what_cannot_be_opened_are_taken_away(controller, painter, section_file, runner):
+    controller.open(section_file, layer="missing")
+    assert painter.previews[-1] is None
+    runner.held = True
+    controller.open(section_file)
+    controller.cancel()
+    assert painter.previews[-1] is None
+
+
+def test_an_open_section_is_not_covered_by_places(controller, painter, section_file):
+    controller.open(section_file)
+    controller.open(section_file)
+    assert len(painter.previews) == 1
+
+
 def test_a_file_that_is_no_section_is_explained_and_changes_nothing(
     controller, state, section_file, tmp_path
 ):
