@@ -20,7 +20,7 @@ from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
 from tagscope.io.genes import Genes, read_genes
-from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
+from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad, spot_diameter
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
 from tagscope.io.units import technology_of
@@ -146,6 +146,8 @@ def open_section(
         name=Path(path).stem if found.source.region is None else found.source.region,
         unit=found.placement.unit,
         outlines=found.placement.outlines,
+        labels=found.placement.labels,
+        spot_diameter=found.placement.spot_diameter,
     )
     return OpenedSection(
         section,
@@ -305,7 +307,8 @@ def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
             "Leave --coordinate-system out.",
         )
     xy, unit, um, findings = place_h5ad(loaded.table)
-    return Placement(xy, unit, um, findings=tuple(findings))
+    width = spot_diameter(loaded.table, technology, unit, um)
+    return Placement(xy, unit, um, findings=tuple(findings), spot_diameter=width)
 
 
 def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Cells:
