@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
@@ -117,6 +118,31 @@ def cut_borders(image: Labels, width: int) -> Labels:
         for other in (image[:rows, step : columns + step], image[step : rows + step, :columns]):
             border |= (other != here) & (other != 0)
     return np.where(border, np.int32(0), here)
+
+
+def inner_edges(image: Labels, width: int) -> Mask:
+    """Whether each pixel of a cell lies within ``width`` pixels of another label or background."""
+    edges = np.zeros(image.shape, np.bool_)
+    for step in range(1, width + 1):
+        below = image[step:] != image[:-step]
+        edges[step:] |= below
+        edges[:-step] |= below
+        beside = image[:, step:] != image[:, :-step]
+        edges[:, step:] |= beside
+        edges[:, :-step] |= beside
+    edges &= image != 0
+    return edges
+
+
+def grown(mask: Mask) -> Mask:
+    """A mask and the pixels that touch it."""
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
 
 
 def restore_lost(image: Labels, centers: Points, labels: Labels) -> None:
