@@ -21,7 +21,7 @@ Look = Literal["filled", "outlines", "both"]
 CHUNK = 128
 MARK = "#ff00ff"  # of selected cells: in no palette here, and seen on black and on white
 OUTLINED = 28.0  # pixels a cell is wide from which outlines are drawn: 14 to 28 on the screen
-RINGED = 8.0  # pixels a cell is wide from which a mark is a ring, and not all of the cell
+RINGED = 12.0  # pixels a cell is wide from which a mark is a ring, and not all of the cell
 
 
 class Seen(Protocol):
@@ -74,8 +74,8 @@ class Painting(Picture):
 class Marks(Picture):
     """Outlines over a painting: those of ``selected`` cells, and of all where ``outlined``.
 
-    ``selected`` (N + 1,) bool by label, the background's False. Where cells are small a selected
-    one is all in the mark's colour, and a pixel wider than it is.
+    ``selected`` (N + 1,) bool by label, the background's False. A mark reaches a pixel beyond its
+    cell; where cells are small, a selected one is all in the mark's colour.
     """
 
     dtype: np.dtype[Any] = np.dtype(np.uint8)
@@ -104,9 +104,7 @@ class Marks(Picture):
             if self.outlined and width >= OUTLINED:
                 image[edges] = _packed(self.outline_color)
             marked &= edges
-        else:
-            marked = raster.grown(marked)
-        image[marked] = _packed(MARK)
+        image[raster.grown(marked)] = _packed(MARK)
         return image.view(np.uint8).reshape(*labels.shape, 4)
 
 

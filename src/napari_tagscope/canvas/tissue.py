@@ -16,6 +16,7 @@ from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
 from napari_tagscope.canvas.marks import MarkLayers
 from napari_tagscope.canvas.painting import Look, Marks, Painting, Picture
 from napari_tagscope.canvas.tile_cache import shared_cache
+from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.canvas.values import UNASSIGNED_CODE, CategoryTable, Codes, ValueTable
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
 from tagscope.core.section import Section
@@ -27,9 +28,9 @@ CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
 class TissueCanvas:
     """A section's cells in a viewer, painted by category or value.
 
-    World coordinates are the section's own (µm), y down the rows and x along the columns. Every
-    painting is an Image layer; painting again under its name repaints it, at a cost that does not
-    depend on the number of cells.
+    World coordinates are the section's own (µm where known), y down the rows and x along the
+    columns. Every painting is an Image layer; painting again under its name repaints it, at a cost
+    that does not depend on the number of cells.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ class TissueCanvas:
         self._legend = Legend(viewer)
         self._look: Look = "filled"
         self._grid_before: dict[str, Any] = {}
-        self._in_microns = section.unit == "µm"
+        self._units = axis_units(section.unit)
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
         self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
@@ -255,8 +256,7 @@ class TissueCanvas:
         self._marks.remove()
         self._end_side_by_side()
         self.viewer.tooltip.visible = self._tooltip_before
-        if self._in_microns:
-            self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
+        self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
 
     def _place(
@@ -289,7 +289,7 @@ class TissueCanvas:
             name=name,
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in self.pyramid.origin],
-            units=("um", "um") if self._in_microns else None,
+            units=self._units,
             metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
             **look,
         )
@@ -305,9 +305,8 @@ class TissueCanvas:
                     layer.visible = visible
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
-        if self._in_microns:
-            self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
-            self.viewer.canvas.overlays.scale_bar.visible = True
+        self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
+        self.viewer.canvas.overlays.scale_bar.visible = True
         self._on_visible()
 
     def _mark_layer(self, name: str, marks: Marks) -> CellImage:

@@ -25,6 +25,7 @@ class CanvasPainter:
         self._state = state
         self.canvas: TissueCanvas | None = None
         state.section_changed.connect(self._on_section)
+        state.cell_selected.connect(self._on_cell)
 
     def paint_values(
         self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str
@@ -73,6 +74,10 @@ class CanvasPainter:
             self.canvas = TissueCanvas(self._viewer, opened.section, describe=self._describe)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
+
+    def _on_cell(self, cell: int | None) -> None:
+        if self.canvas is not None:
+            self.canvas.select(np.array([] if cell is None else [cell], dtype=np.int64))
 
     def _describe(self, row: int) -> str:
         opened, result = self._state.opened, self._state.result
