@@ -63,6 +63,11 @@ class DrawnCells:
         return self._low[self._order].min(axis=0), self._high[self._order].max(axis=0)
 
     @property
+    def all_outlined(self) -> bool:
+        """Whether every cell has a polygon."""
+        return bool(self._has_ring.all())
+
+    @property
     def radius(self) -> float:
         """How far from its centroid a cell without a polygon is drawn, µm."""
         return self.reach if self.shape == "areas" else self.diameter / 2

@@ -25,6 +25,7 @@ Window = tuple[int, int, int, int]
 VERSION = 1  # of what is drawn: a change lets tiles on disk be drawn anew
 PIXELS_PER_CELL = 96  # across a typical cell at level 0
 COARSEST = 512  # longest side of the last level, pixels
+SHARP = 24  # pixels of a label image across a cell; with fewer, polygons are drawn
 LARGEST = 1 << 18  # longest side of level 0, pixels
 OUTLINE = 2  # width of an outline, pixels: one to two on the screen, as napari chooses levels
 WINDOWS = 6  # kept: those of a few layers side by side
@@ -35,11 +36,12 @@ class LabelPyramid:
     """Multiscale cell labels of a section.
 
     ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons; ``labels`` a label image of
-    theirs, which is sampled instead of drawing wherever cells are wide enough: pixel and origin of
-    level 0 are then the image's own. Cells that neither holds are discs, or the areas nearest to
-    their centroids as ``shape`` says; their width is ``spot_diameter``, or comes from the median
-    distance to a near cell. Cells without a finite position are not drawn, nor is a cell whose
-    label the image lacks. Drawn tiles are kept up to ``cache_bytes``, and on ``disk``.
+    theirs, which is sampled instead of drawing wherever cells are wide enough, unless polygons are
+    sharper: pixel and origin of level 0 are then the image's own. Cells that neither holds are
+    discs, or the areas nearest to their centroids as ``shape`` says; their width is
+    ``spot_diameter``, or comes from the median distance to a near cell. Cells without a finite
+    position are not drawn, nor is a cell whose label is in no pixel of the image. Drawn tiles are
+    kept up to ``cache_bytes``, and on ``disk``.
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class LabelPyramid:
         disk: TileCache | None = None,
     ) -> None:
         self._cells = DrawnCells(xy, outlines, spot_diameter)
-        self._stored = None if labels is None else StoredLabels(labels)
+        stored = None if labels is None else StoredLabels(labels)
+        self._stored = None if stored is None or self._is_rough(stored) else stored
         self._drawn = (xy, outlines, labels)
         self.pixel, low, high = self._grid()
         self.origin: tuple[float, float] = (float(low[1]), float(low[0]))
@@ -196,6 +199,10 @@ class LabelPyramid:
         if labels is not None:
             parts += [labels.identity, labels.ids]
         return digest_of(parts)
+
+    def _is_rough(self, stored: StoredLabels) -> bool:
+        """Whether every cell has a polygon, and a label image shows them less sharply."""
+        return self._cells.all_outlined and stored.pixel * SHARP > self._cells.diameter
 
     def _grid(self) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Pixel of level 0, lowest and highest x, y: the label image's own where there is one."""

@@ -119,3 +119,17 @@ def test_no_row_has_a_label() -> None:
     none = StoredLabels(image_of(4, STRAIGHT, ids=np.zeros(16, np.int64)))
     assert not none.read(np.array([300.0, 70.0]), 0.25, 64).any()
     assert not none.read(np.array([-300.0, 70.0]), 0.25, 64).any()
+
+
+def test_polygons_that_are_sharper_are_drawn_in_its_stead() -> None:
+    xy = centres(6, STRAIGHT)
+    square = np.array([[-4, -4], [4, -4], [4, 4], [-4, 4]])
+    outlines = CellOutlines(
+        (xy[:, None] + square).reshape(-1, 2).astype(np.float32), np.arange(37) * 4
+    )
+    fine = LabelPyramid(xy, outlines, labels=image_of(6, STRAIGHT))
+    assert fine.pixel == 0.25
+    rough = image_of(6, STRAIGHT)
+    rough = LabelImage(rough.levels[1:], rough.affines[1:], rough.ids)
+    assert LabelPyramid(xy, labels=rough).pixel == 0.5
+    assert LabelPyramid(xy, outlines, labels=rough).pixel < 0.25
