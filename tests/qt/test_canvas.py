@@ -291,6 +291,8 @@ def test_several_paintings_side_by_side(canvas: TissueCanvas, marked: bool) -> N
     for name in "abc":
         canvas.paint_values(name, np.linspace(0, ord(name), len(canvas.section)))
     grid, layers = canvas.viewer.canvas.grid, canvas.viewer.layers
+    canvas.fit()
+    zoom = canvas.viewer.scene.camera.zoom
     before = (grid.enabled, grid.stride)
     for order in ("cab", "ba"):
         canvas.show_beside(*order)
@@ -301,10 +303,12 @@ def test_several_paintings_side_by_side(canvas: TissueCanvas, marked: bool) -> N
         marks = [index for index in marks if layers[index].visible]
         assert [grid.position(index, layers) for index in reversed(marks)] == places * marked
         canvas.viewer.screenshot(canvas_only=True, flash=False)
+        assert len(canvas.rows_in_view()) == len(canvas.section)
     canvas.select(np.arange(4))
     assert grid.position(layers.index(canvas.layer("a")), layers) == (0, 1)
     canvas.show("type")
     assert (grid.enabled, grid.stride) == before
+    assert canvas.viewer.scene.camera.zoom == pytest.approx(zoom)
 
 
 def test_two_paintings_side_by_side_share_the_view(canvas: TissueCanvas, qtbot: object) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,7 @@ class TissueCanvas:
     def show_beside(self, *names: str) -> None:
         """Show paintings side by side with one view; :meth:`show` brings one back alone.
 
-        The first is the upper left; each has its own colour bar.
+        The first is the upper left; each has its own colour bar, and shows what one alone did.
         """
         layers = self.viewer.layers
         for name in reversed(names):
@@ -176,8 +177,9 @@ class TissueCanvas:
             self._show(name, alone=position == 0)
         grid = self.viewer.canvas.grid
         self._grid_before = self._grid_before or {"enabled": grid.enabled, "stride": grid.stride}
-        self._place_marks()
-        grid.enabled = True
+        with self._same_part():
+            self._place_marks()
+            grid.enabled = True
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
         """Mark cells by their outlines over every painting; none for an empty selection.
@@ -319,9 +321,18 @@ class TissueCanvas:
             self.viewer.canvas.grid.stride = -2 if self._marks.on else -1
 
     def _end_side_by_side(self) -> None:
-        for name, value in self._grid_before.items():
-            setattr(self.viewer.canvas.grid, name, value)
+        with self._same_part():
+            for name, value in self._grid_before.items():
+                setattr(self.viewer.canvas.grid, name, value)
         self._grid_before = {}
+
+    @contextmanager
+    def _same_part(self) -> Iterator[None]:
+        """Let the camera see the same part of the section in a picture of another size."""
+        before = np.asarray(self._view_size())
+        yield
+        change = np.asarray(self._view_size()) / before
+        self.viewer.scene.camera.zoom *= float(change.min() if change.min() < 1 else change.max())
 
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas.tissue import TissueCanvas
+from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class CanvasPainter:
         self._viewer = viewer
         self._state = state
         self.canvas: TissueCanvas | None = None
+        self._look: Look = "filled"
+        self._shape: Shape = "discs"
         state.section_changed.connect(self._on_section)
         state.cell_selected.connect(self._on_cell)
 
@@ -62,6 +65,23 @@ class CanvasPainter:
         if self.canvas is not None and name in self.canvas.names:
             self.canvas.isolate(name, code)
 
+    def show_beside(self, *names: str) -> None:
+        """Show paintings side by side."""
+        if self.canvas is not None and set(names) <= set(self.canvas.names):
+            self.canvas.show_beside(*names)
+
+    def set_look(self, look: Look) -> None:
+        """Draw cells filled, outlined or both, in sections opened later too."""
+        self._look = look
+        if self.canvas is not None:
+            self.canvas.set_look(look)
+
+    def set_shape(self, shape: Shape) -> None:
+        """Draw cells without an outline as discs or areas, in sections opened later too."""
+        self._shape = shape
+        if self.canvas is not None:
+            self.canvas.set_shape(shape)
+
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
@@ -72,6 +92,8 @@ class CanvasPainter:
             self.canvas = None
         if opened is not None:
             self.canvas = TissueCanvas(self._viewer, opened.section, describe=self._describe)
+            self.canvas.set_look(self._look)
+            self.canvas.set_shape(self._shape)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
 

@@ -27,6 +27,15 @@ def test_opening_shows_a_card_and_paints_at_once(controller, state, painter, sec
     assert controller.state.opening == ""
 
 
+def test_how_cells_are_drawn_is_chosen_here(controller, painter, section_file):
+    controller.open(section_file)
+    assert controller.state.shapeless
+    controller.choose_look("both")
+    controller.choose_shape("areas")
+    assert painter.calls[-2:] == [("set_look", "both"), ("set_shape", "areas")]
+    assert (controller.state.look, controller.state.shape) == ("both", "areas")
+
+
 def test_a_file_that_is_no_section_is_explained_and_changes_nothing(
     controller, state, section_file, tmp_path
 ):
