@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from napari_tagscope.canvas import raster
 from napari_tagscope.canvas.drawn import SMALLEST_POLYGON, TILE, DrawnCells, Shape
+from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.recent import Recent
 from napari_tagscope.canvas.stored import StoredLabels
 from napari_tagscope.canvas.tile_cache import TileCache, digest_of
 from tagscope.core.section import CellOutlines, LabelImage
-
-Window = tuple[int, int, int, int]
 
 VERSION = 1  # of what is drawn: a change lets tiles on disk be drawn anew
 PIXELS_PER_CELL = 96  # across a typical cell at level 0
@@ -132,19 +131,11 @@ class LabelPyramid:
         return self._cells.nearest(y, x, reach)
 
     def _assemble(self, level: int, window: Window) -> raster.Labels:
-        r0, r1, c0, c1 = window
-        out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), np.int32)
-        if out.size == 0:
-            return out
-        for i in range(r0 // TILE, -(-r1 // TILE)):
-            for j in range(c0 // TILE, -(-c1 // TILE)):
-                top, left = i * TILE, j * TILE
-                a, b = max(r0, top), min(r1, top + TILE)
-                c, d = max(c0, left), min(c1, left + TILE)
-                tile = self._tile(level, i, j)
-                out[a - r0 : b - r0, c - c0 : d - c0] = tile[a - top : b - top, c - left : d - left]
-        out.flags.writeable = False
-        return out
+        labels: raster.Labels = raster.assembled(
+            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: self._tile(level, i, j)
+        )
+        labels.flags.writeable = False
+        return labels
 
     def _outlined(self, level: int, window: Window) -> raster.Mask:
         r0, r1, c0, c1 = window

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgba
 
 from napari_tagscope.canvas import raster
-from napari_tagscope.canvas.labels import COARSEST, LabelPyramid, Window, split_key
+from napari_tagscope.canvas.labels import COARSEST, LabelPyramid, split_key
+from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.values import CategoryTable, ValueTable
 
 Look = Literal["filled", "outlines", "both"]

@@ -6,6 +6,9 @@ Everything is vectorised over cells, so that a tile costs per pixel and not per 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +17,33 @@ Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+Window = tuple[int, int, int, int]  # first and last row, first and last column
+
 AT_ONCE = 1 << 20  # pixels written in one step: bounds the memory of drawing
+
+
+def assembled(
+    window: Window,
+    size: tuple[int, int],
+    dtype: np.dtype[Any],
+    block: Callable[[int, int], npt.NDArray[Any]],
+) -> npt.NDArray[Any]:
+    """A window of an image that is cut into blocks; ``block(i, j)`` is that of a row and column.
+
+    ``size`` is that of every block but the last of a row or column, which may be smaller.
+    """
+    r0, r1, c0, c1 = window
+    out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), dtype)
+    if out.size == 0:
+        return out
+    for i in range(r0 // size[0], -(-r1 // size[0])):
+        for j in range(c0 // size[1], -(-c1 // size[1])):
+            top, left = i * size[0], j * size[1]
+            a, b = max(r0, top), min(r1, top + size[0])
+            c, d = max(c0, left), min(c1, left + size[1])
+            part = block(i, j)[a - top : b - top, c - left : d - left]
+            out[a - r0 : b - r0, c - c0 : d - c0] = part
+    return out
 
 
 def ranges(starts: Indices, counts: Indices) -> Indices:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas import raster
+from napari_tagscope.canvas.recent import Recent
 from tagscope.core.section import LabelImage
 
-MOST_READ = 1 << 24  # pixels of the image that one tile may read
+MOST_READ = 1 << 23  # pixels of the image that one tile may read
+BLOCK = (1024, 1024)  # pixels read at once of an image that does not tell its chunks
+KEPT_BYTES = 256 << 20  # of chunks as they were read: neighbouring tiles need the same
 AS_FINE = 1.1  # a level whose pixel is this much larger than asked for still serves
 ROUNDING = 1e-6  # pixels: a centre between two of the image's takes the same one everywhere
 
@@ -26,6 +31,10 @@ class StoredLabels:
         order = order[np.count_nonzero(self.lacking) :]
         self._ids, self._labels = image.ids[order], (order + 1).astype(np.int32)
         self._levels, self._affines = image.levels, image.affines
+        self._chunks = [getattr(level, "chunksize", BLOCK) for level in image.levels]
+        tall, wide = self._chunks[0]
+        self._blocks: Recent[tuple[int, int, int], npt.NDArray[Any]]
+        self._blocks = Recent(max(1, KEPT_BYTES // (tall * wide * image.levels[0].dtype.itemsize)))
         self._pixels = [float(np.sqrt(abs(np.linalg.det(a[:2, :2])))) for a in image.affines]
 
     @property
@@ -50,8 +59,9 @@ class StoredLabels:
         None where more would have to be read than a tile is worth.
         """
         fine = [number for number, own in enumerate(self._pixels) if own <= AS_FINE * pixel]
-        level = self._levels[max(fine, default=0)]
-        columns, rows = self._places(max(fine, default=0), corner, pixel, size)
+        number = max(fine, default=0)
+        level = self._levels[number]
+        columns, rows = self._places(number, corner, pixel, size)
         inside = (rows >= 0) & (rows < level.shape[0]) & (columns >= 0) & (columns < level.shape[1])
         if not inside.any():
             return np.zeros((size, size), np.int32)
@@ -59,9 +69,20 @@ class StoredLabels:
         c0, c1 = int(columns[inside].min()), int(columns[inside].max()) + 1
         if (r1 - r0) * (c1 - c0) > MOST_READ:
             return None
-        block = np.asarray(level[r0:r1, c0:c1])
-        found = block[np.clip(rows, r0, r1 - 1) - r0, np.clip(columns, c0, c1 - 1) - c0]
+        ids = raster.assembled(
+            (r0, r1, c0, c1),
+            self._chunks[number],
+            level.dtype,
+            lambda i, j: self._blocks.get((number, i, j), lambda: self._chunk(number, i, j)),
+        )
+        found = ids[np.clip(rows, r0, r1 - 1) - r0, np.clip(columns, c0, c1 - 1) - c0]
         return np.where(inside, self._label_of(found.astype(np.int64)), np.int32(0))
+
+    def _chunk(self, number: int, i: int, j: int) -> npt.NDArray[Any]:
+        tall, wide = self._chunks[number]
+        return np.asarray(
+            self._levels[number][i * tall : (i + 1) * tall, j * wide : (j + 1) * wide]
+        )
 
     def _places(
         self, number: int, corner: npt.NDArray[np.float64], pixel: float, size: int
@@ -69,13 +90,10 @@ class StoredLabels:
         """Column and row in a level under every pixel's centre, (size, size) each."""
         to_level = np.linalg.inv(self._affines[number])
         x, y = corner[:, None] + (np.arange(size) + 0.5) * pixel
-        place = (
-            np.floor(to_level[axis, 0] * x + to_level[axis, 1] * y[:, None] + shift).astype(
-                np.int64
-            )
-            for axis, shift in enumerate(to_level[:2, 2] + ROUNDING)
+        columns, rows = (
+            np.floor(along * x + across * y[:, None] + shift + ROUNDING).astype(np.int64)
+            for along, across, shift in to_level[:2]
         )
-        columns, rows = place
         return columns, rows
 
     def _label_of(self, ids: npt.NDArray[np.int64]) -> raster.Labels:
