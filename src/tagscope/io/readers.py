@@ -138,17 +138,7 @@ def open_section(
         normalised=normalised,
     )
     raise_first(found.findings, opening=True)
-    xy = found.placement.xy
-    assert xy is not None
-    section = Section(
-        _cells(found.loaded.table, found.values, found.genes, normalised),
-        xy,
-        name=Path(path).stem if found.source.region is None else found.source.region,
-        unit=found.placement.unit,
-        outlines=found.placement.outlines,
-        labels=found.placement.labels,
-        spot_diameter=found.placement.spot_diameter,
-    )
+    section = _section(found, Path(path), normalised)
     return OpenedSection(
         section,
         found.loaded.table,
@@ -156,6 +146,20 @@ def open_section(
         found.loaded.store,
         found.findings,
         found.placement.um_per_unit,
+    )
+
+
+def _section(found: Inspection, path: Path, normalised: bool) -> Section:
+    placement = found.placement
+    assert placement.xy is not None
+    return Section(
+        _cells(found.loaded.table, found.values, found.genes, normalised),
+        placement.xy,
+        name=path.stem if found.source.region is None else found.source.region,
+        unit=placement.unit,
+        outlines=placement.outlines,
+        labels=placement.labels,
+        spot_diameter=placement.spot_diameter,
     )
 
 
