@@ -155,7 +155,7 @@ class LabelPyramid:
     def _found_or_drawn(self, level: int, i: int, j: int) -> raster.Labels:
         if self._disk is None or self.digest is None:
             return self._draw(level, i * TILE, j * TILE)
-        name = f"{self.digest}/{level}-{i}-{j}"
+        name = f"{self.digest}-{level}-{i}-{j}"
         found = self._disk.read(name, (TILE, TILE))
         if found is not None:
             return found

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -51,8 +50,8 @@ class TileCache:
         path = self._folder / f"{name}.tile"
         packed = zlib.compress(tile.tobytes(), FASTEST)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as partial:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as partial:
                 partial.write(packed)
             os.replace(partial.name, path)
         except OSError:  # a full disk, a folder that may not be written
@@ -95,9 +94,8 @@ def digest_of(parts: Iterable[Any]) -> str:
 def _sizes(folder: Path) -> list[tuple[float, int, Path]]:
     """When every file was last used, its size and its path."""
     found = []
-    for path in folder.rglob("*"):
+    for path in folder.iterdir():
         with suppress(FileNotFoundError):  # another window throws tiles away too
             status = path.stat()
-            if S_ISREG(status.st_mode):
-                found.append((status.st_mtime, status.st_size, path))
+            found.append((status.st_mtime, status.st_size, path))
     return found

@@ -13,7 +13,7 @@ from tagscope.io.outlines import moved
 # A level this large is read at once (64 MB of uint32).
 _WHOLE = 1 << 24
 _ROWS = 2048
-_PLACES = 5
+_PLACES = 3
 _WINDOW = 512
 
 
