@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,11 @@ def shared() -> Path:
 def sample_data() -> Path:
     """The simulated sample: section.zarr, reference.h5ad, truth.json."""
     return PROJECT / "sample_data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Drawn tiles go into a folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TAGSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

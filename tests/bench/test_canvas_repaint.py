@@ -82,6 +82,20 @@ def test_canvas(
     measure(benchmark, paint)
 
 
+@pytest.mark.parametrize("zoom", [1, 30])
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_marks(benchmark: BenchmarkFixture, viewer: Viewer, zoom: int, share: float) -> None:
+    count = 1_000_000
+    canvas = TissueCanvas(viewer, section(count))
+    canvas.paint_categories("cells", next(codes_of(count)), COLORS)
+    canvas.fit()
+    viewer.scene.camera.zoom *= zoom
+    shuffled = np.random.default_rng(0).permutation(count)
+    many = max(1, int(share * count))
+    rows = cycle([shuffled[:many], shuffled[many : 2 * many]])
+    measure(benchmark, lambda: canvas.select(next(rows)))
+
+
 @pytest.mark.parametrize("what", ["category", "number"])
 def test_napari_points(benchmark: BenchmarkFixture, viewer: Viewer, what: str) -> None:
     cells = section(100_000)

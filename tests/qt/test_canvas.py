@@ -11,14 +11,17 @@ from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_tagscope.canvas.marks import NAME
 from napari_tagscope.canvas.tissue import TissueCanvas
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import CellOutlines, Cells, Section
 
 COLORS = ["#e69f00", "#56b4e9", "#009e73"]
 RGB = np.array([[230, 159, 0], [86, 180, 233], [0, 158, 115]])
+MAGENTA = [255, 0, 255, 255]
 NAMES = ["Inhibitory", "Pyramidal", "A name far too long to be written out on any canvas"]
 SIDE = 12
+ANGLE = np.deg2rad(75)  # the middle of a polygon's side
 
 
 def section(side: int = SIDE, *, outlined: bool = True) -> Section:
@@ -191,6 +194,121 @@ def test_painting_one_hides_the_others_unless_told(canvas: TissueCanvas) -> None
     canvas.show("type")
     assert [n for n in canvas.names if canvas.layer(n).visible] == ["type"]
     assert canvas.viewer.layers.selection.active is canvas.layer("type")
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("zoom", [0.2, 1.0, 6.0])
+def test_selected_cells_are_marked_on_both_themes(
+    canvas: TissueCanvas, theme: str, zoom: float, qtbot: object
+) -> None:
+    canvas.viewer.theme = theme
+    paint(canvas)
+    canvas.viewer.scene.camera.zoom *= zoom
+    qtbot.wait(50)
+    row = int(np.abs(canvas.section.xy - canvas.section.xy.mean(axis=0)).sum(axis=1).argmin())
+    canvas.fit(np.array([row])) if zoom > 1 else None
+    before = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    canvas.select(np.array([row]))
+    after = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    changed = (before != after).any(axis=-1)
+    assert changed.sum() >= 4
+    assert (np.abs(after[changed].astype(int) - MAGENTA).max(axis=1) < 60).mean() > 0.9
+    x, y = pixel_of(canvas.viewer, canvas.section.xy[row])
+    reach = max(6.0 * canvas.viewer.scene.camera.zoom, 4)
+    assert np.abs(np.argwhere(changed) - [y, x]).max() <= reach
+    canvas.select(np.zeros(0, np.int64))
+    assert np.array_equal(canvas.viewer.screenshot(canvas_only=True, flash=False), before)
+
+
+def test_a_mark_stays_with_the_painting_on_view(canvas: TissueCanvas) -> None:
+    codes = paint(canvas)
+    canvas.select(np.arange(5))
+    layers = canvas.viewer.layers
+    assert layers.selection.active is canvas.layer("type")
+    canvas.paint_values("attention", np.ones(len(codes)))
+    assert [layer.name for layer in layers] == ["type", "attention", NAME]
+    canvas.show("type")
+    assert [layer.name for layer in layers] == ["type", NAME, "attention"]
+    assert layers.selection.active is canvas.layer("type")
+    layers.remove(NAME)
+    canvas.select(np.arange(3))
+    assert layers[1].name == NAME
+    assert layers[1].visible
+    canvas.delete("type")
+    assert not layers[NAME].visible
+
+
+def test_outlines_filled_and_both(canvas: TissueCanvas, qtbot: object) -> None:
+    codes = paint(canvas)
+    canvas.fit(np.array([0, 1, SIDE + 4]))
+    qtbot.wait(50)
+    middle = canvas.section.xy[:1]
+    rim = middle + 4.34 * np.array([[np.cos(ANGLE), np.sin(ANGLE)]])
+    background = colors_at(canvas.viewer, middle - 5.0)[0]
+    assert np.array_equal(colors_at(canvas.viewer, middle)[0], RGB[codes[0]])
+    canvas.set_look("outlines")
+    assert np.array_equal(colors_at(canvas.viewer, middle)[0], background)
+    assert (np.abs(colors_at(canvas.viewer, rim)[0] - RGB[codes[0]]) < 90).all()
+    canvas.set_look("both")
+    assert np.array_equal(colors_at(canvas.viewer, middle)[0], RGB[codes[0]])
+    assert colors_at(canvas.viewer, rim)[0].min() > 150  # white on the dark canvas
+    canvas.viewer.theme = "light"
+    assert colors_at(canvas.viewer, rim)[0].max() < 100
+    canvas.set_look("filled")
+    assert np.array_equal(colors_at(canvas.viewer, middle)[0], RGB[codes[0]])
+
+
+def test_discs_become_areas_and_discs_again(viewer: Viewer, qtbot: object) -> None:
+    canvas = TissueCanvas(viewer, section(outlined=False))
+    canvas.show_legend(False)
+    codes = paint(canvas)
+    corner = canvas.section.xy[:1] + 4.4
+    background = colors_at(viewer, corner)[0]
+    canvas.set_shape("areas")
+    assert np.array_equal(colors_at(viewer, corner)[0], RGB[codes[0]])
+    canvas.set_shape("discs")
+    assert np.array_equal(colors_at(viewer, corner)[0], background)
+
+
+def test_the_tooltip_tells_about_the_cell(viewer: Viewer) -> None:
+    shown = viewer.tooltip.visible
+    canvas = TissueCanvas(viewer, section(), describe=lambda row: f"cell {row}")
+    canvas.paint_values("attention", np.ones(len(canvas.section)))
+    viewer.mouse_over_canvas = True
+    viewer.cursor.position = tuple(canvas.section.xy[7, ::-1])
+    assert viewer._calc_status_from_cursor()[1] == "cell 7"
+    viewer.cursor.position = (0.0, 0.0)
+    assert viewer._calc_status_from_cursor()[1] == ""
+    canvas.remove()
+    assert viewer.tooltip.visible == shown
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_several_paintings_side_by_side(canvas: TissueCanvas, marked: bool) -> None:
+    paint(canvas)
+    if marked:
+        canvas.select(np.arange(9))
+    for name in "abc":
+        canvas.paint_values(name, np.linspace(0, ord(name), len(canvas.section)))
+    grid, layers = canvas.viewer.canvas.grid, canvas.viewer.layers
+    canvas.fit()
+    zoom = canvas.viewer.scene.camera.zoom
+    before = (grid.enabled, grid.stride)
+    for order in ("cab", "ba"):
+        canvas.show_beside(*order)
+        places = [grid.position(layers.index(canvas.layer(name)), layers) for name in order]
+        assert places == [(0, 0), (0, 1), (1, 0)][: len(order)]
+        assert all(canvas.layer(name).colorbar.visible for name in order)
+        marks = [index for index, layer in enumerate(layers) if layer.name.startswith(NAME)]
+        marks = [index for index in marks if layers[index].visible]
+        assert [grid.position(index, layers) for index in reversed(marks)] == places * marked
+        canvas.viewer.screenshot(canvas_only=True, flash=False)
+        assert len(canvas.rows_in_view()) == len(canvas.section)
+    canvas.select(np.arange(4))
+    assert grid.position(layers.index(canvas.layer("a")), layers) == (0, 1)
+    canvas.show("type")
+    assert (grid.enabled, grid.stride) == before
+    assert canvas.viewer.scene.camera.zoom == pytest.approx(zoom)
 
 
 def test_two_paintings_side_by_side_share_the_view(canvas: TissueCanvas, qtbot: object) -> None:

@@ -226,6 +226,23 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     assert changed(attention, picture(viewer)) > 0.02
     keep(viewer, "5-expression")
 
+    click(dock.attention.both_button)
+    shown = [layer.name for layer in viewer.layers if layer.visible]
+    assert shown == [f"expression · {gene}", f"attention · {gene}"]  # the last is at the left
+    assert viewer.canvas.grid.enabled
+    keep(viewer, "5b-attention-beside-expression")
+    click(dock.attention.attention_button)
+    assert not viewer.canvas.grid.enabled
+
+    looks = dock.section.looks
+    assert looks.isVisible()
+    assert not dock.section.shapes.isVisible()
+    looks.setCurrentIndex(looks.findData("outlines"))
+    looks.activated.emit(looks.currentIndex())
+    assert session.painter.canvas.layer("attention").visible
+    session.painter.canvas.fit(np.arange(40))
+    keep(viewer, "5c-outlines")
+
 
 def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wait):
     show_result(viewer, annotated, gene="Plp1")
@@ -239,6 +256,7 @@ def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wa
     row = int(np.argmax(result.annotation.confidence))
     click_position(viewer, session.state.opened.section.xy[row])
     assert session.state.cell == row
+    assert any(layer.name == "Marked cells" and layer.visible for layer in viewer.layers)
     best = result.annotation.alternatives(row, 1)[0][0]
     assert f"{result.annotation.ids[row]}: {best}" in session.attention.state.cell
     viewer.theme = "light"

@@ -6,36 +6,41 @@ every level halves the one before. Nothing is drawn until a window of a level is
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import RLock
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import cKDTree
 
 from napari_tagscope.canvas import raster
-from tagscope.core.section import CellOutlines
+from napari_tagscope.canvas.drawn import SMALLEST_POLYGON, TILE, DrawnCells, Shape
+from napari_tagscope.canvas.raster import Window
+from napari_tagscope.canvas.recent import Recent
+from napari_tagscope.canvas.stored import StoredLabels
+from napari_tagscope.canvas.tile_cache import TileCache, digest_of
+from tagscope.core.section import CellOutlines, LabelImage
 
-Window = tuple[int, int, int, int]
-
+VERSION = 1  # of what is drawn: a change lets tiles on disk be drawn anew
 PIXELS_PER_CELL = 96  # across a typical cell at level 0
 COARSEST = 512  # longest side of the last level, pixels
+SHARP = 24  # pixels of a label image across a cell; with fewer, polygons are drawn
 LARGEST = 1 << 18  # longest side of level 0, pixels
-TILE = 512
-SMALLEST_POLYGON = 4.0  # cells less wide than this, in pixels, are drawn as discs
-NEIGHBOR = 3  # whose distance tells how wide a cell without a polygon is drawn
-SAMPLE = 20_000  # cells that tell the typical size
-SMALLEST_KEPT = 2.0  # cells less wide than this may be covered by others
-SMALLEST_BORDERED = 10.0  # cells less wide than this touch without a border
+OUTLINE = 2  # width of an outline, pixels: one to two on the screen, as napari chooses levels
+WINDOWS = 6  # kept: those of a few layers side by side
+WORTH_KEEPING = 0.02  # seconds of drawing from which a tile is kept on disk
 
 
 class LabelPyramid:
     """Multiscale cell labels of a section.
 
-    ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons. Cells without a polygon are
-    discs, whose width comes from the median distance to a near cell; cells without a finite
-    position are not drawn. Drawn tiles are kept up to ``cache_bytes``.
+    ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons; ``labels`` a label image of
+    theirs, which is sampled instead of drawing wherever cells are wide enough, unless polygons are
+    sharper: pixel and origin of level 0 are then the image's own. Cells that neither holds are
+    discs, or the areas nearest to their centroids as ``shape`` says; their width is
+    ``spot_diameter``, or comes from the median distance to a near cell. Cells without a finite
+    position are not drawn, nor is a cell whose label is in no pixel of the image. Drawn tiles are
+    kept up to ``cache_bytes``, and on ``disk``.
     """
 
     def __init__(
@@ -43,46 +48,72 @@ class LabelPyramid:
         xy: npt.NDArray[np.float64],
         outlines: CellOutlines | None = None,
         *,
+        labels: LabelImage | None = None,
+        spot_diameter: float | None = None,
         cache_bytes: int = 256 << 20,
+        disk: TileCache | None = None,
     ) -> None:
-        self.xy = xy
-        self._cells = _DrawnCells(xy, outlines)
-        low, high = self._cells.extent
-        extent = high - low
-        self.pixel = max(self._cells.diameter / PIXELS_PER_CELL, float(extent.max()) / LARGEST)
+        self._cells = DrawnCells(xy, outlines, spot_diameter)
+        stored = None if labels is None else StoredLabels(labels)
+        self._stored = None if stored is None or self._is_rough(stored) else stored
+        self._drawn = (xy, outlines, labels)
+        self.pixel, low, high = self._grid()
         self.origin: tuple[float, float] = (float(low[1]), float(low[0]))
-        rows, columns = (int(np.ceil(side / self.pixel)) or 1 for side in extent[::-1])
+        rows, columns = (int(np.ceil(side / self.pixel)) or 1 for side in (high - low)[::-1])
         count = max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
         step = 1 << (count - 1)  # whole blocks, so that levels differ by exactly two
         top = (-(-rows // step) * step, -(-columns // step) * step)
         self.shapes = [(top[0] >> level, top[1] >> level) for level in range(count)]
         self.levels = [LabelLevel(self, level) for level in range(count)]
-        self._tiles: OrderedDict[tuple[int, int, int], raster.Labels] = OrderedDict()
-        self._windows: OrderedDict[tuple[int, Window], raster.Labels] = OrderedDict()
-        self._tile_limit = max(1, cache_bytes // (TILE * TILE * 4))
+        self._tiles: Recent[tuple[int, int, int], raster.Labels]
+        self._tiles = Recent(max(1, cache_bytes // (TILE * TILE * 4)))
+        self._windows: Recent[tuple[int, Window], raster.Labels] = Recent(WINDOWS)
+        self._edges: Recent[tuple[int, Window], raster.Mask] = Recent(WINDOWS)
+        self._disk = disk
+        self._digest: str | None = None
         self._lock = RLock()  # napari may slice in a thread of its own
 
     def __len__(self) -> int:
         return len(self.levels)
 
     @property
+    def digest(self) -> str | None:
+        """A name for all that is drawn, None where nothing tells when the label image changes."""
+        if self._digest is None and (self._stored is None or self._stored.identity):
+            self._digest = self._named()
+        return self._digest
+
+    @property
     def diameter(self) -> float:
         """Width of a typical cell, µm."""
         return self._cells.diameter
 
+    @property
+    def shape(self) -> Shape:
+        """What cells without a polygon are drawn as."""
+        return self._cells.shape
+
+    @shape.setter
+    def shape(self, shape: Shape) -> None:
+        with self._lock:
+            self._cells.shape = shape
+            self._digest = None
+            for kept in (self._tiles, self._windows, self._edges):
+                kept.clear()
+
+    def cell_width(self, level: int) -> float:
+        """Width of a typical cell in pixels of a level."""
+        return self._cells.diameter / (self.pixel * (1 << level))
+
     def window(self, level: int, window: Window) -> raster.Labels:
         """Labels of rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only int32."""
         with self._lock:
-            key = (level, window)
-            if key in self._windows:
-                self._windows.move_to_end(key)
-                return self._windows[key]
-            labels = self._assemble(level, window)
-            labels.flags.writeable = False
-            self._windows[key] = labels
-            if len(self._windows) > 3:
-                self._windows.popitem(last=False)
-            return labels
+            return self._windows.get((level, window), lambda: self._assemble(level, window))
+
+    def edges(self, level: int, window: Window) -> raster.Mask:
+        """Whether each pixel of a window belongs to a cell's outline, read-only."""
+        with self._lock:
+            return self._edges.get((level, window), lambda: self._outlined(level, window))
 
     def at(self, y: float, x: float) -> int:
         """Row of the cell at a position in µm, −1 where there is none."""
@@ -100,134 +131,80 @@ class LabelPyramid:
         return self._cells.nearest(y, x, reach)
 
     def _assemble(self, level: int, window: Window) -> raster.Labels:
+        labels: raster.Labels = raster.assembled(
+            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: self._tile(level, i, j)
+        )
+        labels.flags.writeable = False
+        return labels
+
+    def _outlined(self, level: int, window: Window) -> raster.Mask:
         r0, r1, c0, c1 = window
-        out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), np.int32)
-        if out.size == 0:
-            return out
-        for i in range(r0 // TILE, -(-r1 // TILE)):
-            for j in range(c0 // TILE, -(-c1 // TILE)):
-                top, left = i * TILE, j * TILE
-                a, b = max(r0, top), min(r1, top + TILE)
-                c, d = max(c0, left), min(c1, left + TILE)
-                tile = self._tile(level, i, j)
-                out[a - r0 : b - r0, c - c0 : d - c0] = tile[a - top : b - top, c - left : d - left]
-        return out
+        rows, columns = self.shapes[level]
+        around = (
+            max(r0 - OUTLINE, 0), min(r1 + OUTLINE, rows),
+            max(c0 - OUTLINE, 0), min(c1 + OUTLINE, columns),
+        )  # fmt: skip
+        inner = (slice(r0 - around[0], r1 - around[0]), slice(c0 - around[2], c1 - around[2]))
+        edges = raster.inner_edges(self._assemble(level, around), OUTLINE)[inner]
+        edges.flags.writeable = False
+        return edges
 
     def _tile(self, level: int, i: int, j: int) -> raster.Labels:
-        key = (level, i, j)
-        if key not in self._tiles:
-            self._tiles[key] = self._draw(level, i * TILE, j * TILE)
-            while len(self._tiles) > self._tile_limit:
-                self._tiles.popitem(last=False)
-        self._tiles.move_to_end(key)
-        return self._tiles[key]
+        return self._tiles.get((level, i, j), lambda: self._found_or_drawn(level, i, j))
+
+    def _found_or_drawn(self, level: int, i: int, j: int) -> raster.Labels:
+        if self._disk is None or self.digest is None:
+            return self._draw(level, i * TILE, j * TILE)
+        name = f"{self.digest}-{level}-{i}-{j}"
+        found = self._disk.read(name, (TILE, TILE))
+        if found is not None:
+            return found
+        start = perf_counter()
+        tile = self._draw(level, i * TILE, j * TILE)
+        if perf_counter() - start > WORTH_KEEPING:
+            self._disk.write(name, tile)
+        return tile
 
     def _draw(self, level: int, top: int, left: int) -> raster.Labels:
         pixel = self.pixel * (1 << level)
         corner = np.array([self.origin[1] + left * pixel, self.origin[0] + top * pixel])
+        if self._stored is not None and self.cell_width(level) >= SMALLEST_POLYGON:
+            border = self._cells.border(pixel)
+            image = self._stored.read(corner, pixel, TILE + border)
+            if image is not None:
+                tile = raster.cut_borders(image, border)
+                if self._stored.lacking.any():
+                    others = self._cells.draw(corner, pixel, only=self._stored.lacking)
+                    np.copyto(tile, others, where=tile == 0)
+                return tile
         return self._cells.draw(corner, pixel)
 
+    def _named(self) -> str:
+        xy, outlines, labels = self._drawn
+        parts: list[Any] = [
+            (VERSION, TILE, self.pixel, self.origin, self._cells.diameter, self._cells.radius),
+            xy,
+        ]
+        if outlines is not None:
+            parts += [outlines.vertices, outlines.offsets]
+        if labels is not None:
+            parts += [labels.identity, labels.ids]
+        return digest_of(parts)
 
-class _DrawnCells:
-    """What is drawn: polygons and discs in µm, found by their y extent."""
+    def _is_rough(self, stored: StoredLabels) -> bool:
+        """Whether every cell has a polygon, and a label image shows them less sharply."""
+        return self._cells.all_outlined and stored.pixel * SHARP > self._cells.diameter
 
-    def __init__(self, xy: npt.NDArray[np.float64], outlines: CellOutlines | None) -> None:
-        self._outlines = outlines
-        self.xy = xy
-        placed = np.isfinite(xy).all(axis=1)
-        self.finite = np.flatnonzero(placed)
-        self.tree = cKDTree(xy[placed], balanced_tree=False, compact_nodes=False)
-        self._low, self._high, self._has_ring = _ring_boxes(len(xy), outlines)
-        self.diameter = self._ring_diameter() or self._spacing()
-        discs = placed & ~self._has_ring
-        self._low[discs] = xy[discs] - self.diameter / 2
-        self._high[discs] = xy[discs] + self.diameter / 2
-        drawn = np.flatnonzero(placed | self._has_ring)
-        middle = (self._low[drawn, 1] + self._high[drawn, 1]) / 2
-        order = np.argsort(middle, kind="stable")
-        self._order, self._middle = drawn[order], middle[order]
-        heights = self._high[drawn, 1] - self._low[drawn, 1]
-        self._half_height = float(heights.max(initial=0.0)) / 2
-
-    @property
-    def extent(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Lowest and highest x, y of all that is drawn, µm."""
-        if len(self._order) == 0:
-            return np.zeros(2), np.ones(2)
-        return self._low[self._order].min(axis=0), self._high[self._order].max(axis=0)
-
-    def draw(self, corner: npt.NDArray[np.float64], pixel: float) -> raster.Labels:
-        """The tile whose first pixel's upper left corner is at ``corner`` (x, y), µm."""
-        width = self.diameter / pixel
-        border = 0 if width < SMALLEST_BORDERED else 1 if width < 2 * SMALLEST_BORDERED else 2
-        # a border needs the pixels after it
-        image = np.zeros((TILE + border, TILE + border), np.int32)
-        rows = self._touching(corner, corner + len(image) * pixel)
-        centers = (self._centers(rows) - corner) / pixel
-        as_ring = self._has_ring[rows] & (width >= SMALLEST_POLYGON)
-        discs = ~as_ring
-        raster.stamp_discs(image, centers[discs], max(width / 2, 0.5), _labels(rows[discs]))
-        self._fill(image, rows[as_ring], corner, pixel)
-        tile = raster.cut_borders(image, border)
-        if width >= SMALLEST_KEPT:
-            raster.restore_lost(tile, centers, _labels(rows))
-        return tile
-
-    def nearest(self, y: float, x: float, reach: float) -> int:
-        """Row of the cell whose centroid is nearest, −1 beyond ``reach``."""
-        distance, position = self.tree.query((x, y), distance_upper_bound=reach)
-        return int(self.finite[position]) if np.isfinite(distance) else -1
-
-    def _touching(
-        self, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.int64]:
-        """Rows whose boxes touch a rectangle, from top to bottom."""
-        start = np.searchsorted(self._middle, low[1] - self._half_height)
-        stop = np.searchsorted(self._middle, high[1] + self._half_height, side="right")
-        rows = self._order[start:stop]
-        touches = (self._high[rows] >= low) & (self._low[rows] <= high)
-        found: npt.NDArray[np.int64] = rows[touches.all(axis=1)]
-        return found
-
-    def _fill(
-        self,
-        image: raster.Labels,
-        rows: npt.NDArray[np.int64],
-        corner: npt.NDArray[np.float64],
-        pixel: float,
-    ) -> None:
-        if self._outlines is None or len(rows) == 0:
-            return
-        starts = self._outlines.offsets[rows]
-        sizes = self._outlines.offsets[rows + 1] - starts
-        vertices = self._outlines.vertices[raster.ranges(starts, sizes)]
-        raster.fill_polygons(image, (vertices - corner) / pixel, sizes, _labels(rows))
-
-    def _centers(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Middle of the cells' boxes: the centroid of a disc, always inside what is drawn."""
-        return (self._low[rows] + self._high[rows]) / 2
-
-    def _ring_diameter(self) -> float:
-        """Width of the circle with the rings' median area, 0 without rings."""
-        rows = np.flatnonzero(self._has_ring)
-        if self._outlines is None or len(rows) == 0:
-            return 0.0
-        rows = rows[:: max(1, len(rows) // SAMPLE)]
-        return float(2 * np.sqrt(np.median(_ring_areas(self._outlines, rows)) / np.pi))
-
-    def _spacing(self) -> float:
-        """Median distance from a cell to its third neighbour; 10 where that means nothing.
-
-        On a lattice it is the pitch; where cells lie at random, the nearest alone is often a
-        neighbour that nearly overlaps.
-        """
-        count = min(NEIGHBOR + 1, self.tree.n)
-        if count < 2:
-            return 10.0
-        step = max(1, self.tree.n // SAMPLE)
-        distances, _ = self.tree.query(self.tree.data[::step], k=[count])
-        apart = distances[distances > 0]
-        return float(np.median(apart)) if len(apart) else 10.0
+    def _grid(self) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Pixel of level 0, lowest and highest x, y: the label image's own where there is one."""
+        low, high = self._cells.extent
+        if self._stored is None:
+            widest = float((high - low).max())
+            return max(self._cells.diameter / PIXELS_PER_CELL, widest / LARGEST), low, high
+        pixel = self._stored.pixel
+        first, last = self._stored.extent
+        before = np.ceil(np.maximum(first - low, 0.0) / pixel)
+        return pixel, first - before * pixel, np.maximum(high, last)
 
 
 class LabelLevel:
@@ -287,39 +264,3 @@ def _split_axis(key: Any, length: int) -> tuple[int, int, int | slice]:
     if not -length <= position < length:
         raise IndexError(f"index {position} is outside an axis of {length}")
     return position % length, position % length + 1, 0
-
-
-def _labels(rows: npt.NDArray[np.int64]) -> raster.Labels:
-    return (rows + 1).astype(np.int32)
-
-
-def _ring_boxes(
-    count: int, outlines: CellOutlines | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Lowest and highest x, y of every cell's ring (N, 2), NaN without one, and who has one."""
-    low, high = np.full((count, 2), np.nan), np.full((count, 2), np.nan)
-    if outlines is None or len(outlines.vertices) == 0:
-        return low, high, np.zeros(count, np.bool_)
-    filled = np.flatnonzero(np.diff(outlines.offsets) >= 3)
-    starts = outlines.offsets[filled]
-    stops = outlines.offsets[filled + 1]
-    pairs = np.stack([starts, stops], axis=1).reshape(-1)
-    # reduceat runs to the next index: of the alternating ranges every second is a ring
-    padded = np.concatenate([outlines.vertices, outlines.vertices[-1:]])
-    low[filled] = np.minimum.reduceat(padded, pairs)[::2]
-    high[filled] = np.maximum.reduceat(padded, pairs)[::2]
-    finite = np.isfinite(low).all(axis=1) & np.isfinite(high).all(axis=1)
-    return low, high, finite
-
-
-def _ring_areas(outlines: CellOutlines, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Area inside the rings of some cells that have one, (n,), µm²."""
-    starts = outlines.offsets[rows]
-    sizes = outlines.offsets[rows + 1] - starts
-    vertices = outlines.vertices[raster.ranges(starts, sizes)].astype(np.float64)
-    first = np.cumsum(sizes) - sizes
-    # seen from its first vertex, a ring's closing edge adds nothing, nor do large coordinates
-    x, y = (vertices - np.repeat(vertices[first], sizes, axis=0)).T
-    cross = x * np.roll(y, -1) - np.roll(x, -1) * y
-    cross[first + sizes - 1] = 0.0
-    return np.asarray(np.abs(np.add.reduceat(cross, first)) / 2)

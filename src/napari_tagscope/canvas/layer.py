@@ -32,7 +32,7 @@ def lifted(name: str) -> Colormap:
 
 
 class CellImage(Image):  # type: ignore[misc]
-    """An Image layer whose status line describes the cell under the mouse.
+    """An Image layer whose status line and tooltip describe the cell under the mouse.
 
     ``cell_at`` gives the cell's row at a world position, −1 beside cells; ``describe`` its line,
     empty to keep napari's own.
@@ -83,3 +83,8 @@ class CellImage(Image):  # type: ignore[misc]
             status["value"] = line
             status["coordinates"] = f"{status['coords']}: {line}"
         return status
+
+    def _get_tooltip_text(self, position: Any, *, world: bool = False, **_: Any) -> str:
+        """What napari shows beside the mouse: the description of the cell there."""
+        row = self._cell_at(position) if world else -1
+        return self._describe(row) if row >= 0 else ""

@@ -6,14 +6,44 @@ Everything is vectorised over cells, so that a tile costs per pixel and not per 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
+Window = tuple[int, int, int, int]  # first and last row, first and last column
+
 AT_ONCE = 1 << 20  # pixels written in one step: bounds the memory of drawing
+
+
+def assembled(
+    window: Window,
+    size: tuple[int, int],
+    dtype: np.dtype[Any],
+    block: Callable[[int, int], npt.NDArray[Any]],
+) -> npt.NDArray[Any]:
+    """A window of an image that is cut into blocks; ``block(i, j)`` is that of a row and column.
+
+    ``size`` is that of every block but the last of a row or column, which may be smaller.
+    """
+    r0, r1, c0, c1 = window
+    out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), dtype)
+    if out.size == 0:
+        return out
+    for i in range(r0 // size[0], -(-r1 // size[0])):
+        for j in range(c0 // size[1], -(-c1 // size[1])):
+            top, left = i * size[0], j * size[1]
+            a, b = max(r0, top), min(r1, top + size[0])
+            c, d = max(c0, left), min(c1, left + size[1])
+            part = block(i, j)[a - top : b - top, c - left : d - left]
+            out[a - r0 : b - r0, c - c0 : d - c0] = part
+    return out
 
 
 def ranges(starts: Indices, counts: Indices) -> Indices:
@@ -117,6 +147,31 @@ def cut_borders(image: Labels, width: int) -> Labels:
         for other in (image[:rows, step : columns + step], image[step : rows + step, :columns]):
             border |= (other != here) & (other != 0)
     return np.where(border, np.int32(0), here)
+
+
+def inner_edges(image: Labels, width: int) -> Mask:
+    """Whether each pixel of a cell lies within ``width`` pixels of another label or background."""
+    edges = np.zeros(image.shape, np.bool_)
+    for step in range(1, width + 1):
+        below = image[step:] != image[:-step]
+        edges[step:] |= below
+        edges[:-step] |= below
+        beside = image[:, step:] != image[:, :-step]
+        edges[:, step:] |= beside
+        edges[:, :-step] |= beside
+    edges &= image != 0
+    return edges
+
+
+def grown(mask: Mask) -> Mask:
+    """A mask and the pixels that touch it."""
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
 
 
 def restore_lost(image: Labels, centers: Points, labels: Labels) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
 
+from napari_tagscope.canvas.drawn import Shape
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
-from napari_tagscope.canvas.values import (
-    UNASSIGNED_CODE,
-    CategoryTable,
-    Codes,
-    Painting,
-    ValueTable,
-)
+from napari_tagscope.canvas.marks import MarkLayers
+from napari_tagscope.canvas.painting import Look, Marks, Painting, Picture
+from napari_tagscope.canvas.tile_cache import shared_cache
+from napari_tagscope.canvas.units import axis_units
+from napari_tagscope.canvas.values import UNASSIGNED_CODE, CategoryTable, Codes, ValueTable
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
 from tagscope.core.section import Section
 
@@ -26,12 +26,23 @@ METADATA_KEY = "tagscope"
 CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
 
 
+def pyramid_of(section: Section) -> LabelPyramid:
+    """The label pyramid of a section, its tiles kept on disk where that pays."""
+    return LabelPyramid(
+        section.xy,
+        section.outlines,
+        labels=section.labels,
+        spot_diameter=section.spot_diameter,
+        disk=shared_cache(),
+    )
+
+
 class TissueCanvas:
     """A section's cells in a viewer, painted by category or value.
 
-    World coordinates are the section's own (µm), y down the rows and x along the columns. Every
-    painting is an Image layer; painting again under its name repaints it, at a cost that does not
-    depend on the number of cells.
+    World coordinates are the section's own (µm where known), y down the rows and x along the
+    columns. Every painting is an Image layer; painting again under its name repaints it, at a cost
+    that does not depend on the number of cells.
 
     Parameters
     ----------
@@ -59,16 +70,19 @@ class TissueCanvas:
         self.viewer = viewer
         self.section = section
         self.describe = describe
-        made = LabelPyramid(section.xy, section.outlines) if pyramid is None else pyramid
-        self.pyramid = made
+        self.pyramid = pyramid_of(section) if pyramid is None else pyramid
         self._metadata = dict(metadata or {})
         self._paintings: dict[str, _Painted] = {}
         self._pick_callbacks: list[Callable[[int], None]] = []
         self._legend = Legend(viewer)
-        self._side_by_side = False
-        self._in_microns = section.unit == "µm"
+        self._look: Look = "filled"
+        self._grid_before: dict[str, Any] = {}
+        self._units = axis_units(section.unit)
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
+        self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
+        self._tooltip_before = viewer.tooltip.visible
+        viewer.tooltip.visible = True
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -159,15 +173,48 @@ class TissueCanvas:
         """Show a painting again; ``alone`` hides this canvas's others."""
         self._show(name, alone)
 
-    def show_beside(self, left: str, right: str) -> None:
-        """Show two paintings side by side with one view; :meth:`show` brings one back alone."""
+    def show_beside(self, *names: str) -> None:
+        """Show paintings side by side with one view; :meth:`show` brings one back alone.
+
+        The first is the upper left; each has its own colour bar, and shows what one alone did.
+        """
         layers = self.viewer.layers
-        before, after = (layers.index(self._paintings[name].layer) for name in (left, right))
-        if before > after:
-            layers.move(before, after)
-        self._show(left, alone=True)
-        self._show(right, alone=False)
-        self.viewer.canvas.grid.enabled = self._side_by_side = True
+        for name in reversed(names):
+            layers.move(layers.index(self._paintings[name].layer), len(layers))
+        for position, name in enumerate(names):
+            self._show(name, alone=position == 0)
+        grid = self.viewer.canvas.grid
+        self._grid_before = self._grid_before or {"enabled": grid.enabled, "stride": grid.stride}
+        with self._same_part():
+            self._place_marks()
+            grid.enabled = True
+
+    def select(self, rows: npt.NDArray[np.int64]) -> None:
+        """Mark cells by their outlines over every painting; none for an empty selection.
+
+        Where cells are a few pixels wide, all of a marked cell is in the mark's colour.
+        """
+        self._marks.select(rows)
+        self._place_marks()
+        self._marks.refresh()
+
+    def set_look(self, look: Look) -> None:
+        """Draw cells filled, their outlines alone, or both, wherever they are large enough."""
+        self._look = look
+        for name, painted in self._paintings.items():
+            if painted.painting.look != look:
+                painted.painting.look = look
+                self._repaint(name)
+        self._marks.outline(look == "both")
+        self._place_marks()
+        self._marks.refresh()
+
+    def set_shape(self, shape: Shape) -> None:
+        """Draw cells without an outline as discs, or as the areas nearest to them."""
+        self.pyramid.shape = shape
+        for name in self._paintings:
+            self._repaint(name)
+        self._marks.refresh()
 
     def delete(self, name: str) -> None:
         """Take a painting and its layer away."""
@@ -216,9 +263,10 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
+        self._marks.remove()
         self._end_side_by_side()
-        if self._in_microns:
-            self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
+        self.viewer.tooltip.visible = self._tooltip_before
+        self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
 
     def _place(
@@ -234,16 +282,16 @@ class TissueCanvas:
             return painted
         if painted is not None:
             self.delete(name)
-        painting = Painting(self.pyramid, table)
+        painting = Painting(self.pyramid, table, self._look)
         painted = self._paintings[name] = _Painted(painting, self._layer(name, painting, rgb, look))
         self.viewer.add_layer(painted.layer)
-        painted.layer.events.visible.connect(self._update_legend)
+        painted.layer.events.visible.connect(self._on_visible)
         return painted
 
-    def _layer(self, name: str, painting: Painting, rgb: bool, look: dict[str, Any]) -> CellImage:
+    def _layer(self, name: str, picture: Picture, rgb: bool, look: dict[str, Any]) -> CellImage:
         pixel = self.pyramid.pixel
         return CellImage(
-            painting.levels,
+            picture.levels,
             cell_at=self.pick,
             describe=self._describe,
             multiscale=True,
@@ -251,7 +299,7 @@ class TissueCanvas:
             name=name,
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in self.pyramid.origin],
-            units=("um", "um") if self._in_microns else None,
+            units=self._units,
             metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
             **look,
         )
@@ -263,17 +311,36 @@ class TissueCanvas:
         for layer in [painted.layer for painted in self._paintings.values()]:
             visible = layer is shown or (layer.visible and not alone)
             if layer.visible != visible:  # napari draws again even where nothing changes
-                layer.visible = visible
+                with layer.events.visible.blocker(self._on_visible):
+                    layer.visible = visible
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
-        if self._in_microns:
-            self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
-            self.viewer.canvas.overlays.scale_bar.visible = True
-        self._update_legend()
+        self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
+        self.viewer.canvas.overlays.scale_bar.visible = True
+        self._on_visible()
+
+    def _mark_layer(self, name: str, marks: Marks) -> CellImage:
+        return self._layer(name, marks, True, {})
+
+    def _place_marks(self) -> None:
+        shown = [painted.layer for painted in self._paintings.values() if painted.layer.visible]
+        self._marks.place(shown)
+        if self._grid_before:  # a painting and its marks share a place, counted from the top
+            self.viewer.canvas.grid.stride = -2 if self._marks.on else -1
 
     def _end_side_by_side(self) -> None:
-        if self._side_by_side:
-            self.viewer.canvas.grid.enabled = self._side_by_side = False
+        with self._same_part():
+            for name, value in self._grid_before.items():
+                setattr(self.viewer.canvas.grid, name, value)
+        self._grid_before = {}
+
+    @contextmanager
+    def _same_part(self) -> Iterator[None]:
+        """Let the camera see the same part of the section in a picture of another size."""
+        before = np.asarray(self._view_size())
+        yield
+        change = np.asarray(self._view_size()) / before
+        self.viewer.scene.camera.zoom *= float(change.min() if change.min() < 1 else change.max())
 
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]
@@ -324,11 +391,16 @@ class TissueCanvas:
             for callback in tuple(self._pick_callbacks):
                 callback(row)
 
+    def _on_visible(self) -> None:
+        self._update_legend()
+        self._place_marks()
+
     def _on_layer_removed(self, event: Any) -> None:
+        self._marks.forget(event.value)
         for name, painted in tuple(self._paintings.items()):
             if painted.layer is event.value:
                 del self._paintings[name]
-                self._update_legend()
+                self._on_visible()
 
 
 class _Painted:

@@ -1,39 +1,22 @@
-"""What is painted: a value or a colour per cell, seen through the label pyramid.
-
-A painting is an image pyramid whose windows are ``table[labels]``. Painting something else changes
-the table alone, so its cost is per pixel on the screen and not per cell.
-"""
+"""What is painted: a value or a colour per cell, looked up by label."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgba_array
 
-from napari_tagscope.canvas.labels import COARSEST, LabelLevel, LabelPyramid, split_key
 from tagscope.core.labels import UNASSIGNED_COLOR
 
 UNASSIGNED_CODE = -1
 MISSING_CODE = -2
-CHUNK = 128
 SAMPLE = 100_000
 GHOST = "#80808038"  # cells of other categories beside an isolated one, on black and on white
 
 Codes = npt.NDArray[np.integer[Any]]
-
-
-class Table(Protocol):
-    """Something per cell that labels can be looked up in."""
-
-    dtype: np.dtype[Any]
-    channels: tuple[int, ...]
-
-    def look_up(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
-        """An image ``labels.shape + channels``."""
-        ...
 
 
 class ValueTable:
@@ -180,59 +163,3 @@ class CategoryTable:
         rgba = np.round(np.vstack([np.zeros((1, 4)), colors]) * 255).astype(np.uint8)
         self._palette = rgba.view(np.uint32).reshape(-1)
         self._rgba[1:] = self._palette[self._slots]
-
-
-class Painting:
-    """A table seen through a pyramid; ``levels`` is the data of a multiscale Image layer.
-
-    ``table`` may be replaced by another of its kind: call :meth:`repaint`, then refresh the layer.
-    """
-
-    def __init__(self, pyramid: LabelPyramid, table: ValueTable | CategoryTable) -> None:
-        self.table = table
-        self.levels = [PaintedLevel(self, labels) for labels in pyramid.levels]
-
-    def repaint(self) -> None:
-        """Take changes of the table into what napari keeps."""
-        self.levels[-1].repaint()
-
-
-class PaintedLevel:
-    """One level of a painting as an array: what napari asks of a multiscale source."""
-
-    def __init__(self, painting: Painting, labels: LabelLevel) -> None:
-        table = painting.table
-        self._painting = painting
-        self._labels = labels
-        self._kept: npt.NDArray[Any] | None = None
-        self.shape = (*labels.shape, *table.channels)
-        self.dtype = table.dtype
-        self.ndim = len(self.shape)
-        # napari widens what it asks for to whole chunks, so that a small pan asks for nothing
-        self.chunks = (CHUNK, CHUNK, *table.channels)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return int(np.prod(self.shape))
-
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        (r0, r1, c0, c1), rest = split_key(key, self.shape)
-        values: npt.NDArray[Any] = self._painting.table.look_up(self._labels[r0:r1, c0:c1])[rest]
-        return values
-
-    def __array__(
-        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
-    ) -> npt.NDArray[Any]:
-        whole = self._painting.table.look_up(np.asarray(self._labels))
-        if copy or max(self._labels.shape) > COARSEST:
-            return np.asarray(whole, dtype=dtype)
-        # napari keeps the array it makes of the coarsest level: it gets one that is kept up to date
-        if self._kept is None:
-            self._kept = whole
-        return np.asarray(self._kept, dtype=dtype)
-
-    def repaint(self) -> None:
-        """Bring the array handed out before up to date, in place."""
-        if self._kept is not None:
-            self._kept[:] = self._painting.table.look_up(np.asarray(self._labels))

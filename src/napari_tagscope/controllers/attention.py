@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TOPIC = "rank genes"
 EXPRESSION_TOPIC = "read expression"
-Quantity = Literal["attention", "expression"]
-COLORMAPS: dict[Quantity, str] = {"attention": "magma", "expression": "viridis"}
+Quantity = Literal["attention", "expression", "both"]
+COLORMAPS = {"attention": "magma", "expression": "viridis"}
 NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
 NO_SCORES = "This annotation has no attention scores. Annotate again with “Attention scores” on."
@@ -99,7 +99,7 @@ class AttentionController(Observed[AttentionState]):
         self.choose_gene(gene)
 
     def show_quantity(self, quantity: Quantity) -> None:
-        """Paint the chosen gene's attention, or its expression."""
+        """Paint the chosen gene's attention, its expression, or both beside each other."""
         self._update(quantity=quantity)
         self._paint()
 
@@ -137,7 +137,7 @@ class AttentionController(Observed[AttentionState]):
 
     def _on_expression(self, expression: Expression) -> None:
         self._expression = expression
-        if self.state.quantity == "expression":
+        if self.state.quantity != "attention":
             self._paint()
 
     def _on_result(self, result: AnnotationResult | None) -> None:
@@ -206,15 +206,18 @@ class AttentionController(Observed[AttentionState]):
         return -1 if opened is None else opened.section.panel.position(gene.strip())
 
     def _paint(self) -> None:
-        gene, quantity = self.state.gene, self.state.quantity
-        if not gene:
-            return
-        values = self._values(gene, quantity)
-        if values is not None:
-            title = f"{quantity} · {gene}"
-            self._painter.paint_values(quantity, title, values, colormap=COLORMAPS[quantity])
+        gene, chosen = self.state.gene, self.state.quantity
+        painted = []
+        for quantity in COLORMAPS if chosen == "both" else (chosen,):
+            values = self._values(gene, quantity) if gene else None
+            if values is not None:
+                title = f"{quantity} · {gene}"
+                self._painter.paint_values(quantity, title, values, colormap=COLORMAPS[quantity])
+                painted.append(quantity)
+        if len(painted) > 1:
+            self._painter.show_beside(*painted)
 
-    def _values(self, gene: str, quantity: Quantity) -> npt.NDArray[np.float32] | None:
+    def _values(self, gene: str, quantity: str) -> npt.NDArray[np.float32] | None:
         if quantity == "expression":
             expression = self._expression
             return None if expression is None else expression.of(self._position(gene))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tagscope.core.section import Section
 
 Codes = npt.NDArray[np.integer[Any]]
+Look = Literal["filled", "outlines", "both"]
+Shape = Literal["discs", "areas"]
 
 
 class Painter(Protocol):
@@ -47,6 +49,18 @@ class Painter(Protocol):
 
     def isolate(self, name: str, code: int | None) -> None:
         """Draw one category in its colour and the others faintly; None draws all."""
+        ...
+
+    def show_beside(self, *names: str) -> None:
+        """Show paintings side by side with one view, the first at the left."""
+        ...
+
+    def set_look(self, look: Look) -> None:
+        """Draw cells filled, their outlines alone where they are large enough, or both."""
+        ...
+
+    def set_shape(self, shape: Shape) -> None:
+        """Draw cells without an outline as discs, or as the areas nearest to them."""
         ...
 
     def rows_in_view(self) -> npt.NDArray[np.int64]:

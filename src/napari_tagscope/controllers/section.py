@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_tagscope.controllers.observed import Observed
-from napari_tagscope.controllers.painter import Painter
+from napari_tagscope.controllers.painter import Look, Painter, Shape
 from napari_tagscope.controllers.stored import read_stored, stored_keys
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
@@ -36,7 +36,10 @@ class Card:
 
 @dataclass(frozen=True)
 class SectionState:
-    """What the Section panel shows. ``choices`` are those the section was opened with."""
+    """What the Section panel shows. ``choices`` are those the section was opened with.
+
+    ``look`` and ``shape`` are how cells are drawn, ``shapeless`` whether they are centroids alone.
+    """
 
     opening: str = ""
     card: Card | None = None
@@ -46,6 +49,9 @@ class SectionState:
     failure: Failure | None = None
     path: Path | None = None
     choices: dict[str, Any] = field(default_factory=dict)
+    look: Look = "filled"
+    shape: Shape = "discs"
+    shapeless: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,16 @@ class SectionController(Observed[SectionState]):
             )
         )
 
+    def choose_look(self, look: Look) -> None:
+        """Draw cells filled, as outlines, or both."""
+        self._update(look=look)
+        self._painter.set_look(look)
+
+    def choose_shape(self, shape: Shape) -> None:
+        """Draw centroids as discs, or as the areas nearest to them."""
+        self._update(shape=shape)
+        self._painter.set_shape(shape)
+
     def cancel(self) -> None:
         """Let go of what is being opened."""
         self._runner.cancel(TOPIC)
@@ -151,6 +167,7 @@ class SectionController(Observed[SectionState]):
             findings=tuple(opened.notes),
             keys=loaded.keys,
             path=opened.source.path,
+            shapeless=opened.section.outlines is None and opened.section.labels is None,
         )
         self._viewer_state.set_result(loaded.result)
 
@@ -213,7 +230,8 @@ def describe(opened: OpenedSection) -> Card:
     section, source = opened.section, opened.source
     counts = not section.cells.normalised and not any(f.severity == "error" for f in opened.notes)
     values = "raw counts" if counts else _OTHER_VALUES[section.cells.normalised]
-    outlines = "centroids only" if section.outlines is None else "polygons"
+    shapes = {"polygons": section.outlines, "label image": section.labels}
+    outlines = " and ".join(name for name, found in shapes.items() if found is not None)
     low, high = np.nanmin(section.xy, axis=0), np.nanmax(section.xy, axis=0)
     width, height = high - low
     rows = [
@@ -221,7 +239,7 @@ def describe(opened: OpenedSection) -> Card:
         ("Genes", f"{len(section.panel):,}"),
         ("Technology", source.technology),
         ("Extent", f"{width:,.0f} × {height:,.0f} {_unit(section.unit)}"),
-        ("Shapes", outlines),
+        ("Shapes", outlines or "centroids only"),
         ("Values", f"{values} in {source.layer or 'X'}"),
     ]
     if counts:

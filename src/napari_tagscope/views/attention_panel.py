@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.attention import AttentionController, AttentionState
+from napari_tagscope.controllers.attention import AttentionController, AttentionState, Quantity
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.tag_table import TagTableView
 from napari_tagscope.views.theme import Colors
@@ -39,8 +39,10 @@ class AttentionPanel(QWidget):
         self.attention_button.setToolTip("Paint how much attention the gene gets in each cell")
         self.expression_button = QPushButton("Expression")
         self.expression_button.setToolTip("Paint the gene's expression, ln(1 + counts per 10,000)")
+        self.both_button = QPushButton("Both")
+        self.both_button.setToolTip("Paint attention and expression beside each other")
         self.switch = QButtonGroup(self)
-        for button in (self.attention_button, self.expression_button):
+        for button in self._quantities().values():
             button.setCheckable(True)
             self.switch.addButton(button)
         self.search = QLineEdit()
@@ -71,10 +73,9 @@ class AttentionPanel(QWidget):
                 sorted(state.genes, key=lambda name: str(name).casefold())
             )
         self.search.setPlaceholderText(f"Search {len(state.genes):,} genes")
-        for widget in (self.search, self.attention_button, self.expression_button):
+        for widget in (self.search, *self._quantities().values()):
             widget.setEnabled(bool(state.genes))
-        attention = state.quantity == "attention"
-        (self.attention_button if attention else self.expression_button).setChecked(True)
+        self._quantities()[state.quantity].setChecked(True)
         if not self.search.hasFocus():
             self.search.setText(state.gene)
         self.table.show_rows(state.rows, state.gene)
@@ -91,6 +92,13 @@ class AttentionPanel(QWidget):
         """Follow the theme."""
         self.table.set_colors(colors)
 
+    def _quantities(self) -> dict[Quantity, QPushButton]:
+        return {
+            "attention": self.attention_button,
+            "expression": self.expression_button,
+            "both": self.both_button,
+        }
+
     def _show_types(self, state: AttentionState) -> None:
         if state.types != self._types:
             self._types = state.types
@@ -103,8 +111,8 @@ class AttentionPanel(QWidget):
     def _lay_out(self) -> None:
         find = QHBoxLayout()
         find.addWidget(self.search, 1)
-        find.addWidget(self.attention_button)
-        find.addWidget(self.expression_button)
+        for button in self._quantities().values():
+            find.addWidget(button)
         foot = QHBoxLayout()
         foot.addWidget(self.cell, 1)
         foot.addWidget(self.copy_button)
@@ -124,8 +132,8 @@ class AttentionPanel(QWidget):
         self.search.returnPressed.connect(lambda: controller.choose_gene(self.search.text()))
         self.completer.activated[str].connect(controller.choose_gene)
         self.table.gene_chosen.connect(controller.choose_gene)
-        self.attention_button.clicked.connect(lambda: controller.show_quantity("attention"))
-        self.expression_button.clicked.connect(lambda: controller.show_quantity("expression"))
+        for quantity, button in self._quantities().items():
+            button.clicked.connect(lambda _, chosen=quantity: controller.show_quantity(chosen))
         self.copy_button.clicked.connect(self._copy)
 
     def _copy(self) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas.labels import LabelPyramid
-from napari_tagscope.canvas.tissue import TissueCanvas
+from napari_tagscope.canvas.tissue import TissueCanvas, pyramid_of
 from napari_tagscope.canvas.values import UNASSIGNED_CODE
+from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ class CanvasPainter:
         self._preview: TissueCanvas | None = None
         self._prepared: dict[int, tuple[Section, LabelPyramid]] = {}
         self._in_view = False  # what the preview showed is where the section is
+        self._look: Look = "filled"
+        self._shape: Shape = "discs"
         state.section_changed.connect(self._on_section)
+        state.cell_selected.connect(self._on_cell)
 
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
-        pyramid = LabelPyramid(section.xy, section.outlines)
+        pyramid = pyramid_of(section)
         for level in pyramid.levels:
             if max(level.shape) <= OVERVIEW:
                 np.asarray(level)
@@ -89,6 +93,23 @@ class CanvasPainter:
         if self.canvas is not None and name in self.canvas.names:
             self.canvas.isolate(name, code)
 
+    def show_beside(self, *names: str) -> None:
+        """Show paintings side by side."""
+        if self.canvas is not None and set(names) <= set(self.canvas.names):
+            self.canvas.show_beside(*names)
+
+    def set_look(self, look: Look) -> None:
+        """Draw cells filled, outlined or both, in sections opened later too."""
+        self._look = look
+        if self.canvas is not None:
+            self.canvas.set_look(look)
+
+    def set_shape(self, shape: Shape) -> None:
+        """Draw cells without an outline as discs or areas, in sections opened later too."""
+        self._shape = shape
+        if self.canvas is not None:
+            self.canvas.set_shape(shape)
+
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
@@ -106,8 +127,14 @@ class CanvasPainter:
             )
             self._prepared.clear()
             self._in_view = seen is not None and _cover_alike(seen.xy, section.xy)
+            self.canvas.set_look(self._look)
+            self.canvas.set_shape(self._shape)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
+
+    def _on_cell(self, cell: int | None) -> None:
+        if self.canvas is not None:
+            self.canvas.select(np.array([] if cell is None else [cell], dtype=np.int64))
 
     def _pyramid_of(self, section: Section) -> LabelPyramid | None:
         """The pyramid that was prepared for a section, given away; None where there is none."""

@@ -21,6 +21,8 @@ from napari_tagscope.controllers.section import Card as SectionCard
 from napari_tagscope.controllers.section import SectionController, SectionState
 from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
 
+LOOKS = {"filled": "Cells filled", "outlines": "Outlines only", "both": "Filled and outlined"}
+SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
 EMPTY = "Open a SpatialData store or an .h5ad with coordinates, or try the sample."
 
 
@@ -47,6 +49,8 @@ class SectionPanel(QWidget):
         self.keys = QComboBox()
         self.keys.setToolTip("The annotation on view, of those the section carries")
         self.keys.setAccessibleName("Annotation on view")
+        self.looks = _choice(LOOKS, "How cells are drawn where they are large enough", "Look")
+        self.shapes = _choice(SHAPES, "What is drawn for a cell without an outline", "Shape")
         self.failure = FailureBox()
         self.findings = FindingsBox(controller.apply_offer)
         self._lay_out()
@@ -54,6 +58,8 @@ class SectionPanel(QWidget):
         self.file_button.clicked.connect(self._choose_file)
         self.sample_button.clicked.connect(controller.open_sample)
         self.keys.textActivated.connect(controller.show_key)
+        self.looks.activated.connect(lambda i: controller.choose_look(self.looks.itemData(i)))
+        self.shapes.activated.connect(lambda i: controller.choose_shape(self.shapes.itemData(i)))
         bind(self, controller, self.show_state)
 
     def show_state(self, state: SectionState) -> None:
@@ -68,11 +74,18 @@ class SectionPanel(QWidget):
             self.keys.clear()
             self.keys.addItems(state.keys)
         self.keys.setCurrentText(state.key)
+        self.looks.setVisible(state.card is not None)
+        self.looks.setCurrentIndex(self.looks.findData(state.look))
+        self.shapes.setVisible(state.card is not None and state.shapeless)
+        self.shapes.setCurrentIndex(self.shapes.findData(state.shape))
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         for button in (self.store_button, self.file_button, self.sample_button):
             buttons.addWidget(button)
+        drawing = QHBoxLayout()
+        for box in (self.looks, self.shapes):
+            drawing.addWidget(box)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -81,6 +94,7 @@ class SectionPanel(QWidget):
             self.hint, self.title, self.grid_holder, self.keys, self.failure, self.findings,
         ):  # fmt: skip
             column.addWidget(widget)
+        column.insertLayout(column.indexOf(self.keys), drawing)
 
     def _show_card(self, card: SectionCard | None) -> None:
         self.title.setVisible(card is not None)
@@ -113,3 +127,12 @@ class SectionPanel(QWidget):
         chosen, _ = QFileDialog.getOpenFileName(self, "Open a section", "", "AnnData (*.h5ad)")
         if chosen:
             self._controller.open(Path(chosen))
+
+
+def _choice(texts: dict[str, str], tip: str, name: str) -> QComboBox:
+    box = QComboBox()
+    for value, text in texts.items():
+        box.addItem(text, value)
+    box.setToolTip(tip)
+    box.setAccessibleName(name)
+    return box

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,11 +79,31 @@ class CellOutlines:
 
 
 @dataclass(frozen=True)
+class LabelImage:
+    """Cells as a store's own image of labels, read where it is looked at.
+
+    ``levels``: arrays (rows, columns) of integers, the largest first, that read what they are
+    indexed by. ``affines``: a (3, 3) matrix each from its pixels to µm; pixel (r, c) reaches from
+    c to c + 1 in x and from r to r + 1 in y. ``ids`` (N,) int64: the label of every cell, 0 for a
+    cell without. ``identity`` is another when the image on disk is, "" where nothing tells.
+    """
+
+    levels: tuple[Any, ...]
+    affines: tuple[npt.NDArray[np.float64], ...]
+    ids: npt.NDArray[np.int64]
+    identity: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of tissue: cells with positions.
 
     ``xy`` (N, 2) float64 centroids, columns x and y, in ``unit`` (``"µm"``, or ``"unknown"`` where
-    the file does not tell). ``outlines`` are the cells' polygons where the store has them.
+    the file does not tell). ``outlines`` are the cells' polygons and ``labels`` their label image
+    where the store has them. ``spot_diameter``: width of cells that are circles, in ``unit``.
     """
 
     cells: Cells
@@ -90,12 +111,15 @@ class Section:
     name: str = "section"
     unit: str = "µm"
     outlines: CellOutlines | None = None
+    labels: LabelImage | None = None
+    spot_diameter: float | None = None
 
     def __post_init__(self) -> None:
         if self.xy.shape != (len(self.cells), 2):
             raise ValueError(f"xy is {self.xy.shape}, needed ({len(self.cells)}, 2)")
-        if self.outlines is not None and len(self.outlines) != len(self.cells):
-            raise ValueError(f"{len(self.outlines)} outlines for {len(self.cells)} cells")
+        for name, drawn in (("outlines", self.outlines), ("labels", self.labels)):
+            if drawn is not None and len(drawn) != len(self.cells):
+                raise ValueError(f"{len(drawn)} {name} for {len(self.cells)} cells")
 
     def __len__(self) -> int:
         return len(self.cells)

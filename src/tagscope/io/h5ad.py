@@ -29,6 +29,7 @@ _OTHER_COLUMNS = (
     ("x", "y"), ("X", "Y"), ("x_centroid", "y_centroid"), ("center_x", "center_y"),
     ("CenterX_global_px", "CenterY_global_px"), ("x_location", "y_location"),
 )  # fmt: skip
+_VISIUM_SPOT = 55.0  # µm
 
 
 @contextmanager
@@ -169,14 +170,31 @@ def converted(um: float, told: str) -> Finding:
     )
 
 
+def spot_diameter(
+    table: AnnData, technology: str, unit: str, um_per_unit: float | None
+) -> float | None:
+    """Width of a spot in the unit of the coordinates, None where neither file nor assay tells."""
+    width = _scale_factor(table, "spot_diameter_fullres")
+    if width is not None:
+        return width * (um_per_unit or 1.0)
+    if technology == "Visium" and unit == "µm" and _scale_factor(table, "bin_size_um") is None:
+        return _VISIUM_SPOT
+    return None
+
+
 def _visium_scale(table: AnnData) -> float | None:
-    """µm per pixel as Space Ranger writes it for Visium HD, where one library is in the file."""
+    """µm per pixel as Space Ranger writes it for Visium HD."""
+    return _scale_factor(table, "microns_per_pixel")
+
+
+def _scale_factor(table: AnnData, name: str) -> float | None:
+    """What Space Ranger says of the image, where one library is in the file."""
     libraries = table.uns.get("spatial")
     if not isinstance(libraries, dict) or len(libraries) != 1:
         return None
     library = next(iter(libraries.values()))
     scales = library.get("scalefactors", {}) if isinstance(library, dict) else {}
-    return float(scales["microns_per_pixel"]) if "microns_per_pixel" in scales else None
+    return float(scales[name]) if name in scales else None
 
 
 def _damaged(path: Path, error: BaseException) -> InputError:

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tagscope.core.section import LabelImage
+from tagscope.io.outlines import moved
+
 # A level this large is read at once (64 MB of uint32).
 _WHOLE = 1 << 24
 _ROWS = 2048
+_PLACES = 3
+_WINDOW = 512
 
 
 def levels_of(element: Any) -> list[Any]:
@@ -25,15 +30,33 @@ def overview(element: Any) -> Any:
     return next((level for level in levels if level.size <= _WHOLE), levels[-1])
 
 
-def share_inside(
-    element: Any, xy: npt.NDArray[np.float64], instances: npt.NDArray[np.int64]
-) -> float:
-    """Share of cells whose point (pixels of the full image) lies on their own label."""
-    level = overview(element)
-    columns = _nearest(np.asarray(level.coords["x"]), xy[:, 0])
-    rows = _nearest(np.asarray(level.coords["y"]), xy[:, 1])
-    found = np.asarray(level.data)[rows, columns]
-    return float((found == instances).mean()) if len(xy) else 0.0
+def label_image(
+    element: Any,
+    to_um: npt.NDArray[np.float64],
+    ids: npt.NDArray[np.int64],
+    identity: str = "",
+) -> LabelImage:
+    """A label element as what is drawn; ``to_um``: (3, 3) from its full image's pixels to µm."""
+    levels = levels_of(element)
+    affines = tuple(to_um @ _to_full(level) for level in levels)
+    return LabelImage(tuple(level.data for level in levels), affines, ids, identity)
+
+
+def share_inside(image: LabelImage, xy: npt.NDArray[np.float64]) -> float:
+    """Share of cells whose point, in µm, lies on their own label, looked up at a few places."""
+    level = image.levels[0]
+    known = np.flatnonzero((image.ids > 0) & np.isfinite(xy).all(axis=1))
+    to_pixels = np.asarray(np.linalg.inv(image.affines[0]), dtype=np.float64)
+    place = np.floor(moved(xy[known], to_pixels))[:, ::-1].astype(np.int64)
+    hits = asked = 0
+    for number in np.unique(np.linspace(0, len(known) - 1, _PLACES).astype(np.int64)[: len(known)]):
+        low = np.clip(place[number] - _WINDOW // 2, 0, np.maximum(level.shape, 1) - 1)
+        block = np.asarray(level[low[0] : low[0] + _WINDOW, low[1] : low[1] + _WINDOW])
+        within = ((place >= low) & (place < low + block.shape)).all(axis=1)
+        rows, columns = (place[within] - low).T
+        hits += int((block[rows, columns] == image.ids[known[within]]).sum())
+        asked += max(int(within.sum()), 1)
+    return hits / max(asked, 1)
 
 
 def label_centroids(element: Any, instances: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -65,6 +88,11 @@ def labels_without_rows(element: Any, instances: npt.NDArray[np.int64]) -> int:
     return int((~np.isin(present[present != 0], instances)).sum())
 
 
-def _nearest(centres: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> Any:
-    step = centres[1] - centres[0] if len(centres) > 1 else 1.0
-    return np.clip(np.rint((values - centres[0]) / step), 0, len(centres) - 1).astype(np.int64)
+def _to_full(level: Any) -> npt.NDArray[np.float64]:
+    """(3, 3) matrix from a level's pixels to those of the full image."""
+    affine = np.eye(3)
+    for axis, name in enumerate(("x", "y")):
+        centres = np.asarray(level.coords[name], dtype=np.float64)
+        step = (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 1.0
+        affine[axis, axis], affine[axis, 2] = step, centres[0] - step / 2
+    return affine

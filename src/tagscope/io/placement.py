@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from tagscope.core.section import CellOutlines
+from tagscope.core.section import CellOutlines, LabelImage
 from tagscope.io import h5ad, masks, outlines
 from tagscope.io.findings import Finding
 from tagscope.io.spatialdata_store import affine_to, link_of, pick_coordinate_system
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 
 _IDENTITY = np.eye(3)
 _ENOUGH = 0.9
-_SAMPLE = 2000
+_SAMPLE = 2000  # shapes that tell where all lie
+_INSIDE = 0.5
 
 
 @dataclass(frozen=True)
 class Placement:
     """Where cells are: ``xy`` (N, 2) in ``unit``, None where nothing tells.
 
-    ``um_per_unit``: µm per unit of ``coordinate_system``, None where not known; ``xy`` and
-    ``outlines`` are already multiplied by it.
+    ``um_per_unit``: µm per unit of ``coordinate_system``, None where not known; all else here is
+    already multiplied by it.
     """
 
     xy: npt.NDArray[np.float64] | None
@@ -44,6 +46,8 @@ class Placement:
     outlines: CellOutlines | None = None
     coordinate_system: str | None = None
     findings: tuple[Finding, ...] = ()
+    labels: LabelImage | None = None
+    spot_diameter: float | None = None
 
 
 @dataclass
@@ -65,16 +69,20 @@ class _Placing:
         scale = 1.0 if unit.um is None else unit.um
         to_um = np.diag([scale, scale, 1.0]) @ affine_to(element, system)
         instances = self._instances()
+        rings, width = None, None
         if region in self.store.shapes:
-            xy, rings = self._from_shapes(region, system, instances, to_um, scale)
+            xy, rings, width = self._from_shapes(region, system, instances, to_um, scale)
+            labels = self._twin_labels(system, instances, xy, scale)
         else:
-            xy, rings = self._from_labels(element, instances, to_um), None
+            labels = self._label_image(region, instances, to_um)
+            xy = self._from_labels(element, labels, to_um)
         if unit.um is None:
             self.findings.append(h5ad.unknown_unit(unit.told))
         elif unit.um != 1.0:
             self.findings.append(h5ad.converted(unit.um, unit.told))
         name = "unknown" if unit.um is None else "µm"
-        return Placement(xy, name, unit.um, rings, system, tuple(self.findings))
+        found = tuple(self.findings)
+        return Placement(xy, name, unit.um, rings, system, found, labels, width)
 
     def _instances(self) -> pd.Series:
         link = link_of(self.table)
@@ -112,7 +120,8 @@ class _Placing:
         instances: pd.Series,
         to_um: npt.NDArray[np.float64],
         scale: float,
-    ) -> tuple[npt.NDArray[np.float64], CellOutlines | None]:
+    ) -> tuple[npt.NDArray[np.float64], CellOutlines | None, float | None]:
+        """Centroids, polygons, and the width of circles that have none."""
         frame = self.store.shapes[region]
         rows = outlines.rows_in(frame.index, instances)
         shapes = outlines.geometries(frame, rows)
@@ -126,7 +135,8 @@ class _Placing:
         if missing:
             self.findings.append(_rows_without_shapes(missing, region, bool(np.isnan(xy).any())))
         rings = outlines.outlines_of(shapes, to_um)
-        return xy, rings or self._twin_outlines(region, system, instances, scale)
+        width = None if rings is not None or radius <= 0 else 2 * radius
+        return xy, rings or self._twin_outlines(region, system, instances, scale), width
 
     def _twin_outlines(
         self, region: str, system: str, instances: pd.Series, scale: float
@@ -147,16 +157,36 @@ class _Placing:
                 return rings
         return None
 
+    def _label_image(
+        self, name: str, instances: pd.Series, to_um: npt.NDArray[np.float64]
+    ) -> LabelImage:
+        ids = pd.to_numeric(instances, errors="coerce").fillna(0).to_numpy(dtype=np.int64)
+        return masks.label_image(self.store.labels[name], to_um, ids, _identity(self.store, name))
+
+    def _twin_labels(
+        self, system: str, instances: pd.Series, xy: npt.NDArray[np.float64], scale: float
+    ) -> LabelImage | None:
+        """A label image of the same cells, where the table is tied to shapes."""
+        for name, element in self.store.labels.items():
+            ids = self.table.obs.get(name, instances)  # Xenium's labels have a column of their own
+            plain = "nucle" not in name.lower() and masks.levels_of(element)[0].ndim == 2
+            if not plain or _scale(element, system) is None:
+                continue
+            to_um = np.diag([scale, scale, 1.0]) @ affine_to(element, system)
+            image = self._label_image(name, ids, to_um)
+            if masks.share_inside(image, xy) > _INSIDE:
+                return image
+        return None
+
     def _from_labels(
-        self, element: Any, instances: pd.Series, to_um: npt.NDArray[np.float64]
+        self, element: Any, image: LabelImage, to_um: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        ids = pd.to_numeric(instances, errors="coerce").fillna(-1).to_numpy(dtype=np.int64)
         told = h5ad.coordinates_of(self.table)
         if told is not None and not np.isnan(told).any():
-            sample = np.linspace(0, len(ids) - 1, min(len(ids), _SAMPLE)).astype(np.int64)
-            if masks.share_inside(element, told[sample], ids[sample]) > 0.5:
-                return outlines.moved(told, to_um)
-        xy = masks.label_centroids(element, ids)
+            there = outlines.moved(told, to_um)
+            if masks.share_inside(image, there) > _INSIDE:
+                return there
+        xy = masks.label_centroids(element, image.ids)
         missing = int(np.isnan(xy).any(axis=1).sum())
         if missing:
             self.findings.append(_rows_without_shapes(missing, "the label image", True))
@@ -178,6 +208,15 @@ def _element(store: SpatialData, region: str | None) -> Any | None:
     if region in store.shapes:
         return store.shapes[region]
     return store.labels.get(region)
+
+
+def _identity(store: SpatialData, name: str) -> str:
+    """Where a label image is on disk and when it was written, "" where it is not."""
+    if store.path is None:
+        return ""
+    folder = Path(store.path) / "labels" / name
+    written = max((part.stat().st_mtime_ns for part in folder.glob("*")), default=0)
+    return f"{folder.resolve()} {written}"
 
 
 def _scale(element: Any, system: str) -> float | None:

@@ -21,7 +21,7 @@ from tagscope.io.counts import Values, find_values
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
 from tagscope.io.first_look import first_look
 from tagscope.io.genes import Genes, read_genes
-from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
+from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad, spot_diameter
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
 from tagscope.io.units import technology_of
@@ -148,15 +148,7 @@ def open_section(
     )
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
-    xy = found.placement.xy
-    assert xy is not None
-    section = Section(
-        _cells(found.loaded.table, found.values, found.genes, normalised),
-        xy,
-        name=Path(path).stem if found.source.region is None else found.source.region,
-        unit=found.placement.unit,
-        outlines=found.placement.outlines,
-    )
+    section = _section(found, Path(path), normalised)
     return OpenedSection(
         section,
         found.loaded.table,
@@ -164,6 +156,20 @@ def open_section(
         found.loaded.store,
         found.findings,
         found.placement.um_per_unit,
+    )
+
+
+def _section(found: Inspection, path: Path, normalised: bool) -> Section:
+    placement = found.placement
+    assert placement.xy is not None
+    return Section(
+        _cells(found.loaded.table, found.values, found.genes, normalised),
+        placement.xy,
+        name=path.stem if found.source.region is None else found.source.region,
+        unit=placement.unit,
+        outlines=placement.outlines,
+        labels=placement.labels,
+        spot_diameter=placement.spot_diameter,
     )
 
 
@@ -315,7 +321,8 @@ def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
             "Leave --coordinate-system out.",
         )
     xy, unit, um, findings = place_h5ad(loaded.table)
-    return Placement(xy, unit, um, findings=tuple(findings))
+    width = spot_diameter(loaded.table, technology, unit, um)
+    return Placement(xy, unit, um, findings=tuple(findings), spot_diameter=width)
 
 
 def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Cells:

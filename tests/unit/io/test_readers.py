@@ -2,6 +2,7 @@
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 
 from tagscope.errors import ArgumentError, InputError
@@ -162,6 +163,54 @@ def test_a_label_image_places_its_cells(tmp_path, tiny, with_obsm):
     opened = open_section(path)
     np.testing.assert_allclose(opened.section.xy, tiny.centres() * 2)
     assert opened.section.outlines is None
+    image = opened.section.labels
+    assert image.ids.tolist() == list(range(100, 112))
+    assert str(path) in image.identity
+    for level, affine in zip(image.levels, image.affines, strict=True):
+        pixels = (opened.section.xy - affine[:2, 2]) / np.diag(affine)[:2]
+        columns, rows = pixels.astype(int).T
+        assert np.asarray(level)[rows, columns].tolist() == image.ids.tolist()
+
+
+def test_a_label_image_of_other_cells_is_not_offered(tmp_path, tiny):
+    import spatialdata
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import Scale
+
+    store = spatialdata.read_zarr(label_store(tmp_path / "x.zarr", tiny, True))
+    table = store.tables["table"]
+    store.shapes["circles"] = ShapesModel.parse(
+        tiny.centres(), geometry=0, radius=5.0, index=table.obs["instance"].to_numpy(),
+        transformations={"microns": Scale([2.0, 2.0], axes=("x", "y"))},
+    )  # fmt: skip
+    table.obs["region"] = pd.Categorical(["circles"] * 12)
+    table.uns["spatialdata_attrs"]["region"] = "circles"
+    for shift, fits in ((0, True), (1, False)):
+        table.obs["cells"] = table.obs["instance"].to_numpy() + shift
+        with ad.settings.override(auto_shard_zarr_v3=False):
+            store.write(tmp_path / f"{shift}.zarr")
+        section = open_section(tmp_path / f"{shift}.zarr").section
+        assert (section.labels is not None) == fits
+        assert section.spot_diameter == pytest.approx(20)
+
+
+@pytest.mark.parametrize(("technology", "unit", "width"), [
+    ("Visium", "um", 55.0), ("Xenium", "um", None), ("Visium", "", None),
+])  # fmt: skip
+def test_spots_have_the_assay_s_width_where_the_unit_is_known(
+    tmp_path, tiny, technology, unit, width
+):
+    table = tiny.table()
+    table.uns["source"] = {"technology": technology, "spatial_unit": unit}
+    section = open_section(written(table, tmp_path / "x.h5ad")).section
+    assert section.spot_diameter == width
+
+
+def test_space_ranger_s_spot_width_is_read(tmp_path, tiny):
+    table = tiny.table()
+    table.uns["source"] = {"um_per_unit": 0.5}
+    table.uns["spatial"] = {"slide": {"scalefactors": {"spot_diameter_fullres": 130.0}}}
+    assert open_section(written(table, tmp_path / "x.h5ad")).section.spot_diameter == 65.0
 
 
 def label_store(path, tiny, with_obsm):

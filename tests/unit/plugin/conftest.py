@@ -71,6 +71,15 @@ class RecordingPainter:
     def isolate(self, name, code):
         self.isolated[name] = code
 
+    def show_beside(self, *names):
+        self.calls.append(("show_beside", *names))
+
+    def set_look(self, look):
+        self.calls.append(("set_look", look))
+
+    def set_shape(self, shape):
+        self.calls.append(("set_shape", shape))
+
     def rows_in_view(self):
         return self.view
 

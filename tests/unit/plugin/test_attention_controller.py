@@ -54,6 +54,18 @@ def test_a_gene_is_painted_by_its_attention_then_by_its_expression(
     assert painter.titles["expression"] == "expression · Gad1"
 
 
+def test_attention_and_expression_are_shown_beside_each_other(attention, painter, state, result):
+    attention.show_quantity("both")
+    assert painter.front is None  # no gene was chosen
+    attention.choose_gene("Mbp")
+    assert painter.titles == {"attention": "attention · Mbp", "expression": "expression · Mbp"}
+    assert painter.calls[-1] == ("show_beside", "attention", "expression")
+    state.set_result(replace(result, gene_scores=None))
+    painter.calls.clear()
+    attention.choose_gene("Gad1")
+    assert [call[0] for call in painter.calls] == ["paint_values"]
+
+
 def test_a_gene_can_bring_the_type_that_attends_to_it_most(attention, state, painter):
     attention.choose_gene_with_its_type("cx3cr1")
     assert (state.label, state.gene) == ("Inhibitory", "Cx3cr1")

@@ -50,6 +50,15 @@ def test_an_open_section_is_not_covered_by_places(controller, painter, section_f
     assert len(painter.previews) == 1
 
 
+def test_how_cells_are_drawn_is_chosen_here(controller, painter, section_file):
+    controller.open(section_file)
+    assert controller.state.shapeless
+    controller.choose_look("both")
+    controller.choose_shape("areas")
+    assert painter.calls[-2:] == [("set_look", "both"), ("set_shape", "areas")]
+    assert (controller.state.look, controller.state.shape) == ("both", "areas")
+
+
 def test_a_file_that_is_no_section_is_explained_and_changes_nothing(
     controller, state, section_file, tmp_path
 ):

@@ -7,7 +7,8 @@ import pytest
 from matplotlib.path import Path as Ring
 
 from napari_tagscope.canvas import labels as pyramid_module
-from napari_tagscope.canvas.labels import TILE, LabelPyramid
+from napari_tagscope.canvas.drawn import TILE, DrawnCells
+from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.raster import fill_polygons
 from tagscope.core.section import CellOutlines
 
@@ -178,8 +179,8 @@ def test_the_tile_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     small = LabelPyramid(xy, cache_bytes=4 * TILE * TILE * 4)
     roomy = LabelPyramid(xy)
     drawn: list[int] = []
-    draw = pyramid_module._DrawnCells.draw
-    monkeypatch.setattr(pyramid_module._DrawnCells, "draw", lambda *a: drawn.append(1) or draw(*a))
+    draw = DrawnCells.draw
+    monkeypatch.setattr(DrawnCells, "draw", lambda *a: drawn.append(1) or draw(*a))
     assert np.array_equal(np.asarray(small.levels[0]), np.asarray(roomy.levels[0]))
     assert len(drawn) > 10
     assert len(small._tiles) == 4
@@ -194,3 +195,32 @@ def test_a_million_cells_cost_little_where_they_are_small() -> None:
     assert (coarse > 0).mean() > 0.9
     tiles = len(pyramid._tiles)
     assert tiles == 1  # nothing else was drawn for it
+
+
+def test_areas_leave_no_gap_on_a_lattice_and_end_at_their_reach() -> None:
+    lattice = np.stack(np.meshgrid(np.arange(9) * 10.0, np.arange(9) * 10.0), -1).reshape(-1, 2)
+    pyramid = LabelPyramid(lattice)
+    discs = np.asarray(pyramid.levels[0])
+    pyramid.shape = "areas"
+    areas = np.asarray(pyramid.levels[0])
+    rng = np.random.default_rng(0)
+    for x, y in rng.uniform(-10, 90, (400, 2)):
+        away = np.hypot(*(lattice - [x, y]).T)
+        near, next_one = np.sort(away)[:2]
+        if next_one - near < 0.6 or abs(near - 7.5) < 0.3:
+            continue  # at a border
+        assert pyramid.at(y, x) == (int(away.argmin()) if near < 7.5 else -1)
+    assert (areas > 0).sum() > 1.2 * (discs > 0).sum()
+    pyramid.shape = "discs"
+    assert np.array_equal(np.asarray(pyramid.levels[0]), discs)
+
+
+def test_spots_are_as_wide_as_they_are() -> None:
+    lattice = np.stack(np.meshgrid(np.arange(9) * 100.0, np.arange(9) * 100.0), -1).reshape(-1, 2)
+    pyramid = LabelPyramid(lattice, spot_diameter=55.0)
+    assert pyramid.diameter == 55.0
+    assert pyramid.at(27.0, 0.0) == 0
+    assert pyramid.at(28.5, 0.0) == -1
+    pyramid.shape = "areas"
+    assert pyramid.at(48.5, 0.0) == 0
+    assert pyramid.at(51.5, 0.0) == 9

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_tagscope.canvas.labels import LabelPyramid
-from napari_tagscope.canvas.values import MISSING_CODE, CategoryTable, Painting, ValueTable
+from napari_tagscope.canvas.painting import Painting
+from napari_tagscope.canvas.values import MISSING_CODE, CategoryTable, ValueTable
 
 LABELS = np.array([[0, 1, 2], [3, 4, 0]], np.int32)
 COLORS = ["#ff0000", "#00ff00", "#0000ff"]

@@ -1,0 +1,158 @@
+"""Images of cells that napari shows level by level: a table or marks, seen through the labels.
+
+A painting is an image pyramid whose windows are ``table[labels]``. Painting something else changes
+the table alone, so its cost is per pixel on the screen and not per cell.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import to_rgba
+
+from napari_tagscope.canvas import raster
+from napari_tagscope.canvas.labels import COARSEST, LabelPyramid, split_key
+from napari_tagscope.canvas.raster import Window
+from napari_tagscope.canvas.values import CategoryTable, ValueTable
+
+Look = Literal["filled", "outlines", "both"]
+
+CHUNK = 128
+MARK = "#ff00ff"  # of selected cells: in no palette here, and seen on black and on white
+OUTLINED = 28.0  # pixels a cell is wide from which outlines are drawn: 14 to 28 on the screen
+RINGED = 12.0  # pixels a cell is wide from which a mark is a ring, and not all of the cell
+
+
+class Seen(Protocol):
+    """Something that has a picture at every level of a pyramid."""
+
+    pyramid: LabelPyramid
+    dtype: np.dtype[Any]
+    channels: tuple[int, ...]
+
+    def window(self, level: int, window: Window) -> npt.NDArray[Any]:
+        """The picture of a window of a level, its shape + channels."""
+        ...
+
+
+class Picture:
+    """``levels`` is the data of a multiscale Image layer; :meth:`repaint` after a change."""
+
+    def __init__(self, seen: Seen) -> None:
+        self.levels = [PaintedLevel(seen, level) for level in range(len(seen.pyramid))]
+
+    def repaint(self) -> None:
+        """Take changes into what napari keeps."""
+        self.levels[-1].repaint()
+
+
+class Painting(Picture):
+    """A table seen through a pyramid, cells filled or only their outlines where they are large.
+
+    ``table`` may be replaced by another of its kind and ``look`` changed: call :meth:`repaint`,
+    then refresh the layer.
+    """
+
+    def __init__(
+        self, pyramid: LabelPyramid, table: ValueTable | CategoryTable, look: Look = "filled"
+    ) -> None:
+        self.pyramid = pyramid
+        self.table = table
+        self.look: Look = look
+        self.dtype, self.channels = table.dtype, table.channels
+        super().__init__(self)
+
+    def window(self, level: int, window: Window) -> npt.NDArray[Any]:
+        """Values or colours of a window."""
+        labels = self.pyramid.window(level, window)
+        if self.look == "outlines" and self.pyramid.cell_width(level) >= OUTLINED:
+            labels = labels * self.pyramid.edges(level, window)
+        return self.table.look_up(labels)
+
+
+class Marks(Picture):
+    """Outlines over a painting: those of ``selected`` cells, and of all where ``outlined``.
+
+    ``selected`` (N + 1,) bool by label, the background's False. A mark reaches a pixel beyond its
+    cell; where cells are small, a selected one is all in the mark's colour.
+    """
+
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
+    channels: tuple[int, ...] = (4,)
+
+    def __init__(self, pyramid: LabelPyramid, cells: int) -> None:
+        self.pyramid = pyramid
+        self.selected: raster.Mask = np.zeros(cells + 1, np.bool_)
+        self.outlined = False
+        self.outline_color = "#ffffff"
+        super().__init__(self)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is drawn at any level."""
+        return not (self.outlined or self.selected.any())
+
+    def window(self, level: int, window: Window) -> npt.NDArray[np.uint8]:
+        """Colours of a window, RGBA."""
+        labels = self.pyramid.window(level, window)
+        image = np.zeros(labels.shape, np.uint32)  # four channels written at once
+        width = self.pyramid.cell_width(level)
+        marked = self.selected.take(labels)
+        if width >= RINGED:
+            edges = self.pyramid.edges(level, window)
+            if self.outlined and width >= OUTLINED:
+                image[edges] = _packed(self.outline_color)
+            marked &= edges
+        image[raster.grown(marked)] = _packed(MARK)
+        return image.view(np.uint8).reshape(*labels.shape, 4)
+
+
+class PaintedLevel:
+    """One level of a picture as an array: what napari asks of a multiscale source."""
+
+    def __init__(self, seen: Seen, level: int) -> None:
+        self._seen = seen
+        self._level = level
+        self._kept: npt.NDArray[Any] | None = None
+        rows, columns = seen.pyramid.shapes[level]
+        self.shape = (rows, columns, *seen.channels)
+        self.dtype = seen.dtype
+        self.ndim = len(self.shape)
+        # napari widens what it asks for to whole chunks, so that a small pan asks for nothing
+        self.chunks = (CHUNK, CHUNK, *seen.channels)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape))
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        window, rest = split_key(key, self.shape)
+        values: npt.NDArray[Any] = self._seen.window(self._level, window)[rest]
+        return values
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        if copy or max(self.shape) > COARSEST:
+            return np.asarray(self._whole(), dtype=dtype)
+        # napari keeps the array it makes of the coarsest level: it gets one that is kept up to date
+        if self._kept is None:
+            self._kept = self._whole()
+        return np.asarray(self._kept, dtype=dtype)
+
+    def repaint(self) -> None:
+        """Bring the array handed out before up to date, in place."""
+        if self._kept is not None:
+            self._kept[:] = self._whole()
+
+    def _whole(self) -> npt.NDArray[Any]:
+        return self._seen.window(self._level, (0, self.shape[0], 0, self.shape[1]))
+
+
+def _packed(color: str) -> np.uint32:
+    """A colour's four channels as one number."""
+    rgba = np.round(np.array(to_rgba(color)) * 255).astype(np.uint8)
+    return np.uint32(rgba.view(np.uint32)[0])
