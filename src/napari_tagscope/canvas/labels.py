@@ -23,6 +23,7 @@ PIXELS_PER_CELL = 96  # across a typical cell at level 0
 COARSEST = 512  # longest side of the last level, pixels
 LARGEST = 1 << 18  # longest side of level 0, pixels
 TILE = 512
+CACHE_BYTES = 256 << 20
 SMALLEST_POLYGON = 4.0  # cells less wide than this, in pixels, are drawn as discs
 NEIGHBOR = 3  # whose distance tells how wide a cell without a polygon is drawn
 SAMPLE = 20_000  # cells that tell the typical size
@@ -30,28 +31,23 @@ SMALLEST_KEPT = 2.0  # cells less wide than this may be covered by others
 SMALLEST_BORDERED = 10.0  # cells less wide than this touch without a border
 
 
-class LabelPyramid:
-    """Multiscale cell labels of a section.
+class TilePyramid:
+    """Multiscale label images, drawn tile by tile where and when they are looked at.
 
-    ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons. Cells without a polygon are
-    discs, whose width comes from the median distance to a near cell; cells without a finite
-    position are not drawn. Drawn tiles are kept up to ``cache_bytes``.
+    ``origin`` (y, x) of the first pixel's corner and ``size`` (y, x) of what is covered, both in
+    µm; ``pixel`` µm at level 0. Drawn tiles are kept up to ``cache_bytes``.
     """
 
     def __init__(
         self,
-        xy: npt.NDArray[np.float64],
-        outlines: CellOutlines | None = None,
-        *,
-        cache_bytes: int = 256 << 20,
+        origin: tuple[float, float],
+        size: tuple[float, float],
+        pixel: float,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self.xy = xy
-        self._cells = _DrawnCells(xy, outlines)
-        low, high = self._cells.extent
-        extent = high - low
-        self.pixel = max(self._cells.diameter / PIXELS_PER_CELL, float(extent.max()) / LARGEST)
-        self.origin: tuple[float, float] = (float(low[1]), float(low[0]))
-        rows, columns = (int(np.ceil(side / self.pixel)) or 1 for side in extent[::-1])
+        self.origin = origin
+        self.pixel = pixel
+        rows, columns = (int(np.ceil(side / pixel)) or 1 for side in size)
         count = max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
         step = 1 << (count - 1)  # whole blocks, so that levels differ by exactly two
         top = (-(-rows // step) * step, -(-columns // step) * step)
@@ -64,11 +60,6 @@ class LabelPyramid:
 
     def __len__(self) -> int:
         return len(self.levels)
-
-    @property
-    def diameter(self) -> float:
-        """Width of a typical cell, µm."""
-        return self._cells.diameter
 
     def window(self, level: int, window: Window) -> raster.Labels:
         """Labels of rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only int32."""
@@ -83,21 +74,6 @@ class LabelPyramid:
             if len(self._windows) > 3:
                 self._windows.popitem(last=False)
             return labels
-
-    def at(self, y: float, x: float) -> int:
-        """Row of the cell at a position in µm, −1 where there is none."""
-        row = int(np.floor((y - self.origin[0]) / self.pixel))
-        column = int(np.floor((x - self.origin[1]) / self.pixel))
-        rows, columns = self.shapes[0]
-        if not (0 <= row < rows and 0 <= column < columns):
-            return -1
-        with self._lock:
-            tile = self._tile(0, row // TILE, column // TILE)
-        return int(tile[row % TILE, column % TILE]) - 1
-
-    def nearest(self, y: float, x: float, reach: float) -> int:
-        """Row of the cell whose centroid is nearest to a position in µm, −1 beyond ``reach``."""
-        return self._cells.nearest(y, x, reach)
 
     def _assemble(self, level: int, window: Window) -> raster.Labels:
         r0, r1, c0, c1 = window
@@ -121,6 +97,53 @@ class LabelPyramid:
                 self._tiles.popitem(last=False)
         self._tiles.move_to_end(key)
         return self._tiles[key]
+
+    def _draw(self, level: int, top: int, left: int) -> raster.Labels:
+        """The tile whose first pixel is at row ``top`` and column ``left`` of a level."""
+        raise NotImplementedError
+
+
+class LabelPyramid(TilePyramid):
+    """Multiscale cell labels of a section.
+
+    ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons. Cells without a polygon are
+    discs, whose width comes from the median distance to a near cell; cells without a finite
+    position are not drawn.
+    """
+
+    def __init__(
+        self,
+        xy: npt.NDArray[np.float64],
+        outlines: CellOutlines | None = None,
+        *,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.xy = xy
+        self._cells = _DrawnCells(xy, outlines)
+        low, high = self._cells.extent
+        width, height = (float(side) for side in high - low)
+        pixel = max(self._cells.diameter / PIXELS_PER_CELL, max(width, height) / LARGEST)
+        super().__init__((float(low[1]), float(low[0])), (height, width), pixel, cache_bytes)
+
+    @property
+    def diameter(self) -> float:
+        """Width of a typical cell, µm."""
+        return self._cells.diameter
+
+    def at(self, y: float, x: float) -> int:
+        """Row of the cell at a position in µm, −1 where there is none."""
+        row = int(np.floor((y - self.origin[0]) / self.pixel))
+        column = int(np.floor((x - self.origin[1]) / self.pixel))
+        rows, columns = self.shapes[0]
+        if not (0 <= row < rows and 0 <= column < columns):
+            return -1
+        with self._lock:
+            tile = self._tile(0, row // TILE, column // TILE)
+        return int(tile[row % TILE, column % TILE]) - 1
+
+    def nearest(self, y: float, x: float, reach: float) -> int:
+        """Row of the cell whose centroid is nearest to a position in µm, −1 beyond ``reach``."""
+        return self._cells.nearest(y, x, reach)
 
     def _draw(self, level: int, top: int, left: int) -> raster.Labels:
         pixel = self.pixel * (1 << level)
@@ -233,7 +256,7 @@ class _DrawnCells:
 class LabelLevel:
     """One level of a pyramid as an array: what napari asks of a multiscale source."""
 
-    def __init__(self, pyramid: LabelPyramid, level: int) -> None:
+    def __init__(self, pyramid: TilePyramid, level: int) -> None:
         self._pyramid = pyramid
         self._level = level
         self.shape = pyramid.shapes[level]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgba_array
 
-from napari_tagscope.canvas.labels import COARSEST, LabelLevel, LabelPyramid, split_key
+from napari_tagscope.canvas.labels import COARSEST, LabelLevel, TilePyramid, split_key
 from tagscope.core.labels import UNASSIGNED_COLOR
 
 UNASSIGNED_CODE = -1
@@ -188,7 +188,7 @@ class Painting:
     ``table`` may be replaced by another of its kind: call :meth:`repaint`, then refresh the layer.
     """
 
-    def __init__(self, pyramid: LabelPyramid, table: ValueTable | CategoryTable) -> None:
+    def __init__(self, pyramid: TilePyramid, table: ValueTable | CategoryTable) -> None:
         self.table = table
         self.levels = [PaintedLevel(self, labels) for labels in pyramid.levels]
 
