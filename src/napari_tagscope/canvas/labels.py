@@ -75,6 +75,12 @@ class TilePyramid:
                 self._windows.popitem(last=False)
             return labels
 
+    def forget(self) -> None:
+        """Draw all anew when it is next looked at."""
+        with self._lock:
+            self._tiles.clear()
+            self._windows.clear()
+
     def _assemble(self, level: int, window: Window) -> raster.Labels:
         r0, r1, c0, c1 = window
         out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), np.int32)

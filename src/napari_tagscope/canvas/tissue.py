@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
+from napari.layers import Layer
 
+from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
+from napari_tagscope.canvas.linking import METADATA_KEY, add_layer, before_removal
+from napari_tagscope.canvas.transcript_layer import TranscriptLayer
+from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import (
     UNASSIGNED_CODE,
     CategoryTable,
@@ -22,8 +27,13 @@ from napari_tagscope.canvas.values import (
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
 from tagscope.core.section import Section
 
-METADATA_KEY = "tagscope"
+if TYPE_CHECKING:
+    from tagscope.api import SectionImage
+
+CellStyle = Literal["filled", "translucent", "outlined"]
+
 CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
+TRANSLUCENT = 0.45  # opacity that leaves types and nuclei to be told
 
 
 class TissueCanvas:
@@ -62,9 +72,15 @@ class TissueCanvas:
         self._pick_callbacks: list[Callable[[int], None]] = []
         self._legend = Legend(viewer)
         self._side_by_side = False
+        self._set_aside: list[Layer] = []
+        self._style: CellStyle = "filled"
+        self._images: ImageLayers | None = None
+        self._transcripts: TranscriptLayer | None = None
         self._in_microns = section.unit == "µm"
+        self._units = ("um", "um") if self._in_microns else None
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
+        viewer.layers.events.removing.connect(self._on_layer_removing)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -151,18 +167,63 @@ class TissueCanvas:
         self._categories(name).isolate(code)
         self._repaint(name)
 
+    def set_cell_style(self, style: CellStyle) -> None:
+        """Draw cells filled, translucent or outlined, in later paintings too."""
+        self._style = style
+        for name, painted in self._paintings.items():
+            painted.set_style(style)
+            self._repaint(name)
+
+    def show_images(
+        self, images: Iterable[SectionImage], metadata: Mapping[str, Any] | None = None
+    ) -> tuple[Layer, ...]:
+        """List images under the cells, in place of those before; none takes them away.
+
+        The first is on, of its channels the first three. ``metadata`` as for the canvas.
+        """
+        if self._images is not None:
+            self._images.remove()
+        self._images = ImageLayers(self.viewer, self._units, metadata or {})
+        return self._images.show(images)
+
+    def show_transcripts(self, pyramid: TranscriptPyramid, colors: Mapping[str, str]) -> Layer:
+        """Show transcripts above the cells with a legend, in place of those before.
+
+        ``colors`` gives every gene of the pyramid its colour.
+        """
+        self.remove_transcripts()
+        self._transcripts = TranscriptLayer(self.viewer, pyramid, colors, self._units)
+        return self._transcripts.layer
+
+    def set_hidden_genes(self, genes: Collection[str]) -> None:
+        """Draw the transcripts of all genes shown but these."""
+        if self._transcripts is not None:
+            self._transcripts.set_hidden(genes)
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts and their legend away."""
+        if self._transcripts is not None:
+            self._transcripts.remove()
+            self._transcripts = None
+
     def show(self, name: str, *, alone: bool = True) -> None:
         """Show a painting again; ``alone`` hides this canvas's others."""
         self._show(name, alone)
 
     def show_beside(self, left: str, right: str) -> None:
-        """Show two paintings side by side with one view; :meth:`show` brings one back alone."""
+        """Show two paintings side by side with one view; :meth:`show` brings one back alone.
+
+        Images and transcripts, which would be pictures of their own, are hidden meanwhile.
+        """
         layers = self.viewer.layers
         before, after = (layers.index(self._paintings[name].layer) for name in (left, right))
         if before > after:
             layers.move(before, after)
         self._show(left, alone=True)
         self._show(right, alone=False)
+        for layer in [layer for layer in self._other_layers() if layer.visible]:
+            layer.visible = False
+            self._set_aside.append(layer)
         self.viewer.canvas.grid.enabled = self._side_by_side = True
 
     def delete(self, name: str) -> None:
@@ -208,6 +269,9 @@ class TissueCanvas:
         for painted in tuple(self._paintings.values()):
             if painted.layer in self.viewer.layers:
                 self.viewer.layers.remove(painted.layer)
+        self.show_images(())
+        self.remove_transcripts()
+        self.viewer.layers.events.removing.disconnect(self._on_layer_removing)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
@@ -232,7 +296,8 @@ class TissueCanvas:
             self.delete(name)
         painting = Painting(self.pyramid, table)
         painted = self._paintings[name] = _Painted(painting, self._layer(name, painting, rgb, look))
-        self.viewer.add_layer(painted.layer)
+        painted.set_style(self._style)
+        add_layer(self.viewer, painted.layer, index=self._below_transcripts())
         painted.layer.events.visible.connect(self._update_legend)
         return painted
 
@@ -247,7 +312,7 @@ class TissueCanvas:
             name=name,
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in self.pyramid.origin],
-            units=("um", "um") if self._in_microns else None,
+            units=self._units,
             metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
             **look,
         )
@@ -270,6 +335,25 @@ class TissueCanvas:
     def _end_side_by_side(self) -> None:
         if self._side_by_side:
             self.viewer.canvas.grid.enabled = self._side_by_side = False
+            for layer in self._set_aside:
+                layer.visible = True
+            self._set_aside.clear()
+
+    def _other_layers(self) -> list[Layer]:
+        """Our layers that are no paintings: images and transcripts."""
+        painted = [painted.layer for painted in self._paintings.values()]
+        return [
+            layer
+            for layer in self.viewer.layers
+            if METADATA_KEY in layer.metadata and layer not in painted
+        ]
+
+    def _below_transcripts(self) -> int:
+        """Place of a new painting in the layer list: on top of all but transcripts."""
+        layers = self.viewer.layers
+        if self._transcripts is None or self._transcripts.layer not in layers:
+            return len(layers)
+        return int(layers.index(self._transcripts.layer))
 
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]
@@ -320,6 +404,11 @@ class TissueCanvas:
             for callback in tuple(self._pick_callbacks):
                 callback(row)
 
+    def _on_layer_removing(self, event: Any) -> None:
+        layer = self.viewer.layers[event.index]
+        if METADATA_KEY in layer.metadata:
+            before_removal(layer)
+
     def _on_layer_removed(self, event: Any) -> None:
         for name, painted in tuple(self._paintings.items()):
             if painted.layer is event.value:
@@ -338,6 +427,11 @@ class _Painted:
     @property
     def table(self) -> ValueTable | CategoryTable:
         return self.painting.table
+
+    def set_style(self, style: CellStyle) -> None:
+        """Draw the cells in a style when next painted."""
+        self.painting.outline(style == "outlined")
+        self.layer.opacity = TRANSLUCENT if style == "translucent" else 1.0
 
     def legend_entries(self) -> list[LegendEntry]:
         """A line per category, and one for ``Unassigned``."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgba_array
 
 from napari_tagscope.canvas.labels import COARSEST, LabelLevel, TilePyramid, split_key
+from napari_tagscope.canvas.rims import RimLevel
 from tagscope.core.labels import UNASSIGNED_COLOR
 
 UNASSIGNED_CODE = -1
@@ -192,6 +193,11 @@ class Painting:
         self.table = table
         self.levels = [PaintedLevel(self, labels) for labels in pyramid.levels]
 
+    def outline(self, shown: bool) -> None:
+        """Draw the rims of cells alone, or whole cells again; then :meth:`repaint`."""
+        for level in self.levels:
+            level.outline(shown)
+
     def repaint(self) -> None:
         """Take changes of the table into what napari keeps."""
         self.levels[-1].repaint()
@@ -203,7 +209,8 @@ class PaintedLevel:
     def __init__(self, painting: Painting, labels: LabelLevel) -> None:
         table = painting.table
         self._painting = painting
-        self._labels = labels
+        self._cells = labels
+        self._labels: LabelLevel | RimLevel = labels
         self._kept: npt.NDArray[Any] | None = None
         self.shape = (*labels.shape, *table.channels)
         self.dtype = table.dtype
@@ -231,6 +238,10 @@ class PaintedLevel:
         if self._kept is None:
             self._kept = whole
         return np.asarray(self._kept, dtype=dtype)
+
+    def outline(self, shown: bool) -> None:
+        """Look values up through the cells' rims, or through whole cells."""
+        self._labels = RimLevel(self._cells) if shown else self._cells
 
     def repaint(self) -> None:
         """Bring the array handed out before up to date, in place."""
