@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from tagscope.api import OpenedSection
 
 METADATA_KEY = "tagscope"  # of what only we read
-SDATA, NAME = "sdata", "name"
+SDATA, NAME, ACTIVE_IN = "sdata", "name", "_active_in_cs"  # napari-spatialdata's
 
 
 def cells_metadata(opened: OpenedSection) -> dict[str, Any]:
@@ -43,7 +44,16 @@ def store_metadata(opened: OpenedSection) -> dict[str, Any]:
     system = opened.source.coordinate_system
     if opened.sdata is None or system is None or opened.um_per_unit not in (None, 1.0):
         return {}
-    return {SDATA: opened.sdata, "_current_cs": system, "_active_in_cs": {system}}
+    return {SDATA: opened.sdata, "_current_cs": system, ACTIVE_IN: {system}}
+
+
+def without_store(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """``metadata`` of a layer that shows a number per cell.
+
+    An image that names its store and a table is taken for channels by napari-spatialdata, which
+    then asks its numbers for what dask's arrays alone can do.
+    """
+    return {key: value for key, value in metadata.items() if key != SDATA}
 
 
 def add_layer(viewer: ViewerModel, layer: Layer, index: int | None = None) -> None:
@@ -56,7 +66,7 @@ def add_layer(viewer: ViewerModel, layer: Layer, index: int | None = None) -> No
     store = layer.metadata.pop(SDATA, None)
     viewer.layers.insert(len(viewer.layers) if index is None else index, layer)
     if store is not None:
-        layer.metadata[SDATA] = store
+        layer.metadata.update({SDATA: store, ACTIVE_IN: set(layer.metadata[ACTIVE_IN])})
     if active is not None:
         viewer.layers.selection.active = active
 

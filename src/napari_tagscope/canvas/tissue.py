@@ -14,7 +14,12 @@ from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
-from napari_tagscope.canvas.linking import METADATA_KEY, add_layer, before_removal
+from napari_tagscope.canvas.linking import (
+    METADATA_KEY,
+    add_layer,
+    before_removal,
+    without_store,
+)
 from napari_tagscope.canvas.transcript_layer import TranscriptLayer
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import (
@@ -303,6 +308,7 @@ class TissueCanvas:
 
     def _layer(self, name: str, painting: Painting, rgb: bool, look: dict[str, Any]) -> CellImage:
         pixel = self.pyramid.pixel
+        metadata = self._metadata if rgb else without_store(self._metadata)
         return CellImage(
             painting.levels,
             cell_at=self.pick,
@@ -313,7 +319,7 @@ class TissueCanvas:
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in self.pyramid.origin],
             units=self._units,
-            metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
+            metadata={**metadata, METADATA_KEY: {"painting": name, **self._about}},
             **look,
         )
 

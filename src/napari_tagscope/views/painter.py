@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_tagscope.canvas.linking import cells_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas
 from napari_tagscope.state import ViewerState
 
@@ -70,7 +71,9 @@ class CanvasPainter:
             self.canvas.remove()
             self.canvas = None
         if opened is not None:
-            self.canvas = TissueCanvas(self._viewer, opened.section, describe=self._describe)
+            self.canvas = TissueCanvas(
+                self._viewer, opened.section, cells_metadata(opened), self._describe
+            )
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
 
