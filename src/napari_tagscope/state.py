@@ -6,12 +6,15 @@ Panels know this state and not each other: what is chosen in one of them is chos
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
 if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, OpenedSection
+
+
+CellStyle = Literal["filled", "translucent", "outlined"]
 
 
 class ViewerState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,13 +29,12 @@ from napari_tagscope.canvas.values import (
     Painting,
     ValueTable,
 )
+from napari_tagscope.state import CellStyle
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
 from tagscope.core.section import Section
 
 if TYPE_CHECKING:
     from tagscope.api import SectionImage
-
-CellStyle = Literal["filled", "translucent", "outlined"]
 
 CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
 TRANSLUCENT = 0.45  # opacity that leaves types and nuclei to be told

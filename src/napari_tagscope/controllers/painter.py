@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from napari_tagscope.state import CellStyle
+from tagscope.jobs import JobContext
+
+if TYPE_CHECKING:
+    from tagscope.api import SectionImage, Transcripts
 
 Codes = npt.NDArray[np.integer[Any]]
 
@@ -36,6 +42,26 @@ class Painter(Protocol):
 
     def isolate(self, name: str, code: int | None) -> None:
         """Draw one category in its colour and the others faintly; None draws all."""
+        ...
+
+    def set_cell_style(self, style: CellStyle) -> None:
+        """Draw cells filled, translucent or outlined."""
+        ...
+
+    def show_images(self, images: Sequence[SectionImage]) -> None:
+        """List images below the cells in place of those before; none takes them away."""
+        ...
+
+    def prepare_transcripts(self, transcripts: Transcripts, context: JobContext) -> Any:
+        """What :meth:`show_transcripts` draws from; takes long, and runs in any thread."""
+        ...
+
+    def show_transcripts(self, prepared: Any, colors: Mapping[str, str]) -> None:
+        """Show transcripts above the cells, each gene in its colour."""
+        ...
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts away."""
         ...
 
     def rows_in_view(self) -> npt.NDArray[np.int64]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_tagscope.canvas.linking import cells_metadata
+from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas
-from napari_tagscope.state import ViewerState
+from napari_tagscope.canvas.transcripts import TranscriptPyramid
+from napari_tagscope.state import CellStyle, ViewerState
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
-    from tagscope.api import OpenedSection
+    from tagscope.api import OpenedSection, SectionImage, Transcripts
 
 Codes = npt.NDArray[np.integer[Any]]
 
@@ -61,6 +63,32 @@ class CanvasPainter:
         """Draw one category in its colour."""
         if self.canvas is not None and name in self.canvas.names:
             self.canvas.isolate(name, code)
+
+    def set_cell_style(self, style: CellStyle) -> None:
+        """Draw cells filled, translucent or outlined."""
+        if self.canvas is not None:
+            self.canvas.set_cell_style(style)
+
+    def show_images(self, images: Sequence[SectionImage]) -> None:
+        """List images below the cells in place of those before."""
+        if self.canvas is not None and self._state.opened is not None:
+            self.canvas.show_images(images, store_metadata(self._state.opened))
+
+    def prepare_transcripts(
+        self, transcripts: Transcripts, context: JobContext
+    ) -> TranscriptPyramid:
+        """Sort transcripts for drawing; runs in any thread."""
+        return TranscriptPyramid(transcripts, context)
+
+    def show_transcripts(self, prepared: TranscriptPyramid, colors: Mapping[str, str]) -> None:
+        """Show transcripts above the cells."""
+        if self.canvas is not None:
+            self.canvas.show_transcripts(prepared, colors)
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts away."""
+        if self.canvas is not None:
+            self.canvas.remove_transcripts()
 
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""

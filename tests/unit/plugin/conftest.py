@@ -64,6 +64,21 @@ class RecordingPainter:
     def isolate(self, name, code):
         self.isolated[name] = code
 
+    def set_cell_style(self, style):
+        self.calls.append(("set_cell_style", style))
+
+    def show_images(self, images):
+        self.calls.append(("show_images", tuple(image.name for image in images)))
+
+    def prepare_transcripts(self, transcripts, context):
+        return dict(zip(transcripts.genes, np.bincount(transcripts.codes), strict=True))
+
+    def show_transcripts(self, prepared, colors):
+        self.calls.append(("show_transcripts", prepared, dict(colors)))
+
+    def remove_transcripts(self):
+        self.calls.append(("remove_transcripts",))
+
     def rows_in_view(self):
         return self.view
 
