@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from napari import Viewer
+from napari._qt.qt_viewer import QtViewer
 
 from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas
@@ -25,10 +26,11 @@ def opened(sample_data):
 
 @pytest.fixture
 def viewer(qtbot: object) -> Iterator[Viewer]:
-    """A viewer of its own making: napari's fixture finds what the other package never lets go."""
+    """A viewer that napari's own fixture does not watch: the other package never lets go of it."""
     made = Viewer()
     yield made
     made.close()
+    QtViewer._instances.clear()
 
 
 @pytest.fixture

@@ -33,8 +33,12 @@ class RimLevel:
 
 
 def rims(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """``labels`` with 0 wherever all pixels within ``WIDTH`` along rows and columns are alike."""
-    inner = np.ones(labels.shape, np.bool_)
+    """``labels`` with 0 wherever all pixels within ``WIDTH`` along rows and columns are alike.
+
+    What lies outside is unlike all.
+    """
+    inner = np.zeros(labels.shape, np.bool_)
+    inner[WIDTH:-WIDTH, WIDTH:-WIDTH] = True
     for step in range(1, WIDTH + 1):
         down = labels[step:] == labels[:-step]
         right = labels[:, step:] == labels[:, :-step]

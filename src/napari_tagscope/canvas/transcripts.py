@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from tagscope.api import Transcripts
 
 FINEST = 1 << 17  # longest side of level 0, pixels
-REACH = 2  # pixels from a dot's middle to its edge, at every level
+REACH = 3  # pixels from a dot's middle to its edge, at every level
 KEPT_COUNTS = 128 << 20  # bytes of counts kept for the neighbours of a tile
-MOST_COUNTED = 3000  # transcripts of a gene in a pixel; a dot of pixels still fits 16 bits
+MOST_COUNTED = 1500  # transcripts of a gene in a pixel; a dot of pixels still fits 16 bits
 _STAGE = "sorting transcripts"
 _BITS = 2 * (TILE.bit_length() - 1)  # of a pixel's number within a tile
 
@@ -139,11 +139,16 @@ class _Runs:
 def dots(counts: Counts) -> Counts:
     """How many dots cover every pixel, ``REACH`` less on each side than ``counts``.
 
-    A dot is a square of five pixels without its corners.
+    A dot is seven pixels wide: rows of three, five, seven, seven, seven, five and three.
     """
-    three = counts[:, 1:-3] + counts[:, 2:-2] + counts[:, 3:-1]
-    five = three + counts[:, :-4] + counts[:, 4:]
-    covering: Counts = three[:-4] + five[1:-3] + five[2:-2] + five[3:-1] + three[4:]
+    three = counts[:, 2:-4] + counts[:, 3:-3] + counts[:, 4:-2]
+    five = three + counts[:, 1:-5] + counts[:, 5:-1]
+    seven = five + counts[:, :-6] + counts[:, 6:]
+    covering: Counts = three[:-6] + five[1:-5] + seven[2:-4]
+    covering += seven[3:-3]
+    covering += seven[4:-2]
+    covering += five[5:-1]
+    covering += three[6:]
     return covering
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tagscope.io.readers import OpenedSection
 
 OVERVIEW = 1024  # longest side of the coarsest level, pixels
-LIMITS = (1.0, 99.8)  # percentiles of the coarsest level that a channel's contrast spans
+LIMITS = (1.0, 99.8)  # percentiles of the coarsest level's pixels that contrast spans
 _RGB = (("r", "g", "b"), ("r", "g", "b", "a"), ("red", "green", "blue"))
 
 
@@ -83,7 +83,7 @@ def _read(name: str, element: Any, opened: OpenedSection, context: JobContext) -
         tuple(f"channel {name}" if name.isdigit() else name for name in names),
         rgb,
         np.diag([scale, scale, 1.0]) @ affine_to(element, opened.source.coordinate_system),
-        np.percentile(flat, LIMITS, axis=1).T,
+        np.stack([_limits(values) for values in flat]),
         np.stack([flat.min(axis=1), flat.max(axis=1)], axis=1).astype(np.float64),
     )
 
@@ -94,6 +94,13 @@ def _is_rgb(names: list[str], dtype: np.dtype[Any]) -> bool:
         return True
     unnamed = names == [str(number) for number in range(len(names))]
     return unnamed and len(names) in (3, 4) and dtype == np.uint8
+
+
+def _limits(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Contrast limits of a channel; zeros are where nothing was imaged."""
+    imaged = values[values > 0]
+    limits: npt.NDArray[np.float64] = np.percentile(imaged if len(imaged) else values, LIMITS)
+    return limits
 
 
 def _in_memory(level: Any, stage: str, context: JobContext) -> npt.NDArray[Any]:

@@ -25,7 +25,8 @@ def test_cells_that_touch_keep_a_rim_each() -> None:
     found = rims(labels)
     assert (found[10, 10 - WIDTH : 10] == 1).all()
     assert (found[10, 10 : 10 + WIDTH] == 2).all()
-    assert not found[10, : 10 - WIDTH].any()
+    assert not found[10, WIDTH : 10 - WIDTH].any()
+    assert (found[10, :WIDTH] == 1).all()  # nothing lies beyond the edge
 
 
 @pytest.mark.parametrize("window", [(0, 40, 0, 40), (100, 180, 37, 200), (300, 301, 300, 420)])

@@ -12,8 +12,8 @@ from tagscope.api import Transcripts
 from tagscope.jobs import JobCancelled, JobContext
 
 GENES = ("Gad1", "Slc17a7", "Actb")
-DOT = np.ones((2 * REACH + 1, 2 * REACH + 1), np.int64)
-DOT[[0, 0, -1, -1], [0, -1, 0, -1]] = 0
+WIDTHS = (3, 5, 7, 7, 7, 5, 3)
+DOT = np.array([[int(abs(x) <= width // 2) for x in range(-3, 4)] for width in WIDTHS])
 
 
 def scattered(count: int = 20_000, seed: int = 0) -> Transcripts:
@@ -58,7 +58,7 @@ def test_dots_have_one_size_at_every_level() -> None:
             for v, edge in zip((30.0, 45.0), pyramid.origin, strict=True)
         )
         around = pyramid.window(level, (row - 5, row + 6, column - 5, column + 6))
-        assert np.array_equal(around[3:-3, 3:-3], DOT)
+        assert np.array_equal(around[2:-2, 2:-2], DOT)
         assert around.sum() == DOT.sum()
 
 
@@ -68,7 +68,7 @@ def test_a_dot_across_tiles_is_whole() -> None:
     edge = (np.array(pyramid.origin) + 3 * TILE * pyramid.pixel).astype(np.float32)
     more = np.vstack([xy, edge[::-1] + 0.5 * np.float32(pyramid.pixel)])
     pyramid = TranscriptPyramid(Transcripts(("Gad1",), more, np.zeros(3, np.int16)))
-    around = pyramid.window(0, (3 * TILE - 6, 3 * TILE + 7, 3 * TILE - 6, 3 * TILE + 7))
+    around = pyramid.window(0, (3 * TILE - 8, 3 * TILE + 9, 3 * TILE - 8, 3 * TILE + 9))
     assert around.sum() == DOT.sum()
     assert pyramid.window(0, (3 * TILE - 6, 3 * TILE, 0, 4 * TILE)).sum() > 0
 
@@ -112,10 +112,10 @@ def test_many_in_one_place_are_not_lost() -> None:
     assert set(np.unique(np.asarray(pyramid.levels[-1]))) >= {0, 1}
 
 
-def test_dots_are_squares_without_corners() -> None:
-    counts = np.zeros((11, 11), np.uint16)
-    counts[5, 5] = 3
-    assert np.array_equal(dots(counts)[1:6, 1:6], 3 * DOT)
+def test_dots_are_round() -> None:
+    counts = np.zeros((4 * REACH + 1, 4 * REACH + 1), np.uint16)
+    counts[2 * REACH, 2 * REACH] = 3
+    assert np.array_equal(dots(counts), 3 * DOT)
 
 
 def test_sorting_can_be_cancelled() -> None:
