@@ -460,3 +460,20 @@ def test_the_files_menu_opens_the_sample_and_stores(viewer, sample_data, wait):
     viewer.open(str(sample_data / "section.zarr"), plugin="tagscope")
     wait(lambda: session.state.opened is not first and not session.busy)
     assert len(session.state.opened.section) == 3000
+
+
+def test_attention_beside_expression(viewer, annotated, wait):
+    session = show_result(viewer, annotated, gene="Cux2")
+    wait(lambda: session.state.gene == "Cux2" and not session.busy)
+    canvas, cells = session.painter.canvas, session.state.opened.section.cells
+    column = cells.panel.symbols.index("Cux2")
+    scores = session.state.result.gene_scores.column("Cux2")
+    canvas.paint_values("attention to Cux2", scores)
+    counts = cells.values[:, column].toarray().ravel()
+    canvas.paint_values("counts of Cux2", counts, colormap="viridis")
+    canvas.show_beside("attention to Cux2", "counts of Cux2")
+    canvas.fit()
+    keep(viewer, "11-beside")
+    drawn = picture(viewer)
+    half = drawn.shape[1] // 2
+    assert changed(drawn[:, :half], drawn[:, -half:]) > 0.05

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from napari_tagscope.canvas import raster
+from napari_tagscope.canvas.tiles import TILE
 from tagscope.core.section import CellOutlines
 
 Shape = Literal["discs", "areas"]
 
-TILE = 512
 SMALLEST_POLYGON = 4.0  # cells less wide than this, in pixels, are drawn as discs
 NEIGHBOR = 3  # whose distance tells how wide a cell without a polygon is drawn
 REACH = 0.75  # of that distance: how far a cell's area reaches; on a lattice it leaves no gap

@@ -6,7 +6,6 @@ every level halves the one before. Nothing is drawn until a window of a level is
 
 from __future__ import annotations
 
-from threading import RLock
 from time import perf_counter
 from typing import Any
 
@@ -14,24 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas import raster
-from napari_tagscope.canvas.drawn import SMALLEST_POLYGON, TILE, DrawnCells, Shape
+from napari_tagscope.canvas.drawn import SMALLEST_POLYGON, DrawnCells, Shape
 from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.recent import Recent
 from napari_tagscope.canvas.stored import StoredLabels
 from napari_tagscope.canvas.tile_cache import TileCache, digest_of
+from napari_tagscope.canvas.tiles import CACHE_BYTES, TILE, WINDOWS, TilePyramid
 from tagscope.core.section import CellOutlines, LabelImage
 
 VERSION = 1  # of what is drawn: a change lets tiles on disk be drawn anew
 PIXELS_PER_CELL = 96  # across a typical cell at level 0
-COARSEST = 512  # longest side of the last level, pixels
 SHARP = 24  # pixels of a label image across a cell; with fewer, polygons are drawn
 LARGEST = 1 << 18  # longest side of level 0, pixels
 OUTLINE = 2  # width of an outline, pixels: one to two on the screen, as napari chooses levels
-WINDOWS = 6  # kept: those of a few layers side by side
 WORTH_KEEPING = 0.02  # seconds of drawing from which a tile is kept on disk
 
 
-class LabelPyramid:
+class LabelPyramid(TilePyramid):
     """Multiscale cell labels of a section.
 
     ``xy`` (N, 2) centroids in µm; ``outlines`` the cells' polygons; ``labels`` a label image of
@@ -50,31 +48,21 @@ class LabelPyramid:
         *,
         labels: LabelImage | None = None,
         spot_diameter: float | None = None,
-        cache_bytes: int = 256 << 20,
+        cache_bytes: int = CACHE_BYTES,
         disk: TileCache | None = None,
     ) -> None:
         self._cells = DrawnCells(xy, outlines, spot_diameter)
         stored = None if labels is None else StoredLabels(labels)
         self._stored = None if stored is None or self._is_rough(stored) else stored
         self._drawn = (xy, outlines, labels)
-        self.pixel, low, high = self._grid()
-        self.origin: tuple[float, float] = (float(low[1]), float(low[0]))
-        rows, columns = (int(np.ceil(side / self.pixel)) or 1 for side in (high - low)[::-1])
-        count = max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
-        step = 1 << (count - 1)  # whole blocks, so that levels differ by exactly two
-        top = (-(-rows // step) * step, -(-columns // step) * step)
-        self.shapes = [(top[0] >> level, top[1] >> level) for level in range(count)]
-        self.levels = [LabelLevel(self, level) for level in range(count)]
-        self._tiles: Recent[tuple[int, int, int], raster.Labels]
-        self._tiles = Recent(max(1, cache_bytes // (TILE * TILE * 4)))
-        self._windows: Recent[tuple[int, Window], raster.Labels] = Recent(WINDOWS)
+        pixel, low, high = self._grid()
+        size = high - low
+        super().__init__(
+            (float(low[1]), float(low[0])), (float(size[1]), float(size[0])), pixel, cache_bytes
+        )
         self._edges: Recent[tuple[int, Window], raster.Mask] = Recent(WINDOWS)
         self._disk = disk
         self._digest: str | None = None
-        self._lock = RLock()  # napari may slice in a thread of its own
-
-    def __len__(self) -> int:
-        return len(self.levels)
 
     @property
     def digest(self) -> str | None:
@@ -98,17 +86,12 @@ class LabelPyramid:
         with self._lock:
             self._cells.shape = shape
             self._digest = None
-            for kept in (self._tiles, self._windows, self._edges):
-                kept.clear()
+            self._edges.clear()
+            self.forget()
 
     def cell_width(self, level: int) -> float:
         """Width of a typical cell in pixels of a level."""
         return self._cells.diameter / (self.pixel * (1 << level))
-
-    def window(self, level: int, window: Window) -> raster.Labels:
-        """Labels of rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only int32."""
-        with self._lock:
-            return self._windows.get((level, window), lambda: self._assemble(level, window))
 
     def edges(self, level: int, window: Window) -> raster.Mask:
         """Whether each pixel of a window belongs to a cell's outline, read-only."""
@@ -130,13 +113,6 @@ class LabelPyramid:
         """Row of the cell whose centroid is nearest to a position in µm, −1 beyond ``reach``."""
         return self._cells.nearest(y, x, reach)
 
-    def _assemble(self, level: int, window: Window) -> raster.Labels:
-        labels: raster.Labels = raster.assembled(
-            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: self._tile(level, i, j)
-        )
-        labels.flags.writeable = False
-        return labels
-
     def _outlined(self, level: int, window: Window) -> raster.Mask:
         r0, r1, c0, c1 = window
         rows, columns = self.shapes[level]
@@ -149,10 +125,8 @@ class LabelPyramid:
         edges.flags.writeable = False
         return edges
 
-    def _tile(self, level: int, i: int, j: int) -> raster.Labels:
-        return self._tiles.get((level, i, j), lambda: self._found_or_drawn(level, i, j))
-
-    def _found_or_drawn(self, level: int, i: int, j: int) -> raster.Labels:
+    def _made(self, level: int, i: int, j: int) -> raster.Labels:
+        """A tile from the disk, or drawn anew."""
         if self._disk is None or self.digest is None:
             return self._draw(level, i * TILE, j * TILE)
         name = f"{self.digest}-{level}-{i}-{j}"
@@ -205,62 +179,3 @@ class LabelPyramid:
         first, last = self._stored.extent
         before = np.ceil(np.maximum(first - low, 0.0) / pixel)
         return pixel, first - before * pixel, np.maximum(high, last)
-
-
-class LabelLevel:
-    """One level of a pyramid as an array: what napari asks of a multiscale source."""
-
-    def __init__(self, pyramid: LabelPyramid, level: int) -> None:
-        self._pyramid = pyramid
-        self._level = level
-        self.shape = pyramid.shapes[level]
-        self.dtype = np.dtype(np.int32)
-        self.ndim = 2
-
-    @property
-    def size(self) -> int:
-        """Number of pixels."""
-        return self.shape[0] * self.shape[1]
-
-    def __getitem__(self, key: Any) -> npt.NDArray[np.int32]:
-        window, rest = split_key(key, self.shape)
-        labels: npt.NDArray[np.int32] = self._pyramid.window(self._level, window)[rest]
-        return labels
-
-    def __array__(
-        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
-    ) -> npt.NDArray[Any]:
-        labels = self._pyramid.window(self._level, (0, self.shape[0], 0, self.shape[1]))
-        return np.array(labels, dtype=dtype) if copy else np.asarray(labels, dtype=dtype)
-
-
-def split_key(key: Any, shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:
-    """An index of the first two axes as a window, and the index to apply to that window.
-
-    Integers, slices with any step and ``...`` are understood, as of a numpy array.
-    """
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if any(k is Ellipsis for k in keys):
-        gap = next(i for i, k in enumerate(keys) if k is Ellipsis)
-        keys[gap : gap + 1] = [slice(None)] * (len(shape) - len(keys) + 1)
-    keys += [slice(None)] * (2 - len(keys))
-    bounds: list[int] = []
-    rest: list[Any] = []
-    for k, length in zip(keys[:2], shape, strict=False):
-        low, high, within = _split_axis(k, length)
-        bounds += [low, high]
-        rest.append(within)
-    return (bounds[0], bounds[1], bounds[2], bounds[3]), (*rest, *keys[2:])
-
-
-def _split_axis(key: Any, length: int) -> tuple[int, int, int | slice]:
-    if isinstance(key, slice):
-        chosen = range(*key.indices(length))
-        if len(chosen) == 0:
-            return 0, 0, slice(0, 0)
-        low, high = min(chosen[0], chosen[-1]), max(chosen[0], chosen[-1]) + 1
-        return low, high, slice(None, None, chosen.step)
-    position = int(key)
-    if not -length <= position < length:
-        raise IndexError(f"index {position} is outside an axis of {length}")
-    return position % length, position % length + 1, 0

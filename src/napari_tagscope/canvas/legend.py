@@ -40,11 +40,11 @@ class LegendOverlay(CanvasOverlay):  # type: ignore[misc]
 
 
 class Legend:
-    """A legend in the upper left corner of a viewer's canvas."""
+    """A legend in a corner of a viewer's canvas."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, position: str = "top_left") -> None:
         self._overlays = viewer.canvas.overlays
-        self.overlay = LegendOverlay()
+        self.overlay = LegendOverlay(position=position)
         self.wanted = True
         self._key = f"tagscope_legend_{id(self):x}"
         if DRAWN:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgba
 
 from napari_tagscope.canvas import raster
-from napari_tagscope.canvas.labels import COARSEST, LabelPyramid, split_key
+from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.raster import Window
+from napari_tagscope.canvas.tiles import COARSEST, TilePyramid, split_key
 from napari_tagscope.canvas.values import CategoryTable, ValueTable
 
-Look = Literal["filled", "outlines", "both"]
+Look = Literal["filled", "translucent", "outlines", "both"]
 
 CHUNK = 128
 MARK = "#ff00ff"  # of selected cells: in no palette here, and seen on black and on white
@@ -28,9 +29,13 @@ RINGED = 12.0  # pixels a cell is wide from which a mark is a ring, and not all 
 class Seen(Protocol):
     """Something that has a picture at every level of a pyramid."""
 
-    pyramid: LabelPyramid
     dtype: np.dtype[Any]
     channels: tuple[int, ...]
+
+    @property
+    def pyramid(self) -> TilePyramid:
+        """Whose levels are seen."""
+        ...
 
     def window(self, level: int, window: Window) -> npt.NDArray[Any]:
         """The picture of a window of a level, its shape + channels."""

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
+from napari.layers import Layer
 
 from napari_tagscope.canvas.drawn import Shape
+from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
-from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
+from napari_tagscope.canvas.legend import Legend
+from napari_tagscope.canvas.linking import METADATA_KEY, add_layer, before_removal, without_store
 from napari_tagscope.canvas.marks import MarkLayers
+from napari_tagscope.canvas.painted import Painted
 from napari_tagscope.canvas.painting import Look, Marks, Painting, Picture
 from napari_tagscope.canvas.tile_cache import shared_cache
+from napari_tagscope.canvas.transcript_layer import TranscriptLayer
+from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.units import axis_units
-from napari_tagscope.canvas.values import UNASSIGNED_CODE, CategoryTable, Codes, ValueTable
-from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
+from napari_tagscope.canvas.values import CategoryTable, Codes, ValueTable
 from tagscope.core.section import Section
 
-METADATA_KEY = "tagscope"
+if TYPE_CHECKING:
+    from tagscope.api import SectionImage
+
 CLICK_REACH = 4.0  # screen pixels the mouse may move in a click
 
 
@@ -72,10 +79,13 @@ class TissueCanvas:
         self.describe = describe
         self.pyramid = pyramid_of(section) if pyramid is None else pyramid
         self._metadata = dict(metadata or {})
-        self._paintings: dict[str, _Painted] = {}
+        self._paintings: dict[str, Painted] = {}
         self._pick_callbacks: list[Callable[[int], None]] = []
         self._legend = Legend(viewer)
         self._look: Look = "filled"
+        self._set_aside: list[Layer] = []
+        self._images: ImageLayers | None = None
+        self._transcripts: TranscriptLayer | None = None
         self._grid_before: dict[str, Any] = {}
         self._units = axis_units(section.unit)
         self._about = {"section": section.name, "cells": len(section)}
@@ -83,6 +93,7 @@ class TissueCanvas:
         self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
+        viewer.layers.events.removing.connect(self._on_layer_removing)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -169,6 +180,38 @@ class TissueCanvas:
         self._categories(name).isolate(code)
         self._repaint(name)
 
+    def show_images(
+        self, images: Iterable[SectionImage], metadata: Mapping[str, Any] | None = None
+    ) -> tuple[Layer, ...]:
+        """List images under the cells, in place of those before; none takes them away.
+
+        The first is on, of its channels the first three. ``metadata`` as for the canvas.
+        """
+        if self._images is not None:
+            self._images.remove()
+        self._images = ImageLayers(self.viewer, self._units, metadata or {})
+        return self._images.show(images)
+
+    def show_transcripts(self, pyramid: TranscriptPyramid, colors: Mapping[str, str]) -> Layer:
+        """Show transcripts above the cells with a legend, in place of those before.
+
+        ``colors`` gives every gene of the pyramid its colour.
+        """
+        self.remove_transcripts()
+        self._transcripts = TranscriptLayer(self.viewer, pyramid, colors, self._units)
+        return self._transcripts.layer
+
+    def set_hidden_genes(self, genes: Collection[str]) -> None:
+        """Draw the transcripts of all genes shown but these."""
+        if self._transcripts is not None:
+            self._transcripts.set_hidden(genes)
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts and their legend away."""
+        if self._transcripts is not None:
+            self._transcripts.remove()
+            self._transcripts = None
+
     def show(self, name: str, *, alone: bool = True) -> None:
         """Show a painting again; ``alone`` hides this canvas's others."""
         self._show(name, alone)
@@ -177,6 +220,7 @@ class TissueCanvas:
         """Show paintings side by side with one view; :meth:`show` brings one back alone.
 
         The first is the upper left; each has its own colour bar, and shows what one alone did.
+        Images and transcripts, which would be pictures of their own, are hidden meanwhile.
         """
         layers = self.viewer.layers
         for name in reversed(names):
@@ -187,6 +231,7 @@ class TissueCanvas:
         self._grid_before = self._grid_before or {"enabled": grid.enabled, "stride": grid.stride}
         with self._same_part():
             self._place_marks()
+            self._set_others_aside()
             grid.enabled = True
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
@@ -199,11 +244,11 @@ class TissueCanvas:
         self._marks.refresh()
 
     def set_look(self, look: Look) -> None:
-        """Draw cells filled, their outlines alone, or both, wherever they are large enough."""
+        """Draw cells filled, translucent, their outlines where they are large enough, or both."""
         self._look = look
         for name, painted in self._paintings.items():
             if painted.painting.look != look:
-                painted.painting.look = look
+                painted.set_look(look)
                 self._repaint(name)
         self._marks.outline(look == "both")
         self._place_marks()
@@ -259,6 +304,9 @@ class TissueCanvas:
         for painted in tuple(self._paintings.values()):
             if painted.layer in self.viewer.layers:
                 self.viewer.layers.remove(painted.layer)
+        self.show_images(())
+        self.remove_transcripts()
+        self.viewer.layers.events.removing.disconnect(self._on_layer_removing)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
@@ -271,7 +319,7 @@ class TissueCanvas:
 
     def _place(
         self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
-    ) -> _Painted:
+    ) -> Painted:
         """Put a table under a name: into its layer where that is of the table's kind."""
         if len(table) != len(self.section):
             raise ValueError(f"{len(table)} cells painted, the section has {len(self.section)}")
@@ -283,13 +331,15 @@ class TissueCanvas:
         if painted is not None:
             self.delete(name)
         painting = Painting(self.pyramid, table, self._look)
-        painted = self._paintings[name] = _Painted(painting, self._layer(name, painting, rgb, look))
-        self.viewer.add_layer(painted.layer)
+        painted = self._paintings[name] = Painted(painting, self._layer(name, painting, rgb, look))
+        painted.set_look(self._look)
+        add_layer(self.viewer, painted.layer, index=self._below_transcripts())
         painted.layer.events.visible.connect(self._on_visible)
         return painted
 
     def _layer(self, name: str, picture: Picture, rgb: bool, look: dict[str, Any]) -> CellImage:
         pixel = self.pyramid.pixel
+        metadata = self._metadata if rgb else without_store(self._metadata)
         return CellImage(
             picture.levels,
             cell_at=self.pick,
@@ -300,7 +350,7 @@ class TissueCanvas:
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in self.pyramid.origin],
             units=self._units,
-            metadata={**self._metadata, METADATA_KEY: {"painting": name, **self._about}},
+            metadata={**metadata, METADATA_KEY: {"painting": name, **self._about}},
             **look,
         )
 
@@ -333,6 +383,17 @@ class TissueCanvas:
             for name, value in self._grid_before.items():
                 setattr(self.viewer.canvas.grid, name, value)
         self._grid_before = {}
+        for layer in self._set_aside:
+            layer.visible = True
+        self._set_aside.clear()
+
+    def _set_others_aside(self) -> None:
+        """Hide images and transcripts."""
+        for layer in self.viewer.layers:
+            ours = METADATA_KEY in layer.metadata and not isinstance(layer, CellImage)
+            if ours and layer.visible:
+                layer.visible = False
+                self._set_aside.append(layer)
 
     @contextmanager
     def _same_part(self) -> Iterator[None]:
@@ -341,6 +402,13 @@ class TissueCanvas:
         yield
         change = np.asarray(self._view_size()) / before
         self.viewer.scene.camera.zoom *= float(change.min() if change.min() < 1 else change.max())
+
+    def _below_transcripts(self) -> int:
+        """Place of a new painting in the layer list: on top of all but transcripts."""
+        layers = self.viewer.layers
+        if self._transcripts is None or self._transcripts.layer not in layers:
+            return len(layers)
+        return int(layers.index(self._transcripts.layer))
 
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]
@@ -395,36 +463,14 @@ class TissueCanvas:
         self._update_legend()
         self._place_marks()
 
+    def _on_layer_removing(self, event: Any) -> None:
+        layer = self.viewer.layers[event.index]
+        if METADATA_KEY in layer.metadata:
+            before_removal(layer)
+
     def _on_layer_removed(self, event: Any) -> None:
         self._marks.forget(event.value)
         for name, painted in tuple(self._paintings.items()):
             if painted.layer is event.value:
                 del self._paintings[name]
                 self._on_visible()
-
-
-class _Painted:
-    """A painting with its layer; ``categories`` are the names in its legend."""
-
-    def __init__(self, painting: Painting, layer: CellImage) -> None:
-        self.painting = painting
-        self.layer = layer
-        self.categories: tuple[str, ...] = ()
-
-    @property
-    def table(self) -> ValueTable | CategoryTable:
-        return self.painting.table
-
-    def legend_entries(self) -> list[LegendEntry]:
-        """A line per category, and one for ``Unassigned``."""
-        table = self.table
-        if not isinstance(table, CategoryTable):
-            return []
-        codes = [*range(len(self.categories)), UNASSIGNED_CODE]
-        names = [*self.categories, UNASSIGNED]
-        colors = [*table.colors, UNASSIGNED_COLOR]
-        counts = table.counts()
-        return [
-            LegendEntry(elide(names[code]), colors[code], int(counts[code]), not table.draws(code))
-            for code in codes
-        ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tagscope.jobs import JobContext
+
 if TYPE_CHECKING:
+    from tagscope.api import SectionImage, Transcripts
     from tagscope.core.section import Section
 
 Codes = npt.NDArray[np.integer[Any]]
-Look = Literal["filled", "outlines", "both"]
+Look = Literal["filled", "translucent", "outlines", "both"]
 Shape = Literal["discs", "areas"]
 
 
@@ -56,11 +59,27 @@ class Painter(Protocol):
         ...
 
     def set_look(self, look: Look) -> None:
-        """Draw cells filled, their outlines alone where they are large enough, or both."""
+        """Draw cells filled, translucent, their outlines where they are large enough, or both."""
         ...
 
     def set_shape(self, shape: Shape) -> None:
         """Draw cells without an outline as discs, or as the areas nearest to them."""
+        ...
+
+    def show_images(self, images: Sequence[SectionImage]) -> None:
+        """List images below the cells in place of those before; none takes them away."""
+        ...
+
+    def prepare_transcripts(self, transcripts: Transcripts, context: JobContext) -> Any:
+        """What :meth:`show_transcripts` draws from; takes long, and runs in any thread."""
+        ...
+
+    def show_transcripts(self, prepared: Any, colors: Mapping[str, str]) -> None:
+        """Show transcripts above the cells, each gene in its colour."""
+        ...
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts away."""
         ...
 
     def rows_in_view(self) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
 from napari_tagscope.views.job_bar import JobBar
+from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.theme import colors_of, style_sheet
@@ -86,6 +87,7 @@ class PanelDock(QWidget):
         card = Card("Section", "Open a section and see what is in it")
         panel = SectionPanel(self.session.section)
         card.body.addWidget(panel)
+        card.body.addWidget(LayersRow(self.session.layers))
         self.column.addWidget(card)
         return panel
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas.labels import LabelPyramid
+from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas, pyramid_of
+from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import UNASSIGNED_CODE
 from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
-    from tagscope.api import OpenedSection
+    from tagscope.api import OpenedSection, SectionImage, Transcripts
     from tagscope.core.section import Section
 
 Codes = npt.NDArray[np.integer[Any]]
@@ -110,6 +113,27 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.set_shape(shape)
 
+    def show_images(self, images: Sequence[SectionImage]) -> None:
+        """List images below the cells in place of those before."""
+        if self.canvas is not None and self._state.opened is not None:
+            self.canvas.show_images(images, store_metadata(self._state.opened))
+
+    def prepare_transcripts(
+        self, transcripts: Transcripts, context: JobContext
+    ) -> TranscriptPyramid:
+        """Sort transcripts for drawing; runs in any thread."""
+        return TranscriptPyramid(transcripts, context)
+
+    def show_transcripts(self, prepared: TranscriptPyramid, colors: Mapping[str, str]) -> None:
+        """Show transcripts above the cells."""
+        if self.canvas is not None:
+            self.canvas.show_transcripts(prepared, colors)
+
+    def remove_transcripts(self) -> None:
+        """Take transcripts away."""
+        if self.canvas is not None:
+            self.canvas.remove_transcripts()
+
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
@@ -123,7 +147,11 @@ class CanvasPainter:
         if opened is not None:
             section = opened.section
             self.canvas = TissueCanvas(
-                self._viewer, section, describe=self._describe, pyramid=self._pyramid_of(section)
+                self._viewer,
+                section,
+                cells_metadata(opened),
+                self._describe,
+                self._pyramid_of(section),
             )
             self._prepared.clear()
             self._in_view = seen is not None and _cover_alike(seen.xy, section.xy)

@@ -21,7 +21,12 @@ from napari_tagscope.controllers.section import Card as SectionCard
 from napari_tagscope.controllers.section import SectionController, SectionState
 from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
 
-LOOKS = {"filled": "Cells filled", "outlines": "Outlines only", "both": "Filled and outlined"}
+LOOKS = {
+    "filled": "Cells filled",
+    "translucent": "Cells translucent",
+    "outlines": "Outlines only",
+    "both": "Filled and outlined",
+}
 SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
 EMPTY = "Open a SpatialData store or an .h5ad with coordinates, or try the sample."
 

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.training import TrainingController
@@ -30,6 +31,7 @@ class Session:
         self.painter = CanvasPainter(viewer, self.state)
         bundles = KnownBundles(bundle_folder())
         self.section = SectionController(self.state, self.runner, self.painter)
+        self.layers = LayersController(self.state, self.runner, self.painter)
         self.legend = LegendController(self.state, self.painter)
         self.annotate = AnnotateController(
             self.state, self.runner, self.painter, self.legend, bundles

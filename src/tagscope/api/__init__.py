@@ -26,6 +26,7 @@ from tagscope.interpret.faithfulness_report import FaithfulnessReport
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
+from tagscope.io.images import SectionImage, read_images
 from tagscope.io.preflight import Finding, Preflight
 from tagscope.io.readers import (
     OpenedSection,
@@ -35,6 +36,7 @@ from tagscope.io.readers import (
     read_section,
 )
 from tagscope.io.store import read_table
+from tagscope.io.transcripts import Transcripts, read_transcripts
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
@@ -46,10 +48,10 @@ __all__ = [
     "CellMemoryConfig", "ConvertConfig", "DistanceConfig", "EnrichConfig", "Enrichment",
     "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "OpenedSection", "PartialAnnotation", "Preflight", "SectionSource",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "annotate", "check",
-    "convert", "distances", "enrich", "evaluate", "export", "faithfulness", "flows", "info",
-    "integration", "label_flows", "load_bundle", "network_for", "open_section", "read_reference",
-    "read_section", "read_table", "recipe_of", "sample", "selection_groups", "simulate", "slots",
-    "tag_table", "tags", "train", "write_result",
+    "LabelTree", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage", "SectionSource",
+    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
+    "annotate", "check", "convert", "distances", "enrich", "evaluate", "export", "faithfulness",
+    "flows", "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
+    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
+    "sample", "selection_groups", "simulate", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

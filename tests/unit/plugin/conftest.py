@@ -80,6 +80,18 @@ class RecordingPainter:
     def set_shape(self, shape):
         self.calls.append(("set_shape", shape))
 
+    def show_images(self, images):
+        self.calls.append(("show_images", tuple(image.name for image in images)))
+
+    def prepare_transcripts(self, transcripts, context):
+        return dict(zip(transcripts.genes, np.bincount(transcripts.codes), strict=True))
+
+    def show_transcripts(self, prepared, colors):
+        self.calls.append(("show_transcripts", prepared, dict(colors)))
+
+    def remove_transcripts(self):
+        self.calls.append(("remove_transcripts",))
+
     def rows_in_view(self):
         return self.view
 

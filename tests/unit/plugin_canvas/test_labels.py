@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Ring
 
-from napari_tagscope.canvas import labels as pyramid_module
-from napari_tagscope.canvas.drawn import TILE, DrawnCells
+from napari_tagscope.canvas.drawn import DrawnCells
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.raster import fill_polygons
+from napari_tagscope.canvas.tiles import COARSEST, TILE
 from tagscope.core.section import CellOutlines
 
 
@@ -191,7 +191,7 @@ def test_a_million_cells_cost_little_where_they_are_small() -> None:
     xy = rng.uniform(0, 10_000, (1_000_000, 2))
     pyramid = LabelPyramid(xy)
     coarse = np.asarray(pyramid.levels[-1])
-    assert max(coarse.shape) <= pyramid_module.COARSEST
+    assert max(coarse.shape) <= COARSEST
     assert (coarse > 0).mean() > 0.9
     tiles = len(pyramid._tiles)
     assert tiles == 1  # nothing else was drawn for it

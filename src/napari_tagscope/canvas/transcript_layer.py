@@ -1,0 +1,102 @@
+"""Transcripts in a viewer: an Image layer of dots, and a legend of their genes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
+from napari_tagscope.canvas.linking import METADATA_KEY, add_layer
+from napari_tagscope.canvas.painting import Picture
+from napari_tagscope.canvas.raster import Window
+from napari_tagscope.canvas.transcripts import TranscriptPyramid
+from napari_tagscope.canvas.values import CategoryTable
+
+TITLE = "transcripts"
+
+
+class _Dots:
+    """Transcripts in the colours of their genes."""
+
+    def __init__(self, pyramid: TranscriptPyramid, colors: Sequence[str]) -> None:
+        self.pyramid = pyramid
+        self._table = CategoryTable(np.arange(len(colors)), colors)
+        self.dtype, self.channels = self._table.dtype, self._table.channels
+
+    def window(self, level: int, window: Window) -> npt.NDArray[np.uint8]:
+        """Colours of a window, RGBA."""
+        return self._table.look_up(self.pyramid.window(level, window))
+
+
+class TranscriptLayer:
+    """Transcripts on top of a viewer's layers; a layer the user deletes takes the legend along.
+
+    ``colors`` gives every gene of the pyramid its own.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        pyramid: TranscriptPyramid,
+        colors: Mapping[str, str],
+        units: tuple[str, str] | None,
+    ) -> None:
+        self._viewer = viewer
+        self._pyramid = pyramid
+        self._hidden: frozenset[str] = frozenset()
+        self._colors = [colors[gene] for gene in pyramid.genes]
+        self._painting = Picture(_Dots(pyramid, self._colors))
+        pixel = pyramid.pixel
+        self.layer = Image(
+            self._painting.levels,
+            multiscale=True,
+            rgb=True,
+            name=TITLE,
+            scale=(pixel, pixel),
+            translate=[edge + pixel / 2 for edge in pyramid.origin],
+            units=units,
+            metadata={METADATA_KEY: {"transcripts": pyramid.genes}},
+        )
+        self._legend = Legend(viewer, position="top_right")
+        add_layer(viewer, self.layer)
+        self.layer.events.visible.connect(self._update_legend)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._update_legend()
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """The genes shown or hidden."""
+        return self._pyramid.genes
+
+    def set_hidden(self, genes: Collection[str]) -> None:
+        """Draw all genes but these."""
+        self._hidden = frozenset(genes)
+        self._pyramid.set_hidden(i for i, gene in enumerate(self.genes) if gene in self._hidden)
+        self._painting.repaint()
+        self.layer.refresh(extent=False, highlight=False)
+        self._update_legend()
+
+    def remove(self) -> None:
+        """Take layer and legend out of the viewer."""
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+
+    def _update_legend(self) -> None:
+        if not self.layer.visible:
+            self._legend.hide()
+            return
+        self._legend.show(TITLE, [self._entry(number) for number in range(len(self.genes))])
+
+    def _entry(self, number: int) -> LegendEntry:
+        gene, count = self.genes[number], int(self._pyramid.counts[number])
+        return LegendEntry(elide(gene), self._colors[number], count, gene in self._hidden)
+
+    def _on_layer_removed(self, event: Any) -> None:
+        if event.value is self.layer:
+            self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+            self._legend.remove()
