@@ -47,13 +47,13 @@ class TileCache:
 
     def write(self, name: str, tile: raster.Labels) -> None:
         """Keep a tile; its file appears whole or not at all."""
-        path = self._folder / f"{name}.tile"
         packed = zlib.compress(tile.tobytes(), FASTEST)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as partial:
-                partial.write(packed)
-            os.replace(partial.name, path)
+            with tempfile.TemporaryDirectory(dir=self._folder) as aside:
+                partial = Path(aside) / "tile"
+                partial.write_bytes(packed)
+                partial.replace(self._folder / f"{name}.tile")
         except OSError:  # a full disk, a folder that may not be written
             return
         self._make_room(len(packed))
@@ -94,7 +94,7 @@ def digest_of(parts: Iterable[Any]) -> str:
 def _sizes(folder: Path) -> list[tuple[float, int, Path]]:
     """When every file was last used, its size and its path."""
     found = []
-    for path in folder.iterdir():
+    for path in folder.glob("*.tile"):
         with suppress(FileNotFoundError):  # another window throws tiles away too
             status = path.stat()
             found.append((status.st_mtime, status.st_size, path))

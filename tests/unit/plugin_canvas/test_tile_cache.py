@@ -85,6 +85,17 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert cache.read("a", SHAPE) is None
 
 
+def test_a_disk_that_fills_up_is_no_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    TileCache(tmp_path).write("a", tile(0))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_tile_is_drawn_once_and_another_section_s_is_not_taken(
     tmp_path: Path, drawings: list[int]
 ) -> None:
