@@ -66,6 +66,7 @@ class Legend:
 
     def remove(self) -> None:
         """Take the legend out of the viewer."""
+        self.hide()
         self._overlays.pop(self._key, None)
 
 
