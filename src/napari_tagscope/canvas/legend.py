@@ -66,7 +66,6 @@ class Legend:
 
     def remove(self) -> None:
         """Take the legend out of the viewer."""
-        self.hide()
         self._overlays.pop(self._key, None)
 
 
