@@ -62,7 +62,7 @@ def read_h5ad(path: Path) -> AnnData:
         with h5py.File(path, "r") as file:
             names = set(file)
     except OSError as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not {"obs", "var"} <= names:
         raise InputError(
             f"{path} is an HDF5 file without cells and genes (it holds {listed(sorted(names))}).",
@@ -73,7 +73,7 @@ def read_h5ad(path: Path) -> AnnData:
         with quietly():
             return anndata.read_h5ad(path)
     except READ_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def keep_where(obs: pd.DataFrame, where: str | None) -> npt.NDArray[np.bool_]:
@@ -179,9 +179,10 @@ def _visium_scale(table: AnnData) -> float | None:
     return float(scales["microns_per_pixel"]) if "microns_per_pixel" in scales else None
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
+def damaged(path: Path, error: BaseException) -> InputError:
+    """The file cannot be read, or not all of it."""
     return InputError(
         f"{path} is damaged or was not copied completely ({type(error).__name__}: {error}).",
-        "A complete AnnData .h5ad is needed.",
+        "A complete file is needed.",
         "Copy or download it again.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
+from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.genes import Genes, read_genes
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
 from tagscope.io.kinds import Kind, kind_of
@@ -37,6 +38,7 @@ class SectionSource:
     """Which part of which file a section was read from.
 
     ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows.
+    ``seen``: what the table's files looked like when it was opened, None where that is not known.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class SectionSource:
     layer: str | None
     technology: str
     where: str | None = None
+    seen: Fingerprint | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -267,6 +270,7 @@ def inspect(
     normalised: bool = False,
 ) -> Inspection:
     """Read a section and judge all of it; only what prevents judging the rest is raised."""
+    seen = _fingerprints(path)
     loaded = load(path, table=table, region=region, where=where, any_region=False)
     cells = loaded.table
     records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
@@ -283,6 +287,7 @@ def inspect(
         layer,
         technology,
         where,
+        seen.get(loaded.name or path.name),
     )
     findings = (
         *loaded.findings,
@@ -293,6 +298,13 @@ def inspect(
         *genes.findings,
     )
     return Inspection(loaded, values, genes, placement, source, by_severity(findings))
+
+
+def _fingerprints(path: Path) -> dict[str, Fingerprint]:
+    """Of an ``.h5ad``, or of every table of a store, by its name; taken before anything is read."""
+    if kind_of(path) == "h5ad":
+        return {path.name: Fingerprint(path)}
+    return {folder.name: Fingerprint(folder) for folder in stores.tables_in(path)}
 
 
 def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:

@@ -44,7 +44,7 @@ def read_store(path: Path, *, only_tables: bool = False) -> tuple[SpatialData, t
     InputError
         If the store, or every table in it, cannot be read.
     """
-    for table in _children(path / "tables"):
+    for table in tables_in(path):
         recover(table)
     selection = ("tables",) if only_tables else None
     try:
@@ -91,6 +91,13 @@ def pick_table(store: SpatialData, path: Path, table: str | None) -> str:
             "Choose one with --table.",
         )
     return table or (names[0] if len(names) == 1 else "table")
+
+
+def list_regions(table: AnnData) -> None:
+    """Name the regions of a table the way spatialdata does on reading: as text or a list of it."""
+    attrs: Any = table.uns.get(ATTRS)
+    if isinstance(attrs, dict) and isinstance(attrs.get("region"), np.ndarray):
+        attrs["region"] = attrs["region"].tolist()
 
 
 def link_of(table: AnnData) -> Link | None:
@@ -215,6 +222,11 @@ def _has_gaps(group: Any, name: str) -> bool:
 
 def _keys(group: Any, name: str) -> list[str]:
     return list(group[name].keys()) if name in group else []
+
+
+def tables_in(path: Path) -> list[Path]:
+    """Folders of the tables of a store."""
+    return _children(path / "tables")
 
 
 def _children(folder: Path) -> list[Path]:
