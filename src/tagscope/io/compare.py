@@ -62,7 +62,8 @@ def nbytes_of(node: Any) -> int:
     """Bytes of all arrays under a zarr or HDF5 node, unpacked."""
     if hasattr(node, "shape"):
         return int(node.nbytes) if node.shape else 0
-    return int(sum(nbytes_of(node[name]) for name in node))
+    sizes: list[int] = [nbytes_of(node[name]) for name in node]
+    return sum(sizes)
 
 
 def same_blocks(one: Any, other: Any, step: Step) -> bool:
