@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -88,11 +89,13 @@ def blocks(array: Any) -> Iterator[slice]:
 
 def row_bytes(array: Any) -> int:
     """Bytes in a row of an array, at least 1."""
-    return max(1, int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize)
+    size: int = math.prod(array.shape[1:]) * array.dtype.itemsize
+    return max(1, size)
 
 
 def _bytes_in(array: Any, block: slice) -> int:
-    return int(block.stop - block.start) * row_bytes(array)
+    rows: int = block.stop - block.start
+    return rows * row_bytes(array)
 
 
 def _is_stored_sparse(value: Any, node: Any, step: Step) -> bool:

@@ -53,13 +53,15 @@ def copy_group(source: Any, target: Any, skipped: Collection[str], step: Step) -
 
 def _copy_array(array: Any, target: Any, name: str, step: Step) -> None:
     """Small arrays and texts by HDF5, large ones a chunk at a time as they lie on disk."""
+    from h5py import h5d  # type: ignore[import-untyped]
+
     if not array.shape or array.nbytes < 1 << 20 or array.dtype.hasobject:
         target.file.copy(array, target, name)
         step(nbytes_of(array))
         return
-    copy = target.create_dataset(
-        name, array.shape, array.dtype, maxshape=array.maxshape, dcpl=array.id.get_create_plist()
-    )
+    layout = array.id.get_create_plist()
+    h5d.create(target.id, name.encode(), array.id.get_type(), array.id.get_space(), layout)
+    copy = target[name]
     _copy_attributes(array, copy)
     if array.chunks is None:
         for block in blocks(array):

@@ -248,19 +248,6 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tiny, tmp_path):
     assert listing(tmp_path) == ["x.zarr"], "remains of the killed are swept"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own of 400 kB; where mounting is not allowed the test is skipped."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs"]
-    mounted = subprocess.run(["mount", *options, folder], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
 @pytest.mark.parametrize("name", ["x.zarr", "y.zarr", "y.h5ad"])
 def test_a_full_disk(tiny, small_disk, name):
     path = tiny.store(small_disk / "x.zarr")
