@@ -53,7 +53,7 @@ def copy_group(source: Any, target: Any, skipped: Collection[str], step: Step) -
 
 def _copy_array(array: Any, target: Any, name: str, step: Step) -> None:
     """Small arrays and texts by HDF5, large ones a chunk at a time as they lie on disk."""
-    from h5py import h5d  # type: ignore[import-untyped]
+    from h5py import h5d
 
     if not array.shape or array.nbytes < 1 << 20 or array.dtype.hasobject:
         target.file.copy(array, target, name)

@@ -121,10 +121,10 @@ def tiny():
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of its own of 400 kB; where mounting is not allowed the test is skipped."""
+    """A file system of its own of 1 MB; where mounting is not allowed the test is skipped."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=400k", "tmpfs"]
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"]
     mounted = subprocess.run(["mount", *options, folder], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
