@@ -18,6 +18,7 @@ from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
+from tagscope.io.damage import missing_pieces, refuse_broken_matrices
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
 from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.genes import Genes, read_genes
@@ -246,7 +247,7 @@ def load(
         store, broken = stores.read_store(path, only_tables=any_region)
         name = stores.pick_table(store, path, table)
         whole = store.tables[name]
-        findings = (*broken, *_damage(path, name))
+        findings = (*broken, *missing_pieces(path, name))
         region = region if any_region and region is None else stores.pick_region(whole, region)
     if not whole.n_obs or not whole.n_vars:
         raise InputError(
@@ -254,6 +255,7 @@ def load(
             "A table with cells and genes is needed.",
             "Check how it was written.",
         )
+    refuse_broken_matrices(whole, path)
     kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
     part = whole if kept.all() else whole[kept].copy()
     return Loaded(part, kind, name, region, store, whole.n_obs, findings)
@@ -334,21 +336,6 @@ def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> 
                 f"{option} {value} is a matter of SpatialData stores.",
                 f"Leave {option} out; --where chooses cells.",
             )
-
-
-def _damage(path: Path, table: str) -> tuple[Finding, ...]:
-    broken = stores.incomplete_arrays(path, table)
-    if not broken:
-        return ()
-    return (
-        Finding(
-            "error",
-            "damaged-table",
-            f"The table {table!r} in {path} is incomplete: pieces of {listed(broken)} are missing.",
-            "A complete SpatialData store is needed.",
-            "Copy or download it again.",
-        ),
-    )
 
 
 def _identity_findings(table: AnnData) -> tuple[Finding, ...]:

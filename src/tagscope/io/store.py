@@ -139,7 +139,8 @@ def write_results(
             if in_place and source.seen is not None:
                 source.seen.refuse_change()
             before = Fingerprint(path)
-            _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
+            with quietly():
+                _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
             before.refuse_change()
         if in_place and source.seen is not None:
             source.seen.renew()

@@ -95,6 +95,30 @@ def store(
     return path
 
 
+def label_store(path, with_obsm=False, instances=range(100, 112)):
+    """Squares of 8 × 8 pixels in a label image that a scale of 2 maps to "microns"."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Labels2DModel, TableModel
+    from spatialdata.transformations import Scale
+
+    image = np.zeros((60, 80), np.int32)
+    for number, (x, y) in enumerate(centres().astype(int)):
+        image[y - 4 : y + 4, x - 4 : x + 4] = 100 + number
+    moved = {"microns": Scale([2.0, 2.0], axes=("x", "y"))}
+    cells = table(coordinates=with_obsm)
+    cells.obs["region"] = pd.Categorical(["cells"] * 12)
+    cells.obs["instance"] = list(instances)
+    cells.uns.clear()
+    cells = TableModel.parse(cells, region="cells", region_key="region", instance_key="instance")
+    labels = Labels2DModel.parse(
+        image, dims=("y", "x"), transformations=moved, scale_factors=None if with_obsm else [2]
+    )
+    store = SpatialData(labels={"cells": labels}, tables={"table": cells})
+    with ad.settings.override(auto_shard_zarr_v3=False):
+        store.write(path)
+    return path
+
+
 def forget_consolidated(path):
     """Remove a store's list of its own metadata, which not every writer makes."""
     (path / ".zmetadata").unlink(missing_ok=True)
@@ -111,6 +135,7 @@ def tiny():
     return SimpleNamespace(
         table=table,
         store=store,
+        label_store=label_store,
         squares=squares,
         centres=centres,
         counts=counts,
