@@ -139,6 +139,7 @@ class AnnotateController(Observed[AnnotateState]):
                 done=lambda path: self._on_saved(path, result.key),
                 failed=lambda failure: self._update(saving=False, failure=failure),
                 cancelled=lambda: self._update(saving=False),
+                unit="MB",
             )
         )
 

@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 
 _REGION = "cells"
 _STAGE = "saving"
+_MB = 10**6
 
 Write = Callable[["AnnData"], None]
 
 
 class _Meter:
-    """How far a save is: bytes to write and to read back, told to its owner."""
+    """How far a save is: what there is to write and to read back, told to its owner in MB."""
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
@@ -65,11 +66,16 @@ class _Meter:
     def __call__(self, size: int) -> None:
         """So many bytes are done; raises where the job was cancelled."""
         self._done = min(self._done + size, self._total)
-        self._context.step(_STAGE, self._done, max(1, self._total))
+        self._context.step(_STAGE, self._done // _MB, max(1, -(-self._total // _MB)))
 
     def tick(self, _size: int = 0) -> None:
         """Nothing is done that counts, but it takes time."""
         self(0)
+
+    def finish(self) -> None:
+        """All is done."""
+        self._total = max(self._total, _MB)
+        self(self._total)
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,8 @@ def write_results(
     that is a part of its table (``--region``, ``--where``) holds the rows of that part alone.
 
     ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
-    disk: assign to slots, and do not edit what is in them. ``context`` hears of the bytes written
-    and read back; a cancelled save leaves everything as it was.
+    disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
+    read back; a cancelled save leaves everything as it was.
 
     Raises
     ------
@@ -141,6 +147,7 @@ def write_results(
             before = Fingerprint(path)
             with quietly():
                 _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
+            meter.finish()
             before.refuse_change()
         if in_place and source.seen is not None:
             source.seen.renew()
@@ -148,14 +155,13 @@ def write_results(
 
 
 def _written(save: _Save, suffix: str) -> None:
-    if suffix == ".h5ad" and save.source.kind == "h5ad":
-        _update_h5ad(save)
-    elif suffix == ".h5ad":
-        _write_h5ad(save)
-    elif save.source.kind == "h5ad":
-        _write_new_store(save)
+    """Write what the suffix tells; in place what is there, whatever its name."""
+    from_file = save.source.kind == "h5ad"
+    to_file = from_file if save.in_place else suffix == ".h5ad"
+    if to_file:
+        (_update_h5ad if from_file else _write_h5ad)(save)
     else:
-        _update_store(save)
+        (_write_new_store if from_file else _update_store)(save)
 
 
 def _update_store(save: _Save) -> None:
