@@ -144,8 +144,10 @@ def _same_arrays(one: Any, other: Any) -> bool:
         return first.dtype == second.dtype and bool(
             np.array_equal(first, second, equal_nan=missing)
         )
-    if first.dtype.kind in "SV" or first.dtype.fields:
-        return bool(np.array_equal(first, second))
+    if first.dtype.names and second.dtype.names:
+        return first.dtype.names == second.dtype.names and all(
+            _same_arrays(first[name], second[name]) for name in first.dtype.names
+        )
     first, second = first.astype(object), second.astype(object)
     missing = pd.isna(first)
     if not np.array_equal(missing, pd.isna(second)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _PICTURES = ("images", "labels")
 _QUICK = 1 << 22  # pixels of a picture that are read while a section is opened
 _BLOSC_HEADER = 16  # bytes; the last four are the chunk's length
+_FEW = 64  # chunks of a picture's level that are looked at
 _NEEDED = "A complete SpatialData store is needed."
 _COPY = "Copy or download it again."
 
@@ -83,28 +85,31 @@ def unreadable_array(group: Any) -> str | None:
     return None
 
 
-def short_chunk(folder: Path) -> str | None:
+def short_chunk(folder: Path, most: float = math.inf) -> str | None:
     """The first array under a zarr group of which a chunk is shorter than its header says.
 
-    Blosc, with which zarr 2 compresses, reads on behind the end of such a chunk and says nothing.
+    Only arrays of at most ``most`` chunks are looked at. Blosc, with which zarr 2 compresses,
+    reads on behind the end of such a chunk and says nothing.
     """
     import zarr
 
     with quietly(), suppress(*READ_ERRORS):
         group = zarr.open_group(folder, mode="r", use_consolidated=False)
         for path, node in group.members(max_depth=None):
-            if hasattr(node, "shape") and _is_blosc(node) and _is_cut(folder / path):
+            if _is_blosc(node, most) and _is_cut(folder / path):
                 return str(path)
     return None
 
 
-def drop_unreadable_pictures(store: SpatialData) -> tuple[Finding, ...]:
+def drop_unreadable_pictures(store: SpatialData, path: Path) -> tuple[Finding, ...]:
     """Leave images and labels out whose smallest level cannot be read; larger ones are lazy."""
     found = []
     for kind in _PICTURES:
         elements = getattr(store, kind)
         for name in list(elements):
-            if why := _why_unreadable(elements[name]):
+            short = short_chunk(path / kind / name, _FEW)
+            why = f"a piece of level {short} is cut short" if short else ""
+            if why := why or _why_unreadable(elements[name]):
                 with quietly():
                     del elements[name]
                 found.append(unreadable(f"{kind}/{name}", why))
@@ -122,8 +127,10 @@ def unreadable(place: str, why: str) -> Finding:
     )
 
 
-def _is_blosc(array: Any) -> bool:
-    return array.shards is None and any("blosc" in str(c).lower() for c in array.compressors)
+def _is_blosc(node: Any, most: float) -> bool:
+    if not hasattr(node, "shape") or node.shards is not None or node.nchunks > most:
+        return False
+    return any("blosc" in str(compressor).lower() for compressor in node.compressors)
 
 
 def _is_cut(folder: Path) -> bool:

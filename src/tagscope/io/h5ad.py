@@ -43,6 +43,7 @@ def quietly() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Call to deprecated class Scaler")
         warnings.filterwarnings("ignore", message="Moving element from .uns")
         warnings.filterwarnings("ignore", message="The table is annotating")
+        warnings.filterwarnings("ignore", message="The data type .* does not have a Zarr V3 spec")
         warnings.filterwarnings("ignore", message="zarr v3 autosharding will be the default")
         yield
 

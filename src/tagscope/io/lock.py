@@ -42,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def _busy(path: Path, lock: Path) -> OutputError:
     owner = "another process"
-    with suppress(OSError, IndexError):
+    with suppress(OSError, ValueError):
         process, machine = lock.read_text().split()[:2]
         owner = f"process {process} on {machine}"
     return OutputError(

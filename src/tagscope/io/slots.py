@@ -54,7 +54,7 @@ class Changes:
 def is_current(group: Any) -> bool:
     """Whether a table is stored the way anndata stores tables since version 0.8."""
     nodes = {name: group[name] if name else group for name in _CURRENT if not name or name in group}
-    return nodes.keys() == _CURRENT.keys() and all(
+    return all(
         (node.attrs.get("encoding-type"), node.attrs.get("encoding-version")) == _CURRENT[name]
         for name, node in nodes.items()
     )
@@ -76,9 +76,10 @@ def open_table(group: Any) -> AnnData:
         return AnnData(values, **frames, **matrices)
 
 
-def on_disk(table: AnnData) -> dict[Slot, Any]:
-    """The matrices of an opened table that have not been read."""
-    return {slot: value for slot, value in _slots(table) if _is_on_disk(value)}
+def untouched(table: AnnData) -> dict[Slot, Any]:
+    """What of a table just opened cannot be edited, only replaced: matrices on disk, and ids."""
+    ids = {("obs", _index_name(table.obs)), ("var", _index_name(table.var))}
+    return {slot: value for slot, value in _slots(table) if slot in ids or _is_on_disk(value)}
 
 
 def slots_of(table: AnnData) -> dict[Slot, Any]:
@@ -89,8 +90,8 @@ def slots_of(table: AnnData) -> dict[Slot, Any]:
 def changes(table: AnnData, group: Any, kept: Mapping[Slot, Any], step: Step) -> Changes:
     """How a table differs from a stored one.
 
-    ``kept`` are values that lie in ``group`` themselves: while a slot holds the very same object it
-    has not changed. All others are compared with what is stored.
+    ``kept`` is what was :func:`untouched` when the table was opened from ``group``: while a slot
+    holds the very same object it has not changed. All others are compared with what is stored.
     """
     held = slots_of(table)
     written = {

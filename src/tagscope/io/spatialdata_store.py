@@ -62,7 +62,7 @@ def read_store(path: Path, *, only_tables: bool = False) -> tuple[SpatialData, t
     if lost and not store.tables:
         raise _damaged(path / lost[0], broken[lost[0]])
     unread = tuple(unreadable(place, why) for place, why in broken.items())
-    return store, (*unread, *drop_unreadable_pictures(store))
+    return store, (*unread, *drop_unreadable_pictures(store, path))
 
 
 def pick_table(store: SpatialData, path: Path, table: str | None) -> str:

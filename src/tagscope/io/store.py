@@ -33,9 +33,9 @@ from tagscope.io.slots import (
     changes,
     first_unlike,
     is_current,
-    on_disk,
     open_table,
     slots_of,
+    untouched,
     write_changes,
 )
 from tagscope.io.twin import consolidate, copied, linked, mirror
@@ -210,7 +210,7 @@ def _write_part(save: _Save, folder: Path) -> None:
 
 def _changes(save: _Save, table: AnnData, old: Any) -> tuple[Changes, set[str]]:
     """Let results be added: what is then to be written, and the paths of that in the group."""
-    kept = on_disk(table)
+    kept = untouched(table)
     save.write(table)
     changed = changes(table, old, kept, save.meter.tick)
     save.meter.expect(2 * changed.size)

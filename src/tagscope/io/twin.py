@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 _METADATA = frozenset({"zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata"})
+_REMAINS = re.compile(r"\..*\.(partial|replaced)-")
 _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP})
 
 Transfer = Callable[[Path, Path], None]
@@ -32,7 +34,7 @@ def mirror(
     with os.scandir(source) as entries:
         for entry in entries:
             origin, copy = Path(entry.path), target / entry.name
-            if origin in skipped or ".partial-" in entry.name or ".replaced-" in entry.name:
+            if origin in skipped or _REMAINS.match(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=transfer is copied):
                 mirror(origin, copy, skipped=skipped, transfer=transfer, step=step)

@@ -13,7 +13,14 @@ from anndata.tests.helpers import assert_equal
 from tagscope.io import slots as module
 from tagscope.io.h5ad import quietly
 from tagscope.io.readers import SectionSource, open_section
-from tagscope.io.slots import changes, first_unlike, is_current, on_disk, open_table, write_changes
+from tagscope.io.slots import (
+    changes,
+    first_unlike,
+    is_current,
+    open_table,
+    untouched,
+    write_changes,
+)
 from tagscope.io.store import read_table, write_results
 
 pytestmark = [
@@ -35,6 +42,8 @@ def full_table(tiny):
     made.layers["dense"] = np.arange(60.0).reshape(12, 5)
     made.layers["columns"] = sp.csc_matrix(made.X)
     made.raw = made.copy()
+    ranks = [("Sst", 1.5, np.nan), ("Vip", np.inf, 0.1)]
+    made.uns["ranks"] = np.array(ranks, dtype=[("gene", "U5"), ("score", "f4"), ("p", "f8")])
     made.uns["nested"] = {"a": 1, "b": {"c": np.array(["x", "y"])}, "none": None}
     return made
 
@@ -51,7 +60,8 @@ def stored(table, folder, kind):
 
 
 def changed_slots(table, group, kept):
-    return changes(table, group, kept, lambda size: None).slots
+    with quietly():
+        return changes(table, group, kept, lambda size: None).slots
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -59,8 +69,10 @@ def test_a_table_is_opened_without_its_matrices(tiny, tmp_path, kind):
     group = stored(full_table(tiny), tmp_path, kind)
     assert is_current(group)
     table = open_table(group)
-    kept = on_disk(table)
+    kept = untouched(table)
     assert set(kept) == {
+        ("obs", "_index"),
+        ("var", "_index"),
         ("", "X"),
         ("layers", "dense"),
         ("layers", "columns"),
@@ -90,7 +102,7 @@ EDITS = {
 def test_an_edit_is_seen_in_its_slot_alone(tiny, tmp_path, kind, slot):
     group = stored(full_table(tiny), tmp_path, kind)
     table = open_table(group)
-    kept = on_disk(table)
+    kept = untouched(table)
     EDITS[slot](table)
     assert changed_slots(table, group, kept) == {slot}
 
