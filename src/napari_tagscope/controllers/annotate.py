@@ -135,10 +135,11 @@ class AnnotateController(Observed[AnnotateState]):
             Task(
                 topic=SAVE_TOPIC,
                 title=f"Saving {target.name}",
-                work=lambda _: _save(opened, result, target),
+                work=lambda context: _save(opened, result, target, context),
                 done=lambda path: self._on_saved(path, result.key),
                 failed=lambda failure: self._update(saving=False, failure=failure),
                 cancelled=lambda: self._update(saving=False),
+                unit="MB",
             )
         )
 
@@ -217,7 +218,7 @@ def _annotate(
     return api.annotate(opened, bundle, config, first=first, context=context)
 
 
-def _save(opened: OpenedSection, result: AnnotationResult, out: Path) -> Path:
+def _save(opened: OpenedSection, result: AnnotationResult, out: Path, context: JobContext) -> Path:
     from tagscope import api
 
-    return api.write_result(opened, result, out, overwrite=True)
+    return api.write_result(opened, result, out, overwrite=True, context=context)

@@ -62,5 +62,5 @@ def annotate(
     model = load_model(bundle, choose_device(config.device))
     result = _annotate(snapshot.cells, model, config, first=first, inputs=inputs, context=context)
     if out is not None and opened is not None:
-        write_result(opened, result, out, overwrite=overwrite)
+        write_result(opened, result, out, overwrite=overwrite, context=context)
     return result

@@ -71,17 +71,24 @@ def export(
 
 
 def write_result(
-    opened: OpenedSection, result: AnnotationResult, out: AnyPath, *, overwrite: bool = False
+    opened: OpenedSection,
+    result: AnnotationResult,
+    out: AnyPath,
+    *,
+    overwrite: bool = False,
+    context: JobContext | None = None,
 ) -> Path:
     """Write a result into the section's own store, or into a copy of it at ``out``.
 
-    An interrupted write leaves what was there before, whole.
+    An interrupted or cancelled write leaves what was there before, whole. One that fails leaves
+    ``result`` as it was, which may then be written elsewhere.
     """
     return write_results(
         opened.source,
         lambda table: result.write_to(table, overwrite=overwrite),
         Path(out),
         overwrite=overwrite,
+        context=context,
     )
 
 

@@ -34,6 +34,7 @@ class _Bar:
             self.close()
             self._stage = progress.stage
             self._bar = tqdm(total=progress.total, desc=progress.stage, file=sys.stderr)
+        self._bar.total = progress.total
         self._bar.update(progress.done - self._bar.n)
 
     def close(self) -> None:

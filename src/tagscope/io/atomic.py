@@ -68,22 +68,31 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             "An output is not replaced unasked.",
             "Choose another path, or give --overwrite.",
         )
+    with made_parents(path):
+        _sweep(path)
+        partial = beside(path)
+        try:
+            yield partial
+            _refuse_unlike(partial, path)
+            flush(partial)
+            put_in_place(partial, path)
+        except BaseException as error:
+            _let_zarr_finish()
+            remove(partial)
+            failure = write_failure(error, path, partial)
+            if failure is None:
+                raise
+            raise failure from error
+
+
+@contextmanager
+def made_parents(path: Path) -> Iterator[None]:
+    """Make missing parent folders; those that are empty in the end are removed again."""
     made = _make_parents(path)
-    _sweep(path)
-    partial = beside(path)
     try:
-        yield partial
-        _refuse_unlike(partial, path)
-        flush(partial)
-        put_in_place(partial, path)
-    except BaseException as error:
-        _let_zarr_finish()
-        remove(partial)
+        yield
+    finally:
         _remove_empty(made)
-        failure = write_failure(error, path, partial)
-        if failure is None:
-            raise
-        raise failure from error
 
 
 def beside(path: Path, purpose: str = _PARTIAL) -> Path:
@@ -145,13 +154,17 @@ def remove(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have the system put a file, or all files of a folder, onto the device."""
+    """Have the system put a file, or all files of a folder, onto the device.
+
+    A file with a second name is part of an older output too, and was put there then.
+    """
     if os.name != "posix":
         return
     files = [path] if path.is_file() else (p for p in path.rglob("*") if p.is_file())
     for file in files:
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if file.stat().st_nlink == 1:
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
 
 
 def write_failure(error: BaseException, path: Path, partial: Path) -> OutputError | None:

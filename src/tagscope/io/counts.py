@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _BLOCK = 1 << 22
+_MOST = 1e7
 # log1p of ten thousand counts is 9.2; log2 of larger ones stays below this too
 _LARGEST_LOG = 25.0
 _MEND_MISSING = "Remove the cells or genes they are in, or set them to 0 if nothing was detected."
@@ -79,6 +80,8 @@ def find_values(table: AnnData, layer: str | None = None, *, normalised: bool = 
     findings = [problem] if problem else []
     usable = problem is None or problem.severity != "error"
     values = as_csr(matrix) if usable and matrix is not None else None
+    if judgement.are_counts and judgement.largest > _MOST and usable:
+        findings.append(_implausible(place, judgement.largest))
     if values is not None and values.nnz == 0 and values.shape[0]:
         findings.append(_all_zero(place))
     elif values is not None:
@@ -198,6 +201,16 @@ def _not_counts(
         "Raw counts (whole numbers, none negative) are needed.",
         fix,
         offer,
+    )
+
+
+def _implausible(place: str, largest: float) -> Finding:
+    return Finding(
+        "warning",
+        "implausible-counts",
+        f"{place} holds counts up to {largest:,.0f}.",
+        "No cell has so many molecules of a gene.",
+        "Check how the file was written: values may have been stored as numbers of another type.",
     )
 
 

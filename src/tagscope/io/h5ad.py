@@ -44,6 +44,7 @@ def quietly() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="Call to deprecated class Scaler")
         warnings.filterwarnings("ignore", message="Moving element from .uns")
         warnings.filterwarnings("ignore", message="The table is annotating")
+        warnings.filterwarnings("ignore", message="The data type .* does not have a Zarr V3 spec")
         warnings.filterwarnings("ignore", message="zarr v3 autosharding will be the default")
         yield
 
@@ -63,7 +64,7 @@ def read_h5ad(path: Path) -> AnnData:
         with h5py.File(path, "r") as file:
             names = set(file)
     except OSError as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if not {"obs", "var"} <= names:
         raise InputError(
             f"{path} is an HDF5 file without cells and genes (it holds {listed(sorted(names))}).",
@@ -74,7 +75,7 @@ def read_h5ad(path: Path) -> AnnData:
         with quietly():
             return anndata.read_h5ad(path)
     except READ_ERRORS as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def keep_where(obs: pd.DataFrame, where: str | None) -> npt.NDArray[np.bool_]:
@@ -197,9 +198,10 @@ def _scale_factor(table: AnnData, name: str) -> float | None:
     return float(scales[name]) if name in scales else None
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
+def damaged(path: Path, error: BaseException) -> InputError:
+    """The file cannot be read, or not all of it."""
     return InputError(
         f"{path} is damaged or was not copied completely ({type(error).__name__}: {error}).",
-        "A complete AnnData .h5ad is needed.",
+        "A complete file is needed.",
         "Copy or download it again.",
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from tagscope.errors import InputError
+from tagscope.errors import InputError, OutputError
 from tagscope.io.atomic import recover
 from tagscope.io.findings import listed
 
@@ -33,6 +34,28 @@ _VENDOR_FILES = (
 )
 
 
+def url_of(path: Path | str) -> str | None:
+    """The address on the network that a path was meant as, None for a path."""
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(?=[^/])(.*)", str(path), re.IGNORECASE)
+    return f"{found[1]}://{found[2]}" if found else None
+
+
+def refuse_url(out: Path | str) -> None:
+    """Outputs are local.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` is an address on the network.
+    """
+    if url := url_of(out):
+        raise OutputError(
+            f"{url} is an address on the network.",
+            "An output is put in place in one step, which a network store cannot do.",
+            "Give --out a path on a local or mounted disk, and copy it there afterwards.",
+        )
+
+
 def kind_of(path: Path) -> Kind:
     """Whether ``path`` is a SpatialData store or an AnnData file.
 
@@ -41,6 +64,12 @@ def kind_of(path: Path) -> Kind:
     InputError
         If it is neither, saying what it is.
     """
+    if url := url_of(path):
+        raise InputError(
+            f"{url} is an address on the network.",
+            "A store or .h5ad on a local or mounted disk is needed.",
+            f"Download it: spatialdata.read_zarr({url!r}).write('section.zarr').",
+        )
     recover(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.", _NEEDED, "Check the path.")

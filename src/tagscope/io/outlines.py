@@ -55,8 +55,9 @@ def _has_points(shapes: npt.NDArray[np.object_]) -> bool:
 
 
 def centroids(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
-    """Centroids, (N, 2), NaN where there is no shape."""
+    """Centroids, (N, 2), NaN where there is no shape or an empty one."""
     points = shapely.centroid(shapes)
+    points[shapely.is_empty(points)] = None
     return np.column_stack([shapely.get_x(points), shapely.get_y(points)]).astype(np.float64)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
+from tagscope.io.damage import missing_pieces, refuse_broken_matrices
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
+from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.first_look import first_look
 from tagscope.io.genes import Genes, read_genes
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad, spot_diameter
@@ -39,6 +41,7 @@ class SectionSource:
     """Which part of which file a section was read from.
 
     ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows.
+    ``seen``: what the table's files looked like when it was opened, None where that is not known.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class SectionSource:
     layer: str | None
     technology: str
     where: str | None = None
+    seen: Fingerprint | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,7 @@ def load(
         store, broken = stores.read_store(path, only_tables=any_region)
         name = stores.pick_table(store, path, table)
         whole = store.tables[name]
-        findings = (*broken, *_damage(path, name))
+        findings = (*broken, *missing_pieces(path, name))
         region = region if any_region and region is None else stores.pick_region(whole, region)
     if not whole.n_obs or not whole.n_vars:
         raise InputError(
@@ -267,6 +271,7 @@ def load(
             "A table with cells and genes is needed.",
             "Check how it was written.",
         )
+    refuse_broken_matrices(whole, path)
     kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
     part = whole if kept.all() else whole[kept].copy()
     return Loaded(part, kind, name, region, store, whole.n_obs, findings)
@@ -283,6 +288,7 @@ def inspect(
     normalised: bool = False,
 ) -> Inspection:
     """Read a section and judge all of it; only what prevents judging the rest is raised."""
+    seen = _fingerprints(path)
     loaded = load(path, table=table, region=region, where=where, any_region=False)
     cells = loaded.table
     records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
@@ -299,6 +305,7 @@ def inspect(
         layer,
         technology,
         where,
+        seen.get(loaded.name or path.name),
     )
     findings = (
         *loaded.findings,
@@ -309,6 +316,13 @@ def inspect(
         *genes.findings,
     )
     return Inspection(loaded, values, genes, placement, source, by_severity(findings))
+
+
+def _fingerprints(path: Path) -> dict[str, Fingerprint]:
+    """Of an ``.h5ad``, or of every table of a store, by its name; taken before anything is read."""
+    if kind_of(path) == "h5ad":
+        return {path.name: Fingerprint(path)}
+    return {folder.name: Fingerprint(folder) for folder in stores.tables_in(path)}
 
 
 def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
@@ -339,21 +353,6 @@ def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> 
                 f"{option} {value} is a matter of SpatialData stores.",
                 f"Leave {option} out; --where chooses cells.",
             )
-
-
-def _damage(path: Path, table: str) -> tuple[Finding, ...]:
-    broken = stores.incomplete_arrays(path, table)
-    if not broken:
-        return ()
-    return (
-        Finding(
-            "error",
-            "damaged-table",
-            f"The table {table!r} in {path} is incomplete: pieces of {listed(broken)} are missing.",
-            "A complete SpatialData store is needed.",
-            "Copy or download it again.",
-        ),
-    )
 
 
 def _identity_findings(table: AnnData) -> tuple[Finding, ...]:

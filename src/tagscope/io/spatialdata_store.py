@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import pandas as pd
 
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import recover
+from tagscope.io.damage import drop_unreadable_pictures, short_chunk, unreadable, unreadable_array
 from tagscope.io.findings import Finding, listed
 from tagscope.io.h5ad import READ_ERRORS, quietly
 from tagscope.io.units import names_micrometres
@@ -44,8 +45,10 @@ def read_store(path: Path, *, only_tables: bool = False) -> tuple[SpatialData, t
     InputError
         If the store, or every table in it, cannot be read.
     """
-    for table in _children(path / "tables"):
+    for table in tables_in(path):
         recover(table)
+        if short := short_chunk(table):
+            raise _damaged(path, f"tables/{table.name}/{short}: a piece is cut short")
     selection = ("tables",) if only_tables else None
     try:
         with quietly(), _heard() as said:
@@ -53,12 +56,13 @@ def read_store(path: Path, *, only_tables: bool = False) -> tuple[SpatialData, t
 
             store = spatialdata.read_zarr(path, selection=selection, on_bad_files="warn")
     except READ_ERRORS as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise _damaged(path, _place_of(path, error)) from error
     broken = _broken_elements(path, store, said, only_tables)
     lost = [place for place in broken if place.startswith("tables/")]
     if lost and not store.tables:
         raise _damaged(path / lost[0], broken[lost[0]])
-    return store, tuple(_unreadable(place, why) for place, why in broken.items())
+    unread = tuple(unreadable(place, why) for place, why in broken.items())
+    return store, (*unread, *drop_unreadable_pictures(store, path))
 
 
 def pick_table(store: SpatialData, path: Path, table: str | None) -> str:
@@ -91,6 +95,13 @@ def pick_table(store: SpatialData, path: Path, table: str | None) -> str:
             "Choose one with --table.",
         )
     return table or (names[0] if len(names) == 1 else "table")
+
+
+def list_regions(table: AnnData) -> None:
+    """Name the regions of a table the way spatialdata does on reading: as text or a list of it."""
+    attrs: Any = table.uns.get(ATTRS)
+    if isinstance(attrs, dict) and isinstance(attrs.get("region"), np.ndarray):
+        attrs["region"] = attrs["region"].tolist()
 
 
 def link_of(table: AnnData) -> Link | None:
@@ -190,31 +201,9 @@ def affine_to(element: Any, system: str) -> np.ndarray[Any, np.dtype[np.float64]
     return np.asarray(matrix, dtype=np.float64)
 
 
-def incomplete_arrays(path: Path, table: str) -> tuple[str, ...]:
-    """Matrices of a table of which pieces are missing on disk.
-
-    zarr reads a missing chunk as zeros and says nothing. In a sparse matrix no chunk of values,
-    columns or row starts is all zero, so each must be there.
-    """
-    import zarr
-
-    group = zarr.open_group(path / "tables" / table, mode="r")
-    return tuple(
-        name
-        for name in ("X", *(f"layers/{layer}" for layer in _keys(group, "layers")), "raw/X")
-        if _has_gaps(group, name)
-    )
-
-
-def _has_gaps(group: Any, name: str) -> bool:
-    arrays = [f"{name}/{part}" for part in ("data", "indptr")]
-    if any(array not in group for array in arrays):
-        return False
-    return any(group[array].nchunks_initialized < group[array].nchunks for array in arrays)
-
-
-def _keys(group: Any, name: str) -> list[str]:
-    return list(group[name].keys()) if name in group else []
+def tables_in(path: Path) -> list[Path]:
+    """Folders of the tables of a store."""
+    return _children(path / "tables")
 
 
 def _children(folder: Path) -> list[Path]:
@@ -241,14 +230,16 @@ def _broken_elements(
     return broken
 
 
-def _unreadable(place: str, why: str) -> Finding:
-    return Finding(
-        "warning",
-        "damaged-element",
-        f"{place} cannot be read ({why}).",
-        "It is left out.",
-        "Copy the store again if you need it.",
-    )
+def _place_of(path: Path, error: Exception) -> str:
+    """Where in a store's tables something cannot be read, which the readers do not tell."""
+    import zarr
+
+    for folder in tables_in(path):
+        with quietly(), suppress(*READ_ERRORS):
+            group = zarr.open_group(folder, mode="r", use_consolidated=False)
+            if found := unreadable_array(group):
+                return f"tables/{folder.name}/{found}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _damaged(path: Path, why: str) -> InputError:

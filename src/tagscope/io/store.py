@@ -2,18 +2,16 @@
 
 A result never touches the file it goes into. The whole new store is made beside it, verified by
 reading it back, and exchanged with the old one in a single step: a kill at any moment leaves the
-old store or the new one. In place this costs little, for everything but the annotated table is
-hard-linked, not copied, and so stays byte for byte what it was.
+old store or the new one. In place this costs little, for all that has not changed is hard-linked,
+not copied, and so stays byte for byte what it was.
 """
 
 from __future__ import annotations
 
-import errno
-import io
 import os
-import shutil
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +19,75 @@ import numpy as np
 import pandas as pd
 
 from tagscope.errors import ArgumentError, OutputError
+from tagscope.io import hdf5
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.atomic import written_whole
-from tagscope.io.compare import first_difference
-from tagscope.io.h5ad import place_h5ad, quietly, read_h5ad
+from tagscope.io.compare import first_unlike_copy, nbytes_of
+from tagscope.io.fingerprint import Fingerprint
+from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, place_h5ad, quietly
+from tagscope.io.kinds import refuse_url
+from tagscope.io.lock import locked
 from tagscope.io.readers import SectionSource, inspect, load
+from tagscope.io.slots import (
+    Changes,
+    changes,
+    first_unlike,
+    is_current,
+    open_table,
+    slots_of,
+    untouched,
+    write_changes,
+)
+from tagscope.io.twin import consolidate, copied, linked, mirror
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 _REGION = "cells"
-_NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP})
+_STAGE = "saving"
+_MB = 10**6
 
-Transfer = Callable[[Path, Path], None]
+Write = Callable[["AnnData"], None]
+
+
+class _Meter:
+    """How far a save is: what there is to write and to read back, told to its owner in MB."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._done = self._total = 0
+
+    def expect(self, size: int) -> None:
+        """More bytes are to come."""
+        self._total += size
+        self(0)
+
+    def __call__(self, size: int) -> None:
+        """So many bytes are done; raises where the job was cancelled."""
+        self._done = min(self._done + size, self._total)
+        self._context.step(_STAGE, self._done // _MB, max(1, -(-self._total // _MB)))
+
+    def tick(self, _size: int = 0) -> None:
+        """Nothing is done that counts, but it takes time."""
+        self(0)
+
+    def finish(self) -> None:
+        """All is done."""
+        self._total = max(self._total, _MB)
+        self(self._total)
+
+
+@dataclass(frozen=True)
+class _Save:
+    """One save: ``path`` is the section's, ``partial`` what is to become the output."""
+
+    source: SectionSource
+    write: Write
+    path: Path
+    partial: Path
+    in_place: bool
+    meter: _Meter
 
 
 def read_table(path: Path | str, *, table: str | None = None) -> AnnData:
@@ -51,10 +105,11 @@ def read_table(path: Path | str, *, table: str | None = None) -> AnnData:
 
 def write_results(
     source: SectionSource,
-    write: Callable[[AnnData], None],
+    write: Write,
     out: Path | str,
     *,
     overwrite: bool = False,
+    context: JobContext | None = None,
 ) -> Path:
     """Let ``write`` add results to the section's table, and write the whole to ``out``.
 
@@ -63,13 +118,19 @@ def write_results(
     turned into the other, by the suffix of ``out`` (``.h5ad``, else a store). A copy of a section
     that is a part of its table (``--region``, ``--where``) holds the rows of that part alone.
 
+    ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
+    disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
+    read back; a cancelled save leaves everything as it was.
+
     Raises
     ------
     ArgumentError
         If results for a part of a table would go in place: the other rows would have none.
     OutputError
-        If ``out`` exists and ``overwrite`` is not set, or cannot be written.
+        If ``out`` exists and ``overwrite`` is not set, cannot be written, or is being written by
+        another process; or if another program has changed the section since it was opened.
     """
+    refuse_url(out)
     path, target = Path(os.path.realpath(source.path)), Path(os.path.realpath(out))
     in_place = path == target
     if path in target.parents or target in path.parents:
@@ -78,72 +139,187 @@ def write_results(
             "A result is written beside its section, or in place.",
             "Choose another --out.",
         )
-    with written_whole(target, overwrite=overwrite or in_place) as partial:
-        if target.suffix == ".h5ad":
-            _write_h5ad(source, write, partial, in_place)
-        elif source.kind == "h5ad":
-            _write_new_store(source, write, partial)
-        else:
-            _write_store(source, write, partial, in_place)
+    meter = _Meter(context or JobContext())
+    with locked(target):
+        with written_whole(target, overwrite=overwrite or in_place) as partial:
+            if in_place and source.seen is not None:
+                source.seen.refuse_change()
+            before = Fingerprint(path)
+            with quietly():
+                _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
+            meter.finish()
+            before.refuse_change()
+        if in_place and source.seen is not None:
+            source.seen.renew()
     return target
 
 
-def _write_h5ad(
-    source: SectionSource, write: Callable[[AnnData], None], partial: Path, in_place: bool
-) -> None:
-    table = _part(source, in_place)
-    if source.kind == "spatialdata":
-        _keep_coordinates(source, table)
-    write(table)
-    partial.write_bytes(_as_h5ad(table))
-    _verify(table, read_h5ad(partial))
+def _written(save: _Save, suffix: str) -> None:
+    """Write what the suffix tells; in place what is there, whatever its name."""
+    from_file = save.source.kind == "h5ad"
+    to_file = from_file if save.in_place else suffix == ".h5ad"
+    if to_file:
+        (_update_h5ad if from_file else _write_h5ad)(save)
+    else:
+        (_write_new_store if from_file else _update_store)(save)
 
 
-def _as_h5ad(table: AnnData) -> memoryview:
-    """The file's bytes, made in memory: HDF5 crashes the process where a disk runs full."""
-    import h5py  # type: ignore[import-untyped]
-    from anndata.io import write_elem
+def _update_store(save: _Save) -> None:
+    """A twin of the store, in whose table only what has changed is written."""
+    import zarr
 
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file, quietly():
-        write_elem(file, "/", table, dataset_kwargs={"compression": "gzip"})
-    return content.getbuffer()
+    assert save.source.table is not None
+    folder = save.path / "tables" / save.source.table
+    with _reading(folder):
+        old = zarr.open_group(folder, mode="r", use_consolidated=False)
+        table = open_table(old) if is_current(old) else None
+    if table is not None:
+        stores.list_regions(table)
+    if table is None or not _is_whole(save.source, table):
+        _write_part(save, folder)
+        return
+    changed, skipped = _changes(save, table, old)
+    _mirror(save, {folder.joinpath(*slot) for slot in changed.slots})
+    new = _table_group(save, folder)
+    write_changes(new, table, changed, save.meter)
+    _keep_link(new, table)
+    if not save.in_place:
+        save.meter.expect(nbytes_of(old))
+        _refuse(first_unlike_copy(old, new, skipped, save.meter))
+    _finish_store(save, new, changed)
 
 
-def _write_store(
-    source: SectionSource, write: Callable[[AnnData], None], partial: Path, in_place: bool
-) -> None:
-    table = _part(source, in_place)
+def _write_part(save: _Save, folder: Path) -> None:
+    """A copy of the store whose table holds some of the rows, or is stored in today's form."""
+    import zarr
+
+    table = _part(save)
     stores.restrict_regions(table)
-    write(table)
-    path = Path(os.path.realpath(source.path))
-    assert source.table is not None
-    skipped = path / "tables" / source.table
-    _mirror(path, partial, skipped, _link if in_place else _copy)
-    _add_table(partial, source.table, table, like=path)
-    _consolidate(path, partial)
-    _verify(table, load(partial, table=source.table).table)
+    save.write(table)
+    changed = Changes(slots_of(table), ())
+    save.meter.expect(2 * changed.size)
+    _mirror(save, {folder})
+    attributes = dict(zarr.open_group(folder, mode="r", use_consolidated=False).attrs)
+    (save.partial / "tables").mkdir(exist_ok=True)
+    tables = zarr.open_group(save.partial / "tables", mode="r+", use_consolidated=False)
+    new = tables.create_group(folder.name, attributes=attributes)
+    write_changes(new, table, changed, save.meter)
+    _keep_link(new, table)
+    _finish_store(save, new, changed)
 
 
-def _write_new_store(
-    source: SectionSource, write: Callable[[AnnData], None], partial: Path
-) -> None:
+def _changes(save: _Save, table: AnnData, old: Any) -> tuple[Changes, set[str]]:
+    """Let results be added: what is then to be written, and the paths of that in the group."""
+    kept = untouched(table)
+    save.write(table)
+    changed = changes(table, old, kept, save.meter.tick)
+    save.meter.expect(2 * changed.size)
+    return changed, {"/" + "/".join(filter(None, slot)) for slot in changed.slots}
+
+
+def _mirror(save: _Save, skipped: set[Path]) -> None:
+    transfer = linked if save.in_place else copied
+    mirror(save.path, save.partial, skipped=skipped, transfer=transfer, step=save.meter.tick)
+
+
+def _table_group(save: _Save, folder: Path) -> Any:
+    import zarr
+
+    place = save.partial / folder.relative_to(save.path)
+    return zarr.open_group(place, mode="r+", use_consolidated=False)
+
+
+def _keep_link(group: Any, table: AnnData) -> None:
+    """The regions stand in the table's attributes too."""
+    if link := table.uns.get(stores.ATTRS):
+        group.attrs["region"] = link["region"]
+
+
+def _finish_store(save: _Save, new: Any, changed: Changes) -> None:
+    _refuse(first_unlike(new, changed, save.meter))
+    consolidate(save.path, save.partial, ("", "tables", f"tables/{save.source.table}"))
+
+
+def _update_h5ad(save: _Save) -> None:
+    """A new file: what has not changed is copied as it lies on disk, without unpacking it."""
+    import h5py  # type: ignore[import-untyped]
+
+    with h5py.File(save.path, "r") as old:
+        with _reading(save.path):
+            table = open_table(old) if is_current(old) else None
+        if table is None or not _is_whole(save.source, table):
+            _write_h5ad(save)
+            return
+        changed, skipped = _changes(save, table, old)
+        save.meter.expect(2 * nbytes_of(old))
+        with hdf5.created(save.partial) as (new, check):
+            step = _checked(check, save.meter)
+            hdf5.copy_group(old, new, skipped, step)
+            write_changes(new, table, changed, step)
+        with h5py.File(save.partial, "r") as new:
+            _refuse(first_unlike_copy(old, new, skipped, save.meter))
+            _refuse(first_unlike(new, changed, save.meter))
+
+
+def _write_h5ad(save: _Save) -> None:
+    import h5py
+
+    table = _part(save)
+    if save.source.kind == "spatialdata":
+        _keep_coordinates(save.source, table)
+    save.write(table)
+    changed = Changes(slots_of(table), ())
+    save.meter.expect(2 * changed.size)
+    with hdf5.created(save.partial) as (new, check):
+        write_changes(new, table, changed, _checked(check, save.meter))
+    with h5py.File(save.partial, "r") as new:
+        _refuse(first_unlike(new, changed, save.meter))
+
+
+def _checked(check: hdf5.Check, meter: _Meter) -> Callable[[int], None]:
+    def step(size: int) -> None:
+        check()
+        meter(size)
+
+    return step
+
+
+def _write_new_store(save: _Save) -> None:
     """A store from an ``.h5ad``: its table, tied to circles at the cells' coordinates."""
+    import zarr
     from spatialdata import SpatialData
 
-    table = _part(source, in_place=False)
+    table = _part(save)
     circles = _tie_to_circles(table)
-    write(table)
+    save.write(table)
+    changed = Changes(slots_of(table), ())
+    save.meter.expect(changed.size)
     with quietly():
-        SpatialData(tables={"table": table}, shapes=circles).write(partial)
-    _verify(table, load(partial).table)
+        SpatialData(tables={"table": table}, shapes=circles).write(save.partial)
+    new = zarr.open_group(save.partial / "tables" / "table", mode="r", use_consolidated=False)
+    _refuse(first_unlike(new, changed, save.meter))
 
 
-def _part(source: SectionSource, in_place: bool) -> AnnData:
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except READ_ERRORS as error:
+        raise damaged(path, error) from error
+
+
+def _is_whole(source: SectionSource, table: AnnData) -> bool:
+    """Whether the section is all rows of its table."""
+    kept = stores.rows_of_region(table, source.region) & keep_where(table.obs, source.where)
+    return bool(kept.all())
+
+
+def _part(save: _Save) -> AnnData:
     """The rows of the source that were annotated."""
+    source = save.source
     loaded = load(source.path, table=source.table, region=source.region, where=source.where)
     rows = loaded.table.n_obs
-    if in_place and rows != loaded.total_rows:
+    if save.in_place and rows != loaded.total_rows:
         raise ArgumentError(
             f"The section is {rows} of the table's {loaded.total_rows} rows.",
             "Written in place, the other rows would be left without a result.",
@@ -203,72 +379,8 @@ def _free_name(table: AnnData, name: str) -> str:
     return name
 
 
-def _mirror(source: Path, target: Path, skipped: Path, transfer: Transfer, depth: int = 0) -> None:
-    """Repeat a folder, but for ``skipped`` and the remains of interrupted writes.
-
-    Files of the two upper levels are metadata of groups, which are written again: always copied.
-    """
-    target.mkdir()
-    with os.scandir(source) as entries:
-        for entry in entries:
-            origin, copy = Path(entry.path), target / entry.name
-            if origin == skipped or entry.name.startswith(f".{skipped.name}."):
-                continue
-            if entry.is_dir(follow_symlinks=transfer is _copy):
-                _mirror(origin, copy, skipped, transfer, depth + 1)
-            elif depth < 2:
-                _copy(origin, copy)
-            else:
-                transfer(origin, copy)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """The content alone: a copy of a read-only file may be written."""
-    shutil.copyfile(source, target)
-
-
-def _link(source: Path, target: Path) -> None:
-    """One more name for the same bytes, or a copy where the file system has no such thing."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
-def _add_table(store: Path, name: str, table: AnnData, *, like: Path) -> None:
-    """Write a table in the zarr format of the store, with the attributes of its forerunner."""
-    import zarr
-    from anndata.io import write_elem
-
-    before = dict(zarr.open_group(like / "tables" / name, mode="r").attrs)
-    tables = zarr.open_group(store / "tables", mode="r+", use_consolidated=False)
-    with quietly():
-        write_elem(tables, name, table)
-    group = tables[name]
-    group.attrs.update({key: value for key, value in before.items() if key not in group.attrs})
-    if link := table.uns.get(stores.ATTRS):
-        group.attrs["region"] = link["region"]
-
-
-def _consolidate(source: Path, store: Path) -> None:
-    """Renew the store's list of its own metadata, if it had one."""
-    import zarr
-
-    root = zarr.open_group(source, mode="r")
-    if root.metadata.consolidated_metadata is None:
-        return
-    group = zarr.open_group(store, mode="r+", use_consolidated=False)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*not recognized as a component of a Zarr")
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        zarr.consolidate_metadata(group.store)
-
-
-def _verify(written: AnnData, found: AnnData) -> None:
-    """Compare what was written with what is read back."""
-    difference = first_difference(written, found)
+def _refuse(difference: str | None) -> None:
+    """Keep nothing that was not read back as it was written."""
     if difference is not None:
         raise OutputError(
             f"What was written was not read back the same: {difference} differs.",

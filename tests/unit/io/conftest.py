@@ -1,5 +1,7 @@
 """Tiny stores and tables for the tests of reading and writing."""
 
+import json
+import subprocess
 from types import SimpleNamespace
 
 import anndata as ad
@@ -53,6 +55,8 @@ def store(
     system="global",
     attrs=None,
     zarr_format=3,
+    cells=CELLS,
+    sharded=False,
     edit=lambda whole: None,
 ):
     """A store whose table annotates one polygon element per region, squares of 8 units."""
@@ -62,10 +66,10 @@ def store(
 
     parts = []
     for region in regions:
-        part = table(coordinates=False)
-        part.obs_names = pd.Index([f"{region}-{i}" for i in range(CELLS)], dtype=object)
+        part = table(cells, coordinates=False)
+        part.obs_names = pd.Index([f"{region}-{i}" for i in range(cells)], dtype=object)
         part.obs["region"] = region
-        part.obs["instance"] = np.arange(CELLS)
+        part.obs["instance"] = np.arange(cells)
         part.uns.clear()
         parts.append(part)
     whole = ad.concat(parts)
@@ -77,11 +81,11 @@ def store(
     moved = {system: Scale([scale, scale], axes=("x", "y"))}
     made = SpatialData(
         images={"image": Image2DModel.parse(np.zeros((1, 40, 50), np.uint8), dims=("c", "y", "x"))},
-        shapes={r: ShapesModel.parse(squares(), transformations=dict(moved)) for r in regions},
+        shapes={r: ShapesModel.parse(squares(cells), transformations=dict(moved)) for r in regions},
         tables={"table": whole},
         attrs=attrs,
     )
-    with ad.settings.override(auto_shard_zarr_v3=False):
+    with ad.settings.override(auto_shard_zarr_v3=sharded):
         if zarr_format == 2:
             from spatialdata._io.format import SpatialDataContainerFormatV01
 
@@ -91,9 +95,63 @@ def store(
     return path
 
 
-@pytest.fixture
+def label_store(path, with_obsm=False, instances=range(100, 112)):
+    """Squares of 8 × 8 pixels in a label image that a scale of 2 maps to "microns"."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Labels2DModel, TableModel
+    from spatialdata.transformations import Scale
+
+    image = np.zeros((60, 80), np.int32)
+    for number, (x, y) in enumerate(centres().astype(int)):
+        image[y - 4 : y + 4, x - 4 : x + 4] = 100 + number
+    moved = {"microns": Scale([2.0, 2.0], axes=("x", "y"))}
+    cells = table(coordinates=with_obsm)
+    cells.obs["region"] = pd.Categorical(["cells"] * 12)
+    cells.obs["instance"] = list(instances)
+    cells.uns.clear()
+    cells = TableModel.parse(cells, region="cells", region_key="region", instance_key="instance")
+    labels = Labels2DModel.parse(
+        image, dims=("y", "x"), transformations=moved, scale_factors=None if with_obsm else [2]
+    )
+    store = SpatialData(labels={"cells": labels}, tables={"table": cells})
+    with ad.settings.override(auto_shard_zarr_v3=False):
+        store.write(path)
+    return path
+
+
+def forget_consolidated(path):
+    """Remove a store's list of its own metadata, which not every writer makes."""
+    (path / ".zmetadata").unlink(missing_ok=True)
+    root = path / "zarr.json"
+    if root.exists():
+        metadata = json.loads(root.read_text())
+        metadata.pop("consolidated_metadata", None)
+        root.write_text(json.dumps(metadata))
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """Makers of tiny tables and stores."""
     return SimpleNamespace(
-        table=table, store=store, squares=squares, centres=centres, counts=counts, symbols=SYMBOLS
+        table=table,
+        store=store,
+        label_store=label_store,
+        squares=squares,
+        centres=centres,
+        counts=counts,
+        symbols=SYMBOLS,
+        forget_consolidated=forget_consolidated,
     )
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own of 1 MB; where mounting is not allowed the test is skipped."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"]
+    mounted = subprocess.run(["mount", *options, folder], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)

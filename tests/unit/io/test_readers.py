@@ -1,6 +1,5 @@
 """Sections and references out of stores and .h5ad files."""
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -159,7 +158,7 @@ def test_obsm_is_used_where_it_agrees_with_the_shapes(tiny, tmp_path, shift):
 
 @pytest.mark.parametrize("with_obsm", [True, False])
 def test_a_label_image_places_its_cells(tmp_path, tiny, with_obsm):
-    path = label_store(tmp_path / "x.zarr", tiny, with_obsm)
+    path = tiny.label_store(tmp_path / "x.zarr", with_obsm)
     opened = open_section(path)
     np.testing.assert_allclose(opened.section.xy, tiny.centres() * 2)
     assert opened.section.outlines is None
@@ -211,31 +210,6 @@ def test_space_ranger_s_spot_width_is_read(tmp_path, tiny):
     table.uns["source"] = {"um_per_unit": 0.5}
     table.uns["spatial"] = {"slide": {"scalefactors": {"spot_diameter_fullres": 130.0}}}
     assert open_section(written(table, tmp_path / "x.h5ad")).section.spot_diameter == 65.0
-
-
-def label_store(path, tiny, with_obsm):
-    """Squares of 8 × 8 pixels in a label image that a scale of 2 maps to "microns"."""
-    from spatialdata import SpatialData
-    from spatialdata.models import Labels2DModel, TableModel
-    from spatialdata.transformations import Scale
-
-    image = np.zeros((60, 80), np.int32)
-    for number, (x, y) in enumerate(tiny.centres().astype(int)):
-        image[y - 4 : y + 4, x - 4 : x + 4] = 100 + number
-    moved = {"microns": Scale([2.0, 2.0], axes=("x", "y"))}
-    table = tiny.table(coordinates=with_obsm)
-    table.obs["region"] = ["cells"] * 12
-    table.obs["region"] = table.obs["region"].astype("category")
-    table.obs["instance"] = np.arange(100, 112)
-    table.uns.clear()
-    table = TableModel.parse(table, region="cells", region_key="region", instance_key="instance")
-    labels = Labels2DModel.parse(
-        image, dims=("y", "x"), transformations=moved, scale_factors=None if with_obsm else [2]
-    )
-    store = SpatialData(labels={"cells": labels}, tables={"table": table})
-    with ad.settings.override(auto_shard_zarr_v3=False):
-        store.write(path)
-    return path
 
 
 def test_a_reference_drops_rows_without_a_label(tiny, tmp_path):

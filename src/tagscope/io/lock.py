@@ -1,0 +1,52 @@
+"""One writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tagscope.errors import OutputError
+from tagscope.io.atomic import made_parents, write_failure
+
+_PATIENCE = 0.3  # seconds, in which the lock of a process that is gone is taken over
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other writers of ``path`` away by a lock file beside it, which names its owner.
+
+    The lock of a process of this machine that has died counts for nothing.
+
+    Raises
+    ------
+    OutputError
+        If another process, or another thread of this one, writes there.
+    """
+    from filelock import SoftFileLock, Timeout
+
+    place = path.with_name(f".{path.name}.lock")
+    lock = SoftFileLock(place, timeout=_PATIENCE, poll_interval=0.02, thread_local=False)
+    with made_parents(path):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise _busy(path, place) from error
+        except OSError as error:
+            raise write_failure(error, path, place) or error from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _busy(path: Path, lock: Path) -> OutputError:
+    owner = "another process"
+    with suppress(OSError, ValueError):
+        process, machine = lock.read_text().split()[:2]
+        owner = f"process {process} on {machine}"
+    return OutputError(
+        f"{path} is being written by {owner}.",
+        "One process writes at a time.",
+        f"Try again when it is done; if that process is gone, remove {lock}.",
+    )
