@@ -199,19 +199,3 @@ def test_its_check_says_gene_names_are_missing(shared):
     with pytest.warns(UserWarning, match="not stored in the most current format"):
         names = spatialdata.read_zarr(path, selection=("points",))["transcripts"].feature_name
     assert "Defa5" in set(names.compute().astype(str)), "which is where check points to"
-
-
-@pytest.mark.parametrize(
-    ("folder", "said"),
-    [
-        ("xenium_partial/sample1", "a folder of Xenium files"),
-        ("cosmx_partial/sample_1", "a folder of CosMx files"),
-        ("merscope_partial/ovarian_patch", "a folder of MERSCOPE files"),
-        ("masks", "a folder that is not a zarr store"),
-        ("tiny_tables/Xenium_small/cell_feature_matrix.h5", "without cells and genes"),
-        ("tiny_tables/Xenium_small/cells.csv.gz", "a gzip archive"),
-    ],
-)
-def test_vendor_files_are_named(shared, folder, said):
-    with pytest.raises(InputError, match=said):
-        open_section(shared / "data" / "vendor" / folder)

@@ -1,4 +1,4 @@
-"""From a path to a section or a reference: SpatialData stores and AnnData files."""
+"""From a path to a section or a reference: SpatialData stores, vendors' folders, AnnData files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pandas as pd
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import NO_LABEL, UNASSIGNED, LabelSet
 from tagscope.core.section import Cells, Reference, Section
+from tagscope.core.vendors import vendor_of
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
@@ -24,6 +25,7 @@ from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
 from tagscope.io.units import technology_of
+from tagscope.io.vendors.folder import read_folder
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -111,7 +113,8 @@ def open_section(
     Parameters
     ----------
     path
-        A SpatialData zarr store, or an ``.h5ad`` with coordinates in ``obsm["spatial"]``.
+        A SpatialData zarr store, a vendor's output folder, or an ``.h5ad`` with coordinates in
+        ``obsm["spatial"]``.
     table, region, coordinate_system
         Which of several; the only one, or the conventional one, by default.
     layer
@@ -240,10 +243,8 @@ def load(
         name, store = None, None
         findings: tuple[Finding, ...] = ()
     else:
-        store, broken = stores.read_store(path, only_tables=any_region)
-        name = stores.pick_table(store, path, table)
+        store, name, findings = _read_store(path, kind, table, only_tables=any_region)
         whole = store.tables[name]
-        findings = (*broken, *_damage(path, name))
         region = region if any_region and region is None else stores.pick_region(whole, region)
     if not whole.n_obs or not whole.n_vars:
         raise InputError(
@@ -254,6 +255,18 @@ def load(
     kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
     part = whole if kept.all() else whole[kept].copy()
     return Loaded(part, kind, name, region, store, whole.n_obs, findings)
+
+
+def _read_store(
+    path: Path, kind: Kind, table: str | None, *, only_tables: bool
+) -> tuple[SpatialData, str, tuple[Finding, ...]]:
+    """A store, on disk or made of a vendor's folder, and the table to be taken of it."""
+    if kind == "vendor" and (vendor := vendor_of(path)) is not None:
+        folder = read_folder(path, vendor, table)
+        return folder.store, stores.pick_table(folder.store, path, table), folder.findings
+    store, broken = stores.read_store(path, only_tables=only_tables)
+    name = stores.pick_table(store, path, table)
+    return store, name, (*broken, *_damage(path, name))
 
 
 def inspect(

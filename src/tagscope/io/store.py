@@ -25,7 +25,8 @@ from tagscope.io import spatialdata_store as stores
 from tagscope.io.atomic import written_whole
 from tagscope.io.compare import first_difference
 from tagscope.io.h5ad import place_h5ad, quietly, read_h5ad
-from tagscope.io.readers import SectionSource, inspect, load
+from tagscope.io.outlines import free_radius
+from tagscope.io.readers import Loaded, SectionSource, inspect, load
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -59,9 +60,10 @@ def write_results(
     """Let ``write`` add results to the section's table, and write the whole to ``out``.
 
     Where ``out`` is the section's own file, results are added in place. Any other path gets a
-    complete copy: of a store with all its elements, of an ``.h5ad`` with all its slots, or one
-    turned into the other, by the suffix of ``out`` (``.h5ad``, else a store). A copy of a section
-    that is a part of its table (``--region``, ``--where``) holds the rows of that part alone.
+    complete copy: of a store or a vendor's folder with all its elements, of an ``.h5ad`` with all
+    its slots, or one turned into the other, by the suffix of ``out`` (``.h5ad``, else a store). A
+    copy of a section that is a part of its table (``--region``, ``--where``) holds the rows of that
+    part alone.
 
     Raises
     ------
@@ -72,6 +74,12 @@ def write_results(
     """
     path, target = Path(os.path.realpath(source.path)), Path(os.path.realpath(out))
     in_place = path == target
+    if in_place and source.kind == "vendor":
+        raise OutputError(
+            f"{out} is a vendor's folder, which is never written to.",
+            "Results go into a store or an .h5ad.",
+            "Give another --out.",
+        )
     if path in target.parents or target in path.parents:
         raise OutputError(
             f"{out} lies inside the section's own folder, or the other way round.",
@@ -83,6 +91,8 @@ def write_results(
             _write_h5ad(source, write, partial, in_place)
         elif source.kind == "h5ad":
             _write_new_store(source, write, partial)
+        elif source.kind == "vendor":
+            _write_read_store(source, write, partial)
         else:
             _write_store(source, write, partial, in_place)
     return target
@@ -92,7 +102,7 @@ def _write_h5ad(
     source: SectionSource, write: Callable[[AnnData], None], partial: Path, in_place: bool
 ) -> None:
     table = _part(source, in_place)
-    if source.kind == "spatialdata":
+    if source.kind != "h5ad":
         _keep_coordinates(source, table)
     write(table)
     partial.write_bytes(_as_h5ad(table))
@@ -139,9 +149,27 @@ def _write_new_store(
     _verify(table, load(partial).table)
 
 
+def _write_read_store(
+    source: SectionSource, write: Callable[[AnnData], None], partial: Path
+) -> None:
+    """A store of all that a vendor's folder holds, with the table that was annotated."""
+    loaded = _load(source)
+    assert loaded.store is not None
+    assert loaded.name is not None
+    write(loaded.table)
+    loaded.store.tables[loaded.name] = loaded.table
+    with quietly():
+        loaded.store.write(partial)
+    _verify(loaded.table, load(partial, table=loaded.name).table)
+
+
+def _load(source: SectionSource) -> Loaded:
+    return load(source.path, table=source.table, region=source.region, where=source.where)
+
+
 def _part(source: SectionSource, in_place: bool) -> AnnData:
     """The rows of the source that were annotated."""
-    loaded = load(source.path, table=source.table, region=source.region, where=source.where)
+    loaded = _load(source)
     rows = loaded.table.n_obs
     if in_place and rows != loaded.total_rows:
         raise ArgumentError(
@@ -174,17 +202,14 @@ def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
 def _tie_to_circles(table: AnnData) -> dict[str, Any]:
     """Circles of half the distance to the nearest cell, and the table tied to them."""
     import geopandas
-    from scipy.spatial import cKDTree
     from spatialdata.models import ShapesModel, TableModel
 
     xy, _, um, _ = place_h5ad(table)
     if xy is None:
         return {}
     points = xy / (um or 1.0)
-    apart = cKDTree(points).query(points, k=min(2, len(points)))[0].reshape(len(points), -1)
-    radius = max(float(np.median(apart[:, -1])) / 2, 1e-6)
     circles = geopandas.GeoDataFrame(
-        {"radius": np.full(len(points), radius)},
+        {"radius": np.full(len(points), free_radius(points))},
         geometry=geopandas.points_from_xy(points[:, 0], points[:, 1]),
         index=pd.Index(table.obs_names.astype(object)),
     )
