@@ -17,13 +17,15 @@ TABLE_ENCODINGS = ("anndata", "ngff:regions_table")
 
 
 def get_reader(path: str | list[str]) -> Read | None:
-    """A reader for one SpatialData store with a table, one folder as a vendor's machine leaves it,
-    or one ``.h5ad`` with coordinates."""
+    """A reader for one SpatialData store with a table, one folder or file as a vendor's machine
+    leaves it, or one ``.h5ad`` with coordinates."""
     if not isinstance(path, str):
         return None
     found = Path(path)
+    if vendor_of(found) is not None:
+        return _read
     if found.is_dir():
-        return _read if has_table(found) or vendor_of(found) else None
+        return _read if has_table(found) else None
     return _read if found.suffix == ".h5ad" and has_coordinates(found) else None
 
 

@@ -15,7 +15,6 @@ class Vendor:
     files: tuple[str, ...]
 
 
-# In the order in which they are asked: a Visium HD folder has files that a Visium folder has.
 VENDORS = (
     Vendor(
         "xenium",
@@ -32,11 +31,24 @@ VENDORS = (
         "CosMx",
         ("*exprMat_file.csv*", "*tx_file.csv*", "*fov_positions_file.csv*", "*metadata_file.csv*"),
     ),
+    Vendor(
+        "visium",
+        "Visium, Visium HD",
+        (
+            "binned_outputs/square_*um",
+            "square_*um",
+            "*_feature_bc_matrix.h5",
+            "spatial/*tissue_positions*",
+        ),
+    ),
+    Vendor("stereoseq", "Stereo-seq", ("*.gef", "*/*.gef", "outs/*/*.gef")),
 )
 
 
 def vendor_of(path: Path) -> Vendor | None:
-    """The vendor whose files a folder holds, None if there is none."""
+    """The vendor whose files a folder holds, or whose one file a path is; None if there is none."""
+    if path.suffix == ".gef" and path.is_file():
+        return VENDORS[-1]
     if not path.is_dir():
         return None
     return next((vendor for vendor in VENDORS if _holds(path, vendor.files)), None)

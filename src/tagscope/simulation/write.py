@@ -27,7 +27,7 @@ from tagscope.simulation.image import CHANNELS, NUCLEUS
 from tagscope.simulation.reference import BATCHES
 from tagscope.simulation.tissue import Tissue
 from tagscope.simulation.transcripts import FEATURES
-from tagscope.simulation.vendors import cosmx, merscope, xenium
+from tagscope.simulation.vendors import cosmx, merscope, stereoseq, visium, xenium
 
 OUTLINES = "cell_boundaries"
 UNASSIGNED_CELL = "UNASSIGNED"
@@ -42,6 +42,9 @@ _WRITERS: dict[str, Callable[[Tissue, Path, JobContext], None]] = {
     "xenium-2": xenium.write_version_2,
     "merscope": merscope.write,
     "cosmx": cosmx.write,
+    "visium": visium.write,
+    "visium-hd": visium.write_hd,
+    "stereo-seq": stereoseq.write,
 }
 
 

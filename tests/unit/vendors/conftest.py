@@ -8,7 +8,7 @@ import pytest
 
 from tagscope.jobs import JobContext
 from tagscope.simulation import SimulateConfig, simulate_tissue
-from tagscope.simulation.vendors import cosmx, merscope, xenium
+from tagscope.simulation.vendors import cosmx, merscope, stereoseq, visium, xenium
 
 COSMX_SIDE = 1500  # pixels of a FOV: several, so that the small section needs more than one
 _WRITERS = {
@@ -16,6 +16,9 @@ _WRITERS = {
     "xenium-2": xenium.write_version_2,
     "merscope": merscope.write,
     "cosmx": lambda tissue, out, context: cosmx.write(tissue, out, context, COSMX_SIDE),
+    "visium": visium.write,
+    "visium-hd": visium.write_hd,
+    "stereo-seq": stereoseq.write,
 }
 
 

@@ -50,7 +50,9 @@ class VendorSection:
     """What a folder holds, as it is found; :meth:`store` puts it together.
 
     ``obs`` and ``xy`` (N, 2) µm have the rows of ``counts``; ``outlines`` are polygons in µm by
-    cell id. ``images``, ``labels``, ``points`` and ``shapes`` are elements in ``"microns"``.
+    cell id. Where there are none, ``discs`` of ``radius`` µm are drawn, half the distance to the
+    nearest cell if None. ``images``, ``labels``, ``points`` and ``shapes`` are elements in
+    ``"microns"``.
     """
 
     technology: str
@@ -59,6 +61,7 @@ class VendorSection:
     xy: npt.NDArray[np.float64]
     outlines: gpd.GeoDataFrame | None = None
     radius: npt.NDArray[np.float64] | float | None = None
+    discs: str = CIRCLES
     images: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
     points: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +73,7 @@ class VendorSection:
         from spatialdata.models import ShapesModel
         from spatialdata.transformations import Identity
 
-        region = CIRCLES if self.outlines is None else BOUNDARIES
+        region = self.discs if self.outlines is None else BOUNDARIES
         frame = self._discs() if self.outlines is None else self.outlines
         cells = ShapesModel.parse(frame, transformations={MICRONS: Identity()})
         return SpatialData(
@@ -148,11 +151,16 @@ def polygons(
     _, first, owner = np.unique(codes[order], return_index=True, return_inverse=True)
     made = shapely.polygons(shapely.linearrings(xy[order], indices=owner))
     cells = pd.Index(ids.to_numpy()[order[first]], dtype=object)
-    frame = gpd.GeoDataFrame(geometry=made, index=cells)
+    frame = frame_of(made, cells)
     if cells.is_unique:
         return frame
     largest = frame.iloc[np.argsort(-shapely.area(made), kind="stable")]
     return largest[~largest.index.duplicated()]
+
+
+def frame_of(shapes: npt.NDArray[np.object_], cells: pd.Index) -> gpd.GeoDataFrame:
+    """Shapes by cell id."""
+    return gpd.GeoDataFrame(geometry=shapes, index=cells)
 
 
 def centroids_of(frame: gpd.GeoDataFrame, cells: pd.Index) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def write_10x(
     tissue: Tissue,
     *,
     controls: Sequence[str] = (),
-    attributes: dict[str, str] | None = None,
+    attributes: dict[str, Any] | None = None,
 ) -> None:
     """A feature-barcode matrix in 10x's HDF5 format (Cell Ranger 3 and later), genes first."""
     import h5py  # type: ignore[import-untyped]
