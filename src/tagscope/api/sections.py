@@ -26,7 +26,7 @@ def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any)
     """Everything that is wrong with a section for a model, all of it at once, with the fixes.
 
     ``choices`` are those of :func:`open_section` (``table``, ``region``, ``layer``, ``where``,
-    ``coordinate_system``, ``normalised``).
+    ``coordinate_system``, ``normalised``, ``sections``).
     """
     panel = bundle_of(bundle).panel if bundle is not None else None
     return _check(Path(path), bundle_panel=panel, **choices)

@@ -78,11 +78,30 @@ class CellOutlines:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Sections that were moved so that they lie side by side.
+
+    ``names`` S sections; ``codes`` (N,) int64 into them; ``offsets`` (S, 2) by which each was
+    moved, in the unit of ``Section.xy``.
+    """
+
+    names: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.float64]
+
+    @property
+    def moves(self) -> npt.NDArray[np.float64]:
+        """By how much every cell was moved, (N, 2)."""
+        return np.asarray(self.offsets[self.codes])
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of tissue: cells with positions.
 
     ``xy`` (N, 2) float64 centroids, columns x and y, in ``unit`` (``"µm"``, or ``"unknown"`` where
     the file does not tell). ``outlines`` are the cells' polygons where the store has them.
+    ``pieces``: where it is several sections side by side, which cell is of which.
     """
 
     cells: Cells
@@ -90,15 +109,23 @@ class Section:
     name: str = "section"
     unit: str = "µm"
     outlines: CellOutlines | None = None
+    pieces: SideBySide | None = None
 
     def __post_init__(self) -> None:
         if self.xy.shape != (len(self.cells), 2):
             raise ValueError(f"xy is {self.xy.shape}, needed ({len(self.cells)}, 2)")
         if self.outlines is not None and len(self.outlines) != len(self.cells):
             raise ValueError(f"{len(self.outlines)} outlines for {len(self.cells)} cells")
+        if self.pieces is not None and len(self.pieces.codes) != len(self.cells):
+            raise ValueError(f"{len(self.pieces.codes)} codes for {len(self.cells)} cells")
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    @property
+    def own_xy(self) -> npt.NDArray[np.float64]:
+        """Where cells are in the section they come from, (N, 2): ``xy`` unless moved."""
+        return self.xy if self.pieces is None else self.xy - self.pieces.moves
 
     @property
     def panel(self) -> GenePanel:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from tagscope.core.section import CellOutlines
+from tagscope.core.section import CellOutlines, SideBySide
 from tagscope.io import h5ad, masks, outlines
 from tagscope.io.findings import Finding
 from tagscope.io.spatialdata_store import affine_to, link_of, pick_coordinate_system
@@ -35,7 +35,8 @@ class Placement:
     """Where cells are: ``xy`` (N, 2) in ``unit``, None where nothing tells.
 
     ``um_per_unit``: µm per unit of ``coordinate_system``, None where not known; ``xy`` and
-    ``outlines`` are already multiplied by it.
+    ``outlines`` are already multiplied by it. ``pieces``: where several sections were laid side by
+    side, by which offsets.
     """
 
     xy: npt.NDArray[np.float64] | None
@@ -44,6 +45,7 @@ class Placement:
     outlines: CellOutlines | None = None
     coordinate_system: str | None = None
     findings: tuple[Finding, ...] = ()
+    pieces: SideBySide | None = None
 
 
 @dataclass

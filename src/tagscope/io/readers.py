@@ -24,6 +24,7 @@ from tagscope.io.genes import Genes, read_genes
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
+from tagscope.io.side_by_side import by_column, choose_region, overlapping, place_each
 from tagscope.io.units import technology_of
 from tagscope.io.vendors.folder import read_folder
 
@@ -38,7 +39,8 @@ _MOST_LABELS = 1000
 class SectionSource:
     """Which part of which file a section was read from.
 
-    ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows.
+    ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows;
+    ``sections``: the column that told sections apart. ``region`` is ``"*"`` for all of them.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class SectionSource:
     layer: str | None
     technology: str
     where: str | None = None
+    sections: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class OpenedSection:
     ``table``: AnnData in memory, rows as in ``section``, all columns. ``sdata``: the store, its
     images lazy, None for an ``.h5ad``. ``um_per_unit``: µm per unit of the coordinate system (of
     ``obsm["spatial"]`` for an ``.h5ad``), None where the file does not tell: elements of ``sdata``
-    transformed to ``source.coordinate_system`` and multiplied by it lie where ``section.xy`` is.
+    transformed to ``source.coordinate_system`` and multiplied by it lie where
+    ``section.own_xy`` is.
     """
 
     section: Section
@@ -107,6 +111,7 @@ def open_section(
     where: str | None = None,
     coordinate_system: str | None = None,
     normalised: bool = False,
+    sections: str | None = None,
 ) -> OpenedSection:
     """Open a section of tissue.
 
@@ -116,13 +121,17 @@ def open_section(
         A SpatialData zarr store, a vendor's output folder, or an ``.h5ad`` with coordinates in
         ``obsm["spatial"]``.
     table, region, coordinate_system
-        Which of several; the only one, or the conventional one, by default.
+        Which of several; the only one, or the conventional one, by default. Region ``"*"`` lays all
+        of them side by side.
     layer
         Where the counts are: a layer's name or ``"raw"``; ``X`` by default.
     where
         A pandas query over ``obs`` that keeps some cells.
     normalised
         The values are log-normalised already.
+    sections
+        A column of ``obs`` that tells sections apart which share coordinates: they are laid side by
+        side.
 
     Raises
     ------
@@ -139,16 +148,18 @@ def open_section(
         where=where,
         coordinate_system=coordinate_system,
         normalised=normalised,
+        sections=sections,
     )
     raise_first(found.findings, opening=True)
-    xy = found.placement.xy
+    xy, region = found.placement.xy, found.source.region
     assert xy is not None
     section = Section(
         _cells(found.loaded.table, found.values, found.genes, normalised),
         xy,
-        name=Path(path).stem if found.source.region is None else found.source.region,
+        name=Path(path).stem if region in (None, stores.ALL_REGIONS) else str(region),
         unit=found.placement.unit,
         outlines=found.placement.outlines,
+        pieces=found.placement.pieces,
     )
     return OpenedSection(
         section,
@@ -245,7 +256,10 @@ def load(
     else:
         store, name, findings = _read_store(path, kind, table, only_tables=any_region)
         whole = store.tables[name]
+        asked = region
         region = region if any_region and region is None else stores.pick_region(whole, region)
+        if asked is None and region == stores.ALL_REGIONS:
+            findings = (*findings, *choose_region(stores.regions_of(whole)))
     if not whole.n_obs or not whole.n_vars:
         raise InputError(
             f"The table in {path} is empty: {whole.n_obs} cells × {whole.n_vars} genes.",
@@ -278,6 +292,7 @@ def inspect(
     where: str | None = None,
     coordinate_system: str | None = None,
     normalised: bool = False,
+    sections: str | None = None,
 ) -> Inspection:
     """Read a section and judge all of it; only what prevents judging the rest is raised."""
     loaded = load(path, table=table, region=region, where=where, any_region=False)
@@ -285,6 +300,8 @@ def inspect(
     records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
     technology = technology_of(cells.obs, path.stem, *records)
     placement = _place(loaded, coordinate_system, technology)
+    if sections is not None:
+        placement = by_column(placement, cells.obs, sections)
     values = find_values(cells, layer, normalised=normalised)
     genes = read_genes(values.var, _names_elsewhere(loaded.store))
     source = SectionSource(
@@ -296,12 +313,14 @@ def inspect(
         layer,
         technology,
         where,
+        sections,
     )
     findings = (
         *loaded.findings,
         *_identity_findings(cells),
         *placement.findings,
         *_missing_coordinates(placement),
+        *(overlapping(cells.obs, placement.xy) if placement.pieces is None else ()),
         *values.findings,
         *genes.findings,
     )
@@ -309,15 +328,24 @@ def inspect(
 
 
 def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
-    if loaded.store is not None:
-        return place_in_store(loaded.store, loaded.table, loaded.region, system, technology)
+    store, table = loaded.store, loaded.table
+    if store is not None and loaded.region == stores.ALL_REGIONS:
+        names = stores.regions_of(table)
+        codes = stores.region_codes(table, names)
+        return place_each(
+            names,
+            codes,
+            lambda rows, name: place_in_store(store, table[rows], name, system, technology),
+        )
+    if store is not None:
+        return place_in_store(store, table, loaded.region, system, technology)
     if system is not None:
         raise ArgumentError(
             f"An .h5ad has no coordinate systems, {system!r} was asked for.",
             "Coordinate systems are a matter of SpatialData stores.",
             "Leave --coordinate-system out.",
         )
-    xy, unit, um, findings = place_h5ad(loaded.table)
+    xy, unit, um, findings = place_h5ad(table)
     return Placement(xy, unit, um, findings=tuple(findings))
 
 

@@ -192,9 +192,10 @@ def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
     ).placement
     if placement.xy is None:
         return
+    xy = placement.xy if placement.pieces is None else placement.xy - placement.pieces.moves
     if "spatial" not in table.obsm:
-        table.obsm["spatial"] = placement.xy
-    same = np.allclose(np.asarray(table.obsm["spatial"])[:, :2], placement.xy, equal_nan=True)
+        table.obsm["spatial"] = xy
+    same = np.allclose(np.asarray(table.obsm["spatial"])[:, :2], xy, equal_nan=True)
     if same and placement.unit == "µm" and "source" not in table.uns:
         table.uns["source"] = {"spatial_unit": "um", "technology": source.technology}
 

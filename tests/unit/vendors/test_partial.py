@@ -232,6 +232,26 @@ def folder_with(path, name):
     return path.parents[name.count("/")]
 
 
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("xenium", "cells.csv.gz"),
+        ("merscope", "cell_metadata.csv"),
+        ("cosmx", "Section_metadata_file.csv"),
+    ],
+)
+def test_cells_without_a_place_are_left_out_and_odd_columns_renamed(copy_of, layout, name):
+    folder = copy_of(layout, "cells.parquet", "*boundaries*", "*polygons*", "Cell[LC]*")
+    frame = pd.read_csv(folder / name)
+    frame = frame.assign(**{"Mean.CD298/B2M": 1, "mean.cd298_b2m": 2, "Region": "x"})
+    frame.iloc[:-3].to_csv(folder / name, index=False)
+    opened = open_section(folder)
+    assert len(opened.section) == 497
+    assert "3 of 500 cells with counts have no place in any file" in said(opened)
+    assert "Mean.CD298_B2M" in opened.table.obs
+    assert "mean.cd298_b2m" not in opened.table.obs
+
+
 def test_a_damaged_zip_of_masks_costs_the_masks(copy_of):
     folder = copy_of("xenium")
     (folder / "cells.zarr.zip").write_bytes(b"PK")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -90,9 +91,7 @@ class VendorSection:
         from spatialdata.models import TableModel
 
         counts, genes = self.counts, self.counts.features["gene"].to_numpy(dtype=bool)
-        # SpatialData tells columns apart by more than their case
-        others = [name for name in self.obs if str(name).lower() not in ("cell_id", "region")]
-        obs = self.obs[others].set_axis(counts.cells)
+        obs = _with_plain_names(self.obs).set_axis(counts.cells)
         obs = obs.assign(cell_id=counts.cells, region=pd.Categorical([region] * len(obs)))
         var = counts.features.loc[genes].drop(columns="gene")
         table = AnnData(sp.csr_matrix(counts.values[:, genes]), obs=obs, var=var)
@@ -181,10 +180,35 @@ def rows_for(frame: pd.DataFrame, ids: pd.Series, cells: pd.Index) -> pd.DataFra
     return found[~found.index.duplicated()].reindex(cells)
 
 
+def placed(
+    counts: Counts, obs: pd.DataFrame, xy: npt.NDArray[np.float64], findings: list[Finding]
+) -> tuple[Counts, pd.DataFrame, npt.NDArray[np.float64]]:
+    """The cells that have a place; how many have none is added to ``findings``."""
+    known: npt.NDArray[np.bool_] = np.isfinite(xy).all(axis=1)
+    if known.all():
+        return counts, obs, xy
+    findings.append(
+        Finding(
+            "warning",
+            "cells-without-place",
+            f"{int((~known).sum())} of {len(known)} cells with counts have no place in any file.",
+            "They are left out.",
+        )
+    )
+    return take(counts, counts.cells[known]), obs[known], xy[known]
+
+
 def take(counts: Counts, cells: pd.Index) -> Counts:
     """The counts of some cells, in their order."""
     rows = counts.cells.get_indexer(cells)
     return Counts(counts.values[rows], cells, counts.features)
+
+
+def _with_plain_names(obs: pd.DataFrame) -> pd.DataFrame:
+    """Columns under names that SpatialData takes, which differ by more than their case."""
+    plain = obs.rename(columns=lambda name: re.sub(r"[^\w.-]", "_", str(name)))
+    lower = plain.columns.str.lower()
+    return plain.loc[:, ~lower.duplicated() & ~lower.isin(["cell_id", "region"])]
 
 
 def refuse_without_cells(path: Any, cells: pd.Index, found: str, needed: str) -> None:

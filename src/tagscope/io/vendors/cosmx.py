@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from tagscope.io.findings import Finding, listed
 from tagscope.io.vendors import cells as found
 from tagscope.io.vendors.cells import Counts, VendorFolder, VendorSection
-from tagscope.io.vendors.files import find, find_all, need_columns, read_frame, reading
+from tagscope.io.vendors.files import find, find_all, need_columns, read_frame, read_wide
 from tagscope.io.vendors.images import Plane, image_of, labels_of, transcripts_of
 
 PIXEL = 0.120280945
@@ -59,7 +59,7 @@ class _Reader:
     def section(self) -> VendorSection:
         counts = self._counts()
         outlines = self._outlines()
-        obs, xy = self._centres(counts)
+        counts, obs, xy = found.placed(counts, *self._centres(counts), self.findings)
         section = VendorSection("CosMx", counts, obs, xy, outlines)
         if outlines is None:
             self.findings.append(
@@ -105,9 +105,12 @@ class _Reader:
     def _counts(self) -> Counts:
         path = find(self.path, "*exprMat_file.csv", "*exprMat_file.csv.gz")
         if path is not None:
-            frame = read_frame(path)
-            need_columns(frame, path, ["fov", "cell_ID"])
-            return _expression(_with_ids(frame), path)
+            cells, values, names = read_wide(path, _ID_COLUMNS)
+            need_columns(cells, path, ["fov", "cell_ID"])
+            inside = _with_ids(cells.assign(row=np.arange(len(cells))))
+            features = pd.DataFrame({"gene": _are_genes(names)}, index=names)
+            ids = pd.Index(inside["id"], dtype=object)
+            return Counts(sp.csr_matrix(values[inside["row"].to_numpy()]), ids, features)
         spots = self.places if self.places is not None else self._transcripts()
         none = pd.Index([])
         needed = "The exprMat file, or the tx file with cell_ID, is needed."
@@ -263,15 +266,6 @@ def _with_ids(frame: pd.DataFrame) -> pd.DataFrame:
     kept = frame[found.in_a_cell(cells.astype(str))]
     ids = kept["fov"].astype(str) + "_" + cells[kept.index].astype(str)
     return kept.assign(cell_ID=cells[kept.index], id=ids.astype(object)).reset_index(drop=True)
-
-
-def _expression(frame: pd.DataFrame, path: Path) -> Counts:
-    features = [name for name in frame.columns if name not in (*_ID_COLUMNS, "id")]
-    with reading(path):
-        values = sp.csr_matrix(frame[features].to_numpy(dtype=np.float32))
-    names = pd.Index(features, dtype=object)
-    described = pd.DataFrame({"gene": _are_genes(names)}, index=names)
-    return Counts(values, pd.Index(frame["id"], dtype=object), described)
 
 
 def _are_genes(names: pd.Index) -> list[bool]:

@@ -20,6 +20,7 @@ from tagscope.io.vendors.cells import Counts
 
 _UNREADABLE = (*READ_ERRORS, zlib.error, zipfile.BadZipFile)
 _GENES = "Gene Expression"
+_ROWS = 5000  # read at once of a table with a column a gene
 
 
 def find(folder: Path, *patterns: str) -> Path | None:
@@ -113,6 +114,31 @@ def read_10x(path: Path) -> Counts:
         index=pd.Index(names, dtype=object),
     )
     return Counts(values, pd.Index(barcodes, dtype=object), frame)
+
+
+def read_wide(path: Path, ids: Sequence[str] = ()) -> tuple[pd.DataFrame, sp.csr_matrix, pd.Index]:
+    """A CSV with a row a cell and a column a feature, read a part at a time.
+
+    Parameters
+    ----------
+    ids
+        Columns that tell the cell, where they are there; the first column, as text, if none given.
+
+    Returns
+    -------
+    tuple
+        The columns that tell the cell; counts (N, F) CSR float32; the names of the features.
+    """
+    keys, parts = [], []
+    with reading(path):
+        for frame in pd.read_csv(path, chunksize=_ROWS, dtype=None if ids else {0: str}):
+            own = [name for name in frame if name in ids or str(name).startswith("Unnamed: 0")]
+            own = own if ids else [frame.columns[0]]
+            keys.append(frame[own])
+            parts.append(sp.csr_matrix(frame.drop(columns=own).to_numpy(dtype=np.float32)))
+            features = frame.columns.drop(own)
+        cells = pd.concat(keys, ignore_index=True)
+        return cells, sp.csr_matrix(sp.vstack(parts)), pd.Index(features, dtype=object)
 
 
 def _texts(array: Any) -> list[str]:

@@ -16,13 +16,12 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.sparse as sp
 import shapely
 
 from tagscope.io.findings import Finding
 from tagscope.io.vendors import cells as found
 from tagscope.io.vendors.cells import Counts, VendorFolder, VendorSection
-from tagscope.io.vendors.files import find, find_all, need_columns, read_frame, reading
+from tagscope.io.vendors.files import find, find_all, need_columns, read_frame, read_wide, reading
 from tagscope.io.vendors.images import image_of, transcripts_of
 
 _BOUNDARIES = (
@@ -51,7 +50,9 @@ class _Reader:
     def section(self) -> VendorSection:
         cells, outlines = self._cells(), self._outlines()
         counts = self._counts(outlines)
-        obs, xy = self._places(cells, outlines, counts)
+        counts, obs, xy = found.placed(
+            counts, *self._places(cells, outlines, counts), self.findings
+        )
         self.findings.append(
             found.in_micrometres("Coordinates are µm", "as MERSCOPE writes centres and outlines")
         )
@@ -83,12 +84,9 @@ class _Reader:
     def _counts(self, outlines: gpd.GeoDataFrame | None) -> Counts:
         path = find(self.path, "*cell_by_gene.csv", "*cell_by_gene.csv.gz")
         if path is not None:
-            frame = _by_first_column(path)
-            names = pd.Index(frame.columns.astype(str), dtype=object)
+            cells, values, names = read_wide(path)
             features = pd.DataFrame({"gene": _are_genes(names)}, index=names)
-            with reading(path):
-                values = sp.csr_matrix(frame.to_numpy(dtype=np.float32))
-            return Counts(values, pd.Index(frame.index, dtype=object), features)
+            return Counts(values, pd.Index(cells.iloc[:, 0], dtype=object), features)
         needed = "cell_by_gene.csv, or cell boundaries and detected_transcripts.csv, are needed."
         none = pd.Index([])
         if outlines is None or not len(outlines):

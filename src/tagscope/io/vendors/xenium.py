@@ -51,10 +51,9 @@ class _Reader:
         cells = self._cells()
         outlines = self._outlines("cell_boundaries")
         counts = self._counts(cells, outlines)
-        obs, xy = self._places(cells, outlines, counts)
-        if cells is not None or outlines is not None:
-            known = ~np.isnan(xy).any(axis=1)
-            counts, obs, xy = found.take(counts, counts.cells[known]), obs.loc[known], xy[known]
+        counts, obs, xy = found.placed(
+            counts, *self._places(cells, outlines, counts), self.findings
+        )
         radius = np.sqrt(obs["cell_area"].to_numpy() / np.pi) if "cell_area" in obs else None
         section = VendorSection("Xenium", counts, obs, xy, outlines, radius)
         if outlines is None:
