@@ -184,7 +184,7 @@ def placed(
     counts: Counts, obs: pd.DataFrame, xy: npt.NDArray[np.float64], findings: list[Finding]
 ) -> tuple[Counts, pd.DataFrame, npt.NDArray[np.float64]]:
     """The cells that have a place; how many have none is added to ``findings``."""
-    known: npt.NDArray[np.bool_] = np.isfinite(xy).all(axis=1)
+    known = np.asarray(np.isfinite(xy).all(axis=1))
     if known.all():
         return counts, obs, xy
     findings.append(
