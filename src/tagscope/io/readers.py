@@ -151,23 +151,26 @@ def open_section(
         sections=sections,
     )
     raise_first(found.findings, opening=True)
-    xy, region = found.placement.xy, found.source.region
-    assert xy is not None
-    section = Section(
-        _cells(found.loaded.table, found.values, found.genes, normalised),
-        xy,
-        name=Path(path).stem if region in (None, stores.ALL_REGIONS) else str(region),
-        unit=found.placement.unit,
-        outlines=found.placement.outlines,
-        pieces=found.placement.pieces,
-    )
     return OpenedSection(
-        section,
+        _section(found, normalised),
         found.loaded.table,
         found.source,
         found.loaded.store,
         found.findings,
         found.placement.um_per_unit,
+    )
+
+
+def _section(found: Inspection, normalised: bool) -> Section:
+    placement, region = found.placement, found.source.region
+    assert placement.xy is not None
+    return Section(
+        _cells(found.loaded.table, found.values, found.genes, normalised),
+        placement.xy,
+        name=found.source.path.stem if region in (None, stores.ALL_REGIONS) else str(region),
+        unit=placement.unit,
+        outlines=placement.outlines,
+        pieces=placement.pieces,
     )
 
 
