@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,9 +113,6 @@ class VendorFolder:
 
     store: SpatialData
     findings: tuple[Finding, ...]
-
-
-Reader = Callable[..., VendorFolder]
 
 
 def in_a_cell(ids: pd.Series) -> npt.NDArray[np.bool_]:
