@@ -9,16 +9,21 @@ from typing import Any
 
 import napari
 
+from tagscope.core.vendors import vendor_of
+
 Read = Callable[[Any], list[Any]]
 ZARR_METADATA = ("zarr.json", ".zattrs")
 TABLE_ENCODINGS = ("anndata", "ngff:regions_table")
 
 
 def get_reader(path: str | list[str]) -> Read | None:
-    """A reader for one SpatialData store with a table, or one ``.h5ad`` with coordinates."""
+    """A reader for one SpatialData store with a table, one folder or file as a vendor's machine
+    leaves it, or one ``.h5ad`` with coordinates."""
     if not isinstance(path, str):
         return None
     found = Path(path)
+    if vendor_of(found) is not None:
+        return _read
     if found.is_dir():
         return _read if has_table(found) else None
     return _read if found.suffix == ".h5ad" and has_coordinates(found) else None

@@ -44,6 +44,12 @@ SECTIONS = {
     ),
 }
 
+OVERLAPPING = {
+    "annotation/merfish_hypothalamus_3samples",
+    "annotation/starmap_mpfc_bz5_bz14",
+    "unlabelled/molcart_mouse_cortex_3sections",
+}
+
 DISSOCIATED = {
     "annotation/pbmc_3tech": ("cell_type", 1200, 9),
     "annotation/pseudobulk_breast_wu": ("cell_type", 13, 13),
@@ -86,9 +92,9 @@ def test_sections_open(shared, name):
     assert opened.um_per_unit == expected.um
     assert section.unit == ("unknown" if expected.um is None else "µm")
     assert opened.source.technology == expected.technology
-    assert {f.code for f in opened.notes if f.severity != "info"} == (
-        {"unknown-unit"} if expected.um is None else set()
-    )
+    told = {"unknown-unit"} if expected.um is None else set()
+    told |= {"sections-overlap"} if name in OVERLAPPING else set()
+    assert {f.code for f in opened.notes if f.severity != "info"} == told
     if expected.apart is not None:
         assert neighbour_distance(section.xy) == pytest.approx(expected.apart, rel=0.02)
     preflight = check(path_of(shared, name))
@@ -199,19 +205,3 @@ def test_its_check_says_gene_names_are_missing(shared):
     with pytest.warns(UserWarning, match="not stored in the most current format"):
         names = spatialdata.read_zarr(path, selection=("points",))["transcripts"].feature_name
     assert "Defa5" in set(names.compute().astype(str)), "which is where check points to"
-
-
-@pytest.mark.parametrize(
-    ("folder", "said"),
-    [
-        ("xenium_partial/sample1", "a folder of Xenium files"),
-        ("cosmx_partial/sample_1", "a folder of CosMx files"),
-        ("merscope_partial/ovarian_patch", "a folder of MERSCOPE files"),
-        ("masks", "a folder that is not a zarr store"),
-        ("tiny_tables/Xenium_small/cell_feature_matrix.h5", "without cells and genes"),
-        ("tiny_tables/Xenium_small/cells.csv.gz", "a gzip archive"),
-    ],
-)
-def test_vendor_files_are_named(shared, folder, said):
-    with pytest.raises(InputError, match=said):
-        open_section(shared / "data" / "vendor" / folder)

@@ -242,6 +242,8 @@ def describe(opened: OpenedSection) -> Card:
         ("Shapes", outlines or "centroids only"),
         ("Values", f"{values} in {source.layer or 'X'}"),
     ]
+    if section.pieces is not None:
+        rows.insert(2, ("Sections", f"{len(section.pieces.names):,} side by side"))
     if counts:
         rows.append(("Median", f"{np.median(section.cells.totals):,.0f} counts"))
     if source.table is not None:

@@ -1,4 +1,4 @@
-"""Open a store, an ``.h5ad`` or the sample, and see what was found."""
+"""Open a store, a vendor's folder, an ``.h5ad`` or the sample, and see what was found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOKS = {
     "both": "Filled and outlined",
 }
 SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
-EMPTY = "Open a SpatialData store or an .h5ad with coordinates, or try the sample."
+EMPTY = "Open a SpatialData store, a vendor's folder or an .h5ad, or try the sample."
 
 
 class SectionPanel(QWidget):
@@ -38,9 +38,11 @@ class SectionPanel(QWidget):
         super().__init__()
         self._controller = controller
         self.store_button = QPushButton("Store…")
-        self.store_button.setToolTip("Open a SpatialData store (a .zarr folder)")
+        self.store_button.setToolTip(
+            "Open a SpatialData store (.zarr), or the folder a machine left"
+        )
         self.file_button = QPushButton("File…")
-        self.file_button.setToolTip('Open an .h5ad file with coordinates in obsm["spatial"]')
+        self.file_button.setToolTip('Open an .h5ad with coordinates in obsm["spatial"], or a .gef')
         self.sample_button = QPushButton("Sample")
         self.sample_button.setToolTip("Open the simulated cortex, whose true types are known")
         self.hint = hint_label()
@@ -124,12 +126,15 @@ class SectionPanel(QWidget):
             self.grid.setColumnStretch(column, stretch)
 
     def _choose_store(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Open a SpatialData store (.zarr)")
+        title = "Open a SpatialData store or a vendor's output folder"
+        chosen = QFileDialog.getExistingDirectory(self, title)
         if chosen:
             self._controller.open(Path(chosen))
 
     def _choose_file(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Open a section", "", "AnnData (*.h5ad)")
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, "Open a section", "", "AnnData or Stereo-seq (*.h5ad *.gef)"
+        )
         if chosen:
             self._controller.open(Path(chosen))
 

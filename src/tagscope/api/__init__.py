@@ -1,8 +1,8 @@
 """The public verbs. Command line, notebooks and the napari plugin use these alone.
 
 Every verb that takes long has ``context: JobContext | None`` and reports progress through it.
-Paths may be strings. A SECTION is a SpatialData zarr store or an ``.h5ad`` with coordinates in
-``obsm["spatial"]``; a REFERENCE is an ``.h5ad`` or a store's table.
+Paths may be strings. A SECTION is a SpatialData zarr store, a vendor's output folder, or an
+``.h5ad`` with coordinates in ``obsm["spatial"]``; a REFERENCE is an ``.h5ad`` or a store's table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from tagscope.io.transcripts import Transcripts, read_transcripts
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
-from tagscope.simulation import SimulateConfig
+from tagscope.simulation import Layout, SimulateConfig
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
@@ -48,10 +48,10 @@ __all__ = [
     "CellMemoryConfig", "ConvertConfig", "DistanceConfig", "EnrichConfig", "Enrichment",
     "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage", "SectionSource",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
-    "annotate", "check", "convert", "distances", "enrich", "evaluate", "export", "faithfulness",
-    "flows", "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
+    "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
+    "SectionSource", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
+    "Transcripts", "annotate", "check", "convert", "distances", "enrich", "evaluate", "export",
+    "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
     "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
     "sample", "selection_groups", "simulate", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

@@ -19,14 +19,14 @@ from tagscope.io.readers import OpenedSection, open_section
 from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle, load_bundle
-from tagscope.simulation import SimulateConfig
+from tagscope.simulation import Layout, SimulateConfig
 
 
 def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any) -> Preflight:
     """Everything that is wrong with a section for a model, all of it at once, with the fixes.
 
     ``choices`` are those of :func:`open_section` (``table``, ``region``, ``layer``, ``where``,
-    ``coordinate_system``, ``normalised``).
+    ``coordinate_system``, ``normalised``, ``sections``).
     """
     panel = bundle_of(bundle).panel if bundle is not None else None
     return _check(Path(path), bundle_panel=panel, **choices)
@@ -96,14 +96,18 @@ def simulate(
     out: AnyPath,
     config: SimulateConfig | None = None,
     *,
+    layout: Layout = "spatialdata",
     overwrite: bool = False,
     context: JobContext | None = None,
 ) -> Path:
-    """Make a tissue with known truth: ``section.zarr``, ``reference.h5ad``, ``truth.json``."""
+    """Make a tissue with known truth: ``section.zarr``, ``reference.h5ad``, ``truth.json``.
+
+    In a vendor's ``layout`` the section is the folder ``section``, as its machine would leave it.
+    """
     from tagscope.simulation import simulate_tissue, write_tissue
 
     tissue = simulate_tissue(config or SimulateConfig(), context=context)
-    write_tissue(tissue, Path(out), overwrite=overwrite, context=context)
+    write_tissue(tissue, Path(out), layout=layout, overwrite=overwrite, context=context)
     return Path(out)
 
 

@@ -30,7 +30,15 @@ def add_section_options(parser: argparse.ArgumentParser) -> None:
     """As :func:`add_cells_options`, and where in the tissue."""
     add_cells_options(parser)
     group = parser.add_argument_group("tissue")
-    group.add_argument("--region", help="region the table annotates, where it has several")
+    group.add_argument(
+        "--region",
+        help="region the table annotates, where it has several; '*' lays all side by side",
+    )
+    group.add_argument(
+        "--sections",
+        metavar="COLUMN",
+        help="obs column that tells sections apart which share coordinates: lay them side by side",
+    )
     group.add_argument("--coordinate-system", help="coordinate system, where there are several")
 
 
@@ -41,7 +49,8 @@ def cells_choices(options: argparse.Namespace) -> dict[str, Any]:
 
 def section_choices(options: argparse.Namespace) -> dict[str, Any]:
     """The choices that :func:`tagscope.api.open_section` takes."""
-    tissue = {name: getattr(options, name) for name in ("region", "coordinate_system")}
+    names = ("region", "coordinate_system", "sections")
+    tissue = {name: getattr(options, name) for name in names}
     return {**cells_choices(options), **tissue}
 
 

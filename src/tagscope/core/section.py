@@ -98,12 +98,31 @@ class LabelImage:
 
 
 @dataclass(frozen=True)
+class SideBySide:
+    """Sections that were moved so that they lie side by side.
+
+    ``names`` S sections; ``codes`` (N,) int64 into them; ``offsets`` (S, 2) by which each was
+    moved, in the unit of ``Section.xy``.
+    """
+
+    names: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.float64]
+
+    @property
+    def moves(self) -> npt.NDArray[np.float64]:
+        """By how much every cell was moved, (N, 2)."""
+        return np.asarray(self.offsets[self.codes])
+
+
+@dataclass(frozen=True)
 class Section:
     """A section of tissue: cells with positions.
 
     ``xy`` (N, 2) float64 centroids, columns x and y, in ``unit`` (``"µm"``, or ``"unknown"`` where
     the file does not tell). ``outlines`` are the cells' polygons and ``labels`` their label image
     where the store has them. ``spot_diameter``: width of cells that are circles, in ``unit``.
+    ``pieces``: where it is several sections side by side, which cell is of which.
     """
 
     cells: Cells
@@ -113,6 +132,7 @@ class Section:
     outlines: CellOutlines | None = None
     labels: LabelImage | None = None
     spot_diameter: float | None = None
+    pieces: SideBySide | None = None
 
     def __post_init__(self) -> None:
         if self.xy.shape != (len(self.cells), 2):
@@ -120,9 +140,16 @@ class Section:
         for name, drawn in (("outlines", self.outlines), ("labels", self.labels)):
             if drawn is not None and len(drawn) != len(self.cells):
                 raise ValueError(f"{len(drawn)} {name} for {len(self.cells)} cells")
+        if self.pieces is not None and len(self.pieces.codes) != len(self.cells):
+            raise ValueError(f"{len(self.pieces.codes)} codes for {len(self.cells)} cells")
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    @property
+    def own_xy(self) -> npt.NDArray[np.float64]:
+        """Where cells are in the section they come from, (N, 2): ``xy`` unless moved."""
+        return self.xy if self.pieces is None else self.xy - self.pieces.moves
 
     @property
     def panel(self) -> GenePanel:

@@ -24,9 +24,10 @@ def cells_frame(
 ) -> pd.DataFrame:
     """One row per cell: ``cell_id``, position, label, confidence, and the likeliest other labels.
 
-    Positions are ``x_um`` and ``y_um``, or ``x`` and ``y`` where the unit is not known. The label
-    stands in ``<key>``, its probability in ``<key>_confidence``; ``<key>_alternative_1`` and on
-    are the likeliest labels other than the one given (of an Unassigned cell, of all), with their
+    Positions are those in a cell's own section: ``x_um`` and ``y_um``, or ``x`` and ``y`` where the
+    unit is not known; of sections side by side the column ``section`` tells which. The label stands
+    in ``<key>``, its probability in ``<key>_confidence``; ``<key>_alternative_1`` and on are the
+    likeliest labels other than the one given (of an Unassigned cell, of all), with their
     ``…_probability``.
 
     Raises
@@ -45,11 +46,13 @@ def cells_frame(
     frame = pd.DataFrame(
         {
             "cell_id": section.ids,
-            f"x{suffix}": np.round(section.xy[:, 0], 3),
-            f"y{suffix}": np.round(section.xy[:, 1], 3),
+            f"x{suffix}": np.round(section.own_xy[:, 0], 3),
+            f"y{suffix}": np.round(section.own_xy[:, 1], 3),
             slots.label: table.obs[slots.label].astype(str).to_numpy(),
         }
     )
+    if section.pieces is not None:
+        frame.insert(1, "section", np.array(section.pieces.names)[section.pieces.codes])
     if slots.confidence in table.obs:
         frame[slots.confidence] = table.obs[slots.confidence].to_numpy()
     names = _label_names(table, key)

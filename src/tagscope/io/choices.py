@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagscope.core.vendors import vendor_of
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.counts import places
 from tagscope.io.h5ad import read_h5ad
 from tagscope.io.kinds import kind_of
+from tagscope.io.vendors.folder import read_folder
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ def list_choices(path: Path | str) -> tuple[TableChoice, ...]:
     path = Path(path)
     if kind_of(path) == "h5ad":
         tables = {None: read_h5ad(path)}
+    elif vendor := vendor_of(path):
+        tables = dict(read_folder(path, vendor).store.tables)
     else:
         tables = dict(stores.read_store(path, only_tables=True)[0].tables)
     return tuple(

@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from tagscope.core.vendors import VENDORS, vendor_of
 from tagscope.errors import InputError, OutputError
 from tagscope.io.atomic import recover
 from tagscope.io.findings import listed
+from tagscope.io.vendors.files import find
 
-Kind = Literal["spatialdata", "h5ad"]
+Kind = Literal["spatialdata", "h5ad", "vendor"]
 
-_NEEDED = "A SpatialData zarr store or an .h5ad file is needed."
+_NEEDED = "A SpatialData zarr store, a vendor's output folder or an .h5ad file is needed."
 _ELEMENTS = ("images", "labels", "points", "shapes", "tables")
 _SIGNATURES = (
     (b"\x89PNG", "a PNG image"),
@@ -23,14 +25,6 @@ _SIGNATURES = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"PK\x03\x04", "a zip archive"),
     (b"PAR1", "a Parquet file"),
-)
-_VENDOR_FILES = (
-    ("experiment.xenium", "Xenium", "xenium"),
-    ("cell_by_gene.csv", "MERSCOPE", "merscope"),
-    ("detected_transcripts.csv", "MERSCOPE", "merscope"),
-    ("*fov_positions_file.csv*", "CosMx", "cosmx"),
-    ("*exprMat_file.csv*", "CosMx", "cosmx"),
-    ("filtered_feature_bc_matrix.h5", "Visium", "visium"),
 )
 
 
@@ -57,12 +51,12 @@ def refuse_url(out: Path | str) -> None:
 
 
 def kind_of(path: Path) -> Kind:
-    """Whether ``path`` is a SpatialData store or an AnnData file.
+    """Whether ``path`` is a SpatialData store, an AnnData file or a vendor's folder.
 
     Raises
     ------
     InputError
-        If it is neither, saying what it is.
+        If it is none, saying what it is.
     """
     if url := url_of(path):
         raise InputError(
@@ -73,6 +67,8 @@ def kind_of(path: Path) -> Kind:
     recover(path)
     if not path.exists():
         raise InputError(f"{path} does not exist.", _NEEDED, "Check the path.")
+    if vendor_of(path) is not None:
+        return "vendor"
     if path.is_dir():
         _refuse_other_folders(path)
         return "spatialdata"
@@ -100,18 +96,17 @@ def _refuse_other_folders(path: Path) -> None:
 
 def _describe_folder(path: Path) -> tuple[str, str]:
     """What a folder without zarr metadata is, and what to do about it."""
-    for pattern, vendor, reader in _VENDOR_FILES:
-        if any(path.glob(pattern)):
-            convert = f"spatialdata_io.{reader}({str(path)!r}).write('section.zarr')"
-            return f"a folder of {vendor} files", f"Convert it first: {convert}."
     if not any(path.iterdir()):
         return "an empty folder", "Check the path."
-    if any((path / name).is_dir() for name in _ELEMENTS):
+    if any(find(path, f"{name}/*/zarr.json", f"{name}/*/.z*") for name in _ELEMENTS):
         missing = "a store without its root metadata (zarr.json or .zgroup)"
         return missing, "It was not copied completely: copy it again."
-    inside = sorted(p.name for p in path.iterdir() if p.suffix in (".zarr", ".h5ad"))
+    names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+    inside = [name for name in names if name.endswith((".zarr", ".h5ad"))]
     fix = f"It holds {listed(inside)}: choose one." if inside else "Check the path."
-    return "a folder that is not a zarr store", fix
+    vendors = ", ".join(vendor.name for vendor in VENDORS)
+    what = f"a folder that is not a zarr store, nor one of {vendors} as the vendor writes it"
+    return f"{what} (it holds {listed(names, 4)})", fix
 
 
 def _refuse_other_files(path: Path) -> None:

@@ -82,6 +82,14 @@ def outlines_of(
     return CellOutlines(moved(vertices, affine).astype(np.float32), offsets)
 
 
+def free_radius(points: npt.NDArray[np.float64]) -> float:
+    """Half the median distance to the nearest cell, for cells without an outline; (N, 2)."""
+    from scipy.spatial import cKDTree
+
+    apart = cKDTree(points).query(points, k=min(2, len(points)))[0].reshape(len(points), -1)
+    return max(float(np.median(apart[:, -1])) / 2, 1e-6)
+
+
 def moved(xy: npt.NDArray[np.float64], affine: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Points (V, 2) under a (3, 3) affine matrix; those that stay where they are are not copied."""
     if np.array_equal(affine, np.eye(3)):

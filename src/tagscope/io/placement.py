@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
-from tagscope.core.section import CellOutlines, LabelImage
+from tagscope.core.section import CellOutlines, LabelImage, SideBySide
 from tagscope.io import h5ad, masks, outlines
 from tagscope.io.findings import Finding
 from tagscope.io.spatialdata_store import affine_to, link_of, pick_coordinate_system
@@ -37,7 +37,8 @@ class Placement:
     """Where cells are: ``xy`` (N, 2) in ``unit``, None where nothing tells.
 
     ``um_per_unit``: µm per unit of ``coordinate_system``, None where not known; all else here is
-    already multiplied by it.
+    already multiplied by it. ``pieces``: where several sections were laid side by side, by
+    which offsets.
     """
 
     xy: npt.NDArray[np.float64] | None
@@ -48,6 +49,7 @@ class Placement:
     findings: tuple[Finding, ...] = ()
     labels: LabelImage | None = None
     spot_diameter: float | None = None
+    pieces: SideBySide | None = None
 
 
 @dataclass

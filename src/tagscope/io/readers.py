@@ -1,4 +1,4 @@
-"""From a path to a section or a reference: SpatialData stores and AnnData files."""
+"""From a path to a section or a reference: SpatialData stores, vendors' folders, AnnData files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pandas as pd
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import NO_LABEL, UNASSIGNED, LabelSet
 from tagscope.core.section import Cells, Reference, Section
+from tagscope.core.vendors import vendor_of
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.columns import column_of
@@ -26,7 +27,9 @@ from tagscope.io.genes import Genes, read_genes
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad, spot_diameter
 from tagscope.io.kinds import Kind, kind_of
 from tagscope.io.placement import Placement, place_in_store
+from tagscope.io.side_by_side import by_column, choose_region, overlapping, place_each
 from tagscope.io.units import technology_of
+from tagscope.io.vendors.folder import read_folder
 from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
@@ -40,7 +43,8 @@ _MOST_LABELS = 1000
 class SectionSource:
     """Which part of which file a section was read from.
 
-    ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows.
+    ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows;
+    ``sections``: the column that told sections apart. ``region`` is ``"*"`` for all of them.
     ``seen``: what the table's files looked like when it was opened, None where that is not known.
     """
 
@@ -52,6 +56,7 @@ class SectionSource:
     layer: str | None
     technology: str
     where: str | None = None
+    sections: str | None = None
     seen: Fingerprint | None = field(default=None, compare=False, repr=False)
 
 
@@ -62,7 +67,8 @@ class OpenedSection:
     ``table``: AnnData in memory, rows as in ``section``, all columns. ``sdata``: the store, its
     images lazy, None for an ``.h5ad``. ``um_per_unit``: µm per unit of the coordinate system (of
     ``obsm["spatial"]`` for an ``.h5ad``), None where the file does not tell: elements of ``sdata``
-    transformed to ``source.coordinate_system`` and multiplied by it lie where ``section.xy`` is.
+    transformed to ``source.coordinate_system`` and multiplied by it lie where
+    ``section.own_xy`` is.
     """
 
     section: Section
@@ -111,6 +117,7 @@ def open_section(
     where: str | None = None,
     coordinate_system: str | None = None,
     normalised: bool = False,
+    sections: str | None = None,
     context: JobContext | None = None,
 ) -> OpenedSection:
     """Open a section of tissue.
@@ -118,15 +125,20 @@ def open_section(
     Parameters
     ----------
     path
-        A SpatialData zarr store, or an ``.h5ad`` with coordinates in ``obsm["spatial"]``.
+        A SpatialData zarr store, a vendor's output folder, or an ``.h5ad`` with coordinates in
+        ``obsm["spatial"]``.
     table, region, coordinate_system
-        Which of several; the only one, or the conventional one, by default.
+        Which of several; the only one, or the conventional one, by default. Region ``"*"`` lays all
+        of them side by side.
     layer
         Where the counts are: a layer's name or ``"raw"``; ``X`` by default.
     where
         A pandas query over ``obs`` that keeps some cells.
     normalised
         The values are log-normalised already.
+    sections
+        A column of ``obs`` that tells sections apart which share coordinates: they are laid side by
+        side.
     context
         Hears ``step("opening", …)``. The first report's partial result is a section of the cells'
         places alone, in the file's unit, where the file has them and all rows are asked for.
@@ -149,12 +161,12 @@ def open_section(
         where=where,
         coordinate_system=coordinate_system,
         normalised=normalised,
+        sections=sections,
     )
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
-    section = _section(found, Path(path), normalised)
     return OpenedSection(
-        section,
+        _section(found, normalised),
         found.loaded.table,
         found.source,
         found.loaded.store,
@@ -163,15 +175,16 @@ def open_section(
     )
 
 
-def _section(found: Inspection, path: Path, normalised: bool) -> Section:
-    placement = found.placement
+def _section(found: Inspection, normalised: bool) -> Section:
+    placement, region = found.placement, found.source.region
     assert placement.xy is not None
     return Section(
         _cells(found.loaded.table, found.values, found.genes, normalised),
         placement.xy,
-        name=path.stem if found.source.region is None else found.source.region,
+        name=found.source.path.stem if region in (None, stores.ALL_REGIONS) else str(region),
         unit=placement.unit,
         outlines=placement.outlines,
+        pieces=placement.pieces,
         labels=placement.labels,
         spot_diameter=placement.spot_diameter,
     )
@@ -260,11 +273,12 @@ def load(
         name, store = None, None
         findings: tuple[Finding, ...] = ()
     else:
-        store, broken = stores.read_store(path, only_tables=any_region)
-        name = stores.pick_table(store, path, table)
+        store, name, findings = _read_store(path, kind, table, only_tables=any_region)
         whole = store.tables[name]
-        findings = (*broken, *missing_pieces(path, name))
+        asked = region
         region = region if any_region and region is None else stores.pick_region(whole, region)
+        if asked is None and region == stores.ALL_REGIONS:
+            findings = (*findings, *choose_region(stores.regions_of(whole)))
     if not whole.n_obs or not whole.n_vars:
         raise InputError(
             f"The table in {path} is empty: {whole.n_obs} cells × {whole.n_vars} genes.",
@@ -277,6 +291,18 @@ def load(
     return Loaded(part, kind, name, region, store, whole.n_obs, findings)
 
 
+def _read_store(
+    path: Path, kind: Kind, table: str | None, *, only_tables: bool
+) -> tuple[SpatialData, str, tuple[Finding, ...]]:
+    """A store, on disk or made of a vendor's folder, and the table to be taken of it."""
+    if kind == "vendor" and (vendor := vendor_of(path)) is not None:
+        folder = read_folder(path, vendor, table)
+        return folder.store, stores.pick_table(folder.store, path, table), folder.findings
+    store, broken = stores.read_store(path, only_tables=only_tables)
+    name = stores.pick_table(store, path, table)
+    return store, name, (*broken, *missing_pieces(path, name))
+
+
 def inspect(
     path: Path,
     *,
@@ -286,6 +312,7 @@ def inspect(
     where: str | None = None,
     coordinate_system: str | None = None,
     normalised: bool = False,
+    sections: str | None = None,
 ) -> Inspection:
     """Read a section and judge all of it; only what prevents judging the rest is raised."""
     seen = _fingerprints(path)
@@ -294,6 +321,8 @@ def inspect(
     records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
     technology = technology_of(cells.obs, path.stem, *records)
     placement = _place(loaded, coordinate_system, technology)
+    if sections is not None:
+        placement = by_column(placement, cells.obs, sections)
     values = find_values(cells, layer, normalised=normalised)
     genes = read_genes(values.var, _names_elsewhere(loaded.store))
     source = SectionSource(
@@ -305,6 +334,7 @@ def inspect(
         layer,
         technology,
         where,
+        sections,
         seen.get(loaded.name or path.name),
     )
     findings = (
@@ -312,6 +342,7 @@ def inspect(
         *_identity_findings(cells),
         *placement.findings,
         *_missing_coordinates(placement),
+        *(overlapping(cells.obs, placement.xy) if placement.pieces is None else ()),
         *values.findings,
         *genes.findings,
     )
@@ -326,16 +357,25 @@ def _fingerprints(path: Path) -> dict[str, Fingerprint]:
 
 
 def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
-    if loaded.store is not None:
-        return place_in_store(loaded.store, loaded.table, loaded.region, system, technology)
+    store, table = loaded.store, loaded.table
+    if store is not None and loaded.region == stores.ALL_REGIONS:
+        names = stores.regions_of(table)
+        codes = stores.region_codes(table, names)
+        return place_each(
+            names,
+            codes,
+            lambda rows, name: place_in_store(store, table[rows], name, system, technology),
+        )
+    if store is not None:
+        return place_in_store(store, table, loaded.region, system, technology)
     if system is not None:
         raise ArgumentError(
             f"An .h5ad has no coordinate systems, {system!r} was asked for.",
             "Coordinate systems are a matter of SpatialData stores.",
             "Leave --coordinate-system out.",
         )
-    xy, unit, um, findings = place_h5ad(loaded.table)
-    width = spot_diameter(loaded.table, technology, unit, um)
+    xy, unit, um, findings = place_h5ad(table)
+    width = spot_diameter(table, technology, unit, um)
     return Placement(xy, unit, um, findings=tuple(findings), spot_diameter=width)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 ATTRS = "spatialdata_attrs"
+ALL_REGIONS = "*"
 _GROUPS = ("images", "labels", "points", "shapes", "tables")
 
 
@@ -107,23 +108,26 @@ def list_regions(table: AnnData) -> None:
 def link_of(table: AnnData) -> Link | None:
     """How the table is tied to elements, None for a table by itself."""
     attrs: Any = table.uns.get(ATTRS)
-    if not isinstance(attrs, dict) or not attrs.get("region"):
+    region = attrs.get("region") if isinstance(attrs, dict) else None
+    if region is None or not len(region):  # an .h5ad gives several back as an array
         return None
-    region = attrs["region"]
     regions = (region,) if isinstance(region, str) else tuple(str(name) for name in region)
     return Link(regions, str(attrs["region_key"]), str(attrs["instance_key"]))
 
 
 def pick_region(table: AnnData, region: str | None) -> str | None:
-    """The region asked for, or the only one; None for a table that annotates nothing.
+    """The region asked for, or the only one; :data:`ALL_REGIONS` for several of which none was
+    chosen; None for a table that annotates nothing.
 
     Raises
     ------
     ArgumentError
-        If it is not there, or must be chosen.
+        If it is not there.
     """
     link = link_of(table)
     names = link.regions if link else ()
+    if region == ALL_REGIONS:
+        region = None
     if region is not None and region not in names:
         raise ArgumentError(
             f"The table annotates no region {region!r}; it annotates {listed(names)}.",
@@ -131,20 +135,33 @@ def pick_region(table: AnnData, region: str | None) -> str | None:
             "Choose one of these with --region.",
         )
     if region is None and len(names) > 1:
-        raise ArgumentError(
-            f"The table annotates {len(names)} regions: {listed(names)}.",
-            "One region is opened at a time: their coordinates may overlap.",
-            "Choose one with --region.",
-        )
+        return ALL_REGIONS
     return region or (names[0] if names else None)
 
 
 def rows_of_region(table: AnnData, region: str | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Rows that belong to a region, (N,) bool; all where there is none."""
+    """Rows that belong to a region, (N,) bool; all where there is none, or all are asked for."""
     link = link_of(table)
-    if region is None or link is None or link.region_key not in table.obs:
+    if region in (None, ALL_REGIONS) or link is None or link.region_key not in table.obs:
         return np.ones(table.n_obs, dtype=bool)
     return np.asarray(table.obs[link.region_key].astype(str) == region)
+
+
+def regions_of(table: AnnData) -> tuple[str, ...]:
+    """Regions that have rows in the table, in the table's order of them."""
+    link = link_of(table)
+    if link is None:
+        return ()
+    there = set(table.obs[link.region_key].astype(str))
+    return tuple(name for name in link.regions if name in there)
+
+
+def region_codes(table: AnnData, regions: tuple[str, ...]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Which of ``regions`` every row is of, (N,) int64."""
+    link = link_of(table)
+    assert link is not None
+    named = pd.Categorical(table.obs[link.region_key].astype(str), categories=list(regions))
+    return np.asarray(named.codes, dtype=np.int64)
 
 
 def restrict_regions(table: AnnData) -> None:

@@ -27,7 +27,8 @@ from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, place_h5ad, quietly
 from tagscope.io.kinds import refuse_url
 from tagscope.io.lock import locked
-from tagscope.io.readers import SectionSource, inspect, load
+from tagscope.io.outlines import free_radius
+from tagscope.io.readers import Loaded, SectionSource, inspect, load
 from tagscope.io.slots import (
     Changes,
     changes,
@@ -114,9 +115,10 @@ def write_results(
     """Let ``write`` add results to the section's table, and write the whole to ``out``.
 
     Where ``out`` is the section's own file, results are added in place. Any other path gets a
-    complete copy: of a store with all its elements, of an ``.h5ad`` with all its slots, or one
-    turned into the other, by the suffix of ``out`` (``.h5ad``, else a store). A copy of a section
-    that is a part of its table (``--region``, ``--where``) holds the rows of that part alone.
+    complete copy: of a store or a vendor's folder with all its elements, of an ``.h5ad`` with all
+    its slots, or one turned into the other, by the suffix of ``out`` (``.h5ad``, else a store). A
+    copy of a section that is a part of its table (``--region``, ``--where``) holds the rows of that
+    part alone.
 
     ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
     disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
@@ -133,6 +135,12 @@ def write_results(
     refuse_url(out)
     path, target = Path(os.path.realpath(source.path)), Path(os.path.realpath(out))
     in_place = path == target
+    if in_place and source.kind == "vendor":
+        raise OutputError(
+            f"{out} is a vendor's folder, which is never written to.",
+            "Results go into a store or an .h5ad.",
+            "Give another --out.",
+        )
     if path in target.parents or target in path.parents:
         raise OutputError(
             f"{out} lies inside the section's own folder, or the other way round.",
@@ -160,6 +168,8 @@ def _written(save: _Save, suffix: str) -> None:
     to_file = from_file if save.in_place else suffix == ".h5ad"
     if to_file:
         (_update_h5ad if from_file else _write_h5ad)(save)
+    elif save.source.kind == "vendor":
+        _write_read_store(save)
     else:
         (_write_new_store if from_file else _update_store)(save)
 
@@ -265,7 +275,7 @@ def _write_h5ad(save: _Save) -> None:
     import h5py
 
     table = _part(save)
-    if save.source.kind == "spatialdata":
+    if save.source.kind != "h5ad":
         _keep_coordinates(save.source, table)
     save.write(table)
     changed = Changes(slots_of(table), ())
@@ -300,6 +310,23 @@ def _write_new_store(save: _Save) -> None:
     _refuse(first_unlike(new, changed, save.meter))
 
 
+def _write_read_store(save: _Save) -> None:
+    """A store of all that a vendor's folder holds, with the table that was annotated."""
+    import zarr
+
+    loaded = _load(save.source)
+    assert loaded.store is not None
+    assert loaded.name is not None
+    save.write(loaded.table)
+    loaded.store.tables[loaded.name] = loaded.table
+    changed = Changes(slots_of(loaded.table), ())
+    save.meter.expect(changed.size)
+    with quietly():
+        loaded.store.write(save.partial)
+    new = zarr.open_group(save.partial / "tables" / loaded.name, mode="r", use_consolidated=False)
+    _refuse(first_unlike(new, changed, save.meter))
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
@@ -314,10 +341,13 @@ def _is_whole(source: SectionSource, table: AnnData) -> bool:
     return bool(kept.all())
 
 
+def _load(source: SectionSource) -> Loaded:
+    return load(source.path, table=source.table, region=source.region, where=source.where)
+
+
 def _part(save: _Save) -> AnnData:
     """The rows of the source that were annotated."""
-    source = save.source
-    loaded = load(source.path, table=source.table, region=source.region, where=source.where)
+    loaded = _load(save.source)
     rows = loaded.table.n_obs
     if save.in_place and rows != loaded.total_rows:
         raise ArgumentError(
@@ -340,9 +370,10 @@ def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
     ).placement
     if placement.xy is None:
         return
+    xy = placement.xy if placement.pieces is None else placement.xy - placement.pieces.moves
     if "spatial" not in table.obsm:
-        table.obsm["spatial"] = placement.xy
-    same = np.allclose(np.asarray(table.obsm["spatial"])[:, :2], placement.xy, equal_nan=True)
+        table.obsm["spatial"] = xy
+    same = np.allclose(np.asarray(table.obsm["spatial"])[:, :2], xy, equal_nan=True)
     if same and placement.unit == "µm" and "source" not in table.uns:
         table.uns["source"] = {"spatial_unit": "um", "technology": source.technology}
 
@@ -350,17 +381,14 @@ def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
 def _tie_to_circles(table: AnnData) -> dict[str, Any]:
     """Circles of half the distance to the nearest cell, and the table tied to them."""
     import geopandas
-    from scipy.spatial import cKDTree
     from spatialdata.models import ShapesModel, TableModel
 
     xy, _, um, _ = place_h5ad(table)
     if xy is None:
         return {}
     points = xy / (um or 1.0)
-    apart = cKDTree(points).query(points, k=min(2, len(points)))[0].reshape(len(points), -1)
-    radius = max(float(np.median(apart[:, -1])) / 2, 1e-6)
     circles = geopandas.GeoDataFrame(
-        {"radius": np.full(len(points), radius)},
+        {"radius": np.full(len(points), free_radius(points))},
         geometry=geopandas.points_from_xy(points[:, 0], points[:, 1]),
         index=pd.Index(table.obs_names.astype(object)),
     )

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagscope.jobs import JobContext
-from tagscope.simulation.config import SimulateConfig
+from tagscope.simulation.config import Layout, SimulateConfig
 
 if TYPE_CHECKING:
     from tagscope.simulation.tissue import Tissue
 
-__all__ = ["SimulateConfig", "simulate_tissue", "write_tissue"]
+__all__ = ["Layout", "SimulateConfig", "simulate_tissue", "write_tissue"]
 
 
 def simulate_tissue(config: SimulateConfig, *, context: JobContext | None = None) -> Tissue:
@@ -28,9 +28,16 @@ def simulate_tissue(config: SimulateConfig, *, context: JobContext | None = None
 
 
 def write_tissue(
-    tissue: Tissue, out: Path, *, overwrite: bool = False, context: JobContext | None = None
+    tissue: Tissue,
+    out: Path,
+    *,
+    layout: Layout = "spatialdata",
+    overwrite: bool = False,
+    context: JobContext | None = None,
 ) -> None:
     """Write ``out/section.zarr``, ``out/reference.h5ad`` and ``out/truth.json``, all or nothing.
+
+    In another ``layout`` the section is the vendor's folder ``out/section``.
 
     Raises
     ------
@@ -41,4 +48,4 @@ def write_tissue(
     """
     from tagscope.simulation.write import write_folder
 
-    write_folder(tissue, out, overwrite=overwrite, context=context or JobContext())
+    write_folder(tissue, out, layout, overwrite=overwrite, context=context or JobContext())

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tagscope.errors import ArgumentError
 from tagscope.simulation.celltypes import TYPES
+
+Layout = Literal[
+    "spatialdata", "xenium", "xenium-2", "merscope", "cosmx", "visium", "visium-hd", "stereo-seq"
+]
+"""How the section is laid out on disk: a SpatialData store, or a vendor's folder."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
@@ -21,10 +22,12 @@ from spatialdata.transformations import Identity, Scale
 from tagscope.io.atomic import written_whole
 from tagscope.jobs import JobContext
 from tagscope.simulation.celltypes import TYPE_NAMES, ensembl_ids
+from tagscope.simulation.config import Layout
 from tagscope.simulation.image import CHANNELS, NUCLEUS
 from tagscope.simulation.reference import BATCHES
 from tagscope.simulation.tissue import Tissue
 from tagscope.simulation.transcripts import FEATURES
+from tagscope.simulation.vendors import cosmx, merscope, stereoseq, visium, xenium
 
 OUTLINES = "cell_boundaries"
 UNASSIGNED_CELL = "UNASSIGNED"
@@ -33,25 +36,42 @@ UNASSIGNED_CELL = "UNASSIGNED"
 _MULTISCALE = 4096  # pixels a side above which the image gets smaller copies
 _CHUNK = 4096
 _ROWS_A_PARTITION = 1_000_000
-_STAGES = 4
+_STAGES = 3
+_WRITERS: dict[str, Callable[[Tissue, Path, JobContext], None]] = {
+    "xenium": xenium.write,
+    "xenium-2": xenium.write_version_2,
+    "merscope": merscope.write,
+    "cosmx": cosmx.write,
+    "visium": visium.write,
+    "visium-hd": visium.write_hd,
+    "stereo-seq": stereoseq.write,
+}
 
 
-def write_folder(tissue: Tissue, out: Path, *, overwrite: bool, context: JobContext) -> None:
+def write_folder(
+    tissue: Tissue, out: Path, layout: Layout, *, overwrite: bool, context: JobContext
+) -> None:
     """Write everything beside ``out`` and put it there at once."""
     with written_whole(out, overwrite=overwrite) as partial:
         partial.mkdir()
         context.step("writing", 0, _STAGES)
-        store = section_store(tissue)
+        if layout == "spatialdata":
+            _write_store(tissue, partial / "section.zarr")
+        else:
+            (partial / "section").mkdir()
+            _WRITERS[layout](tissue, partial / "section", context)
         context.step("writing", 1, _STAGES)
-        with ad.settings.override(auto_shard_zarr_v3=False):
-            store.write(partial / "section.zarr")
-        _pack_points(partial / "section.zarr" / "points")
-        context.step("writing", 2, _STAGES)
         reference_table(tissue).write_h5ad(partial / "reference.h5ad", compression="gzip")
-        context.step("writing", 3, _STAGES)
+        context.step("writing", 2, _STAGES)
         truth = json.dumps(tissue.truth(), separators=(",", ":"), ensure_ascii=False)
         (partial / "truth.json").write_text(truth, encoding="utf-8")
         context.step("writing", _STAGES, _STAGES)
+
+
+def _write_store(tissue: Tissue, path: Path) -> None:
+    with ad.settings.override(auto_shard_zarr_v3=False):
+        section_store(tissue).write(path)
+    _pack_points(path / "points")
 
 
 def section_store(tissue: Tissue) -> SpatialData:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tagscope.core.section import SideBySide
 from tagscope.errors import ArgumentError
 from tagscope.exporters.csv import cells_frame
 
@@ -35,6 +36,15 @@ def test_a_row_per_cell_with_position_label_and_alternatives(section, table, res
             assert row[f"cellmemory_alternative_{place}"] == name
             assert row[f"cellmemory_alternative_{place}_probability"] == pytest.approx(probability)
     assert (frame["cellmemory"] == "Unassigned").any()
+
+
+def test_of_sections_side_by_side_each_cell_keeps_its_own_place(section, table):
+    codes = np.arange(60) % 2
+    pieces = SideBySide(("left", "right"), codes, np.array([[0.0, 0.0], [900.0, 0.0]]))
+    moved = replace(section, xy=section.xy + pieces.moves, pieces=pieces)
+    frame = cells_frame(moved, table)
+    np.testing.assert_allclose(frame[["x_um", "y_um"]], section.xy)
+    assert frame["section"].tolist() == ["left", "right"] * 30
 
 
 def test_an_unknown_unit_is_not_called_micrometres(section, table):

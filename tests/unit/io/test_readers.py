@@ -1,5 +1,6 @@
 """Sections and references out of stores and .h5ad files."""
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,7 +177,7 @@ def test_a_label_image_of_other_cells_is_not_offered(tmp_path, tiny):
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Scale
 
-    store = spatialdata.read_zarr(label_store(tmp_path / "x.zarr", tiny, True))
+    store = spatialdata.read_zarr(tiny.label_store(tmp_path / "x.zarr", True))
     table = store.tables["table"]
     store.shapes["circles"] = ShapesModel.parse(
         tiny.centres(), geometry=0, radius=5.0, index=table.obs["instance"].to_numpy(),

@@ -15,6 +15,12 @@ def test_it_claims_a_section_file(section_file):
     assert callable(get_reader(str(section_file)))
 
 
+def test_it_claims_the_folder_of_a_vendor(tmp_path):
+    assert get_reader(str(tmp_path)) is None
+    (tmp_path / "experiment.xenium").touch()
+    assert callable(get_reader(str(tmp_path)))
+
+
 def test_it_leaves_tables_without_coordinates_to_others(section_file, tmp_path):
     table = ad.read_h5ad(section_file)
     del table.obsm["spatial"]

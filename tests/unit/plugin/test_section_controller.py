@@ -87,6 +87,18 @@ def test_a_fix_can_be_applied_with_one_click(controller, state, section_file, tm
     assert state.choices == {"layer": "counts"}
 
 
+def test_sections_that_overlap_are_laid_side_by_side_with_one_click(
+    controller, section_file, tmp_path
+):
+    table = ad.read_h5ad(section_file)
+    table.obs["section"] = ["A", "B"] * 15
+    table.write_h5ad(tmp_path / "two.h5ad")
+    controller.open(tmp_path / "two.h5ad")
+    (offer,) = [finding.offer for finding in controller.state.findings if finding.offer]
+    controller.apply_offer(offer)
+    assert dict(controller.state.card.rows)["Sections"] == "2 side by side"
+
+
 def test_results_in_the_file_are_shown_as_they_were_saved(
     controller, state, opened, result, tmp_path
 ):

@@ -1,0 +1,1 @@
+"""Output folders of the machines' vendors, read into SpatialData in memory, everything in µm."""

@@ -1,0 +1,1 @@
+"""The simulated section as each vendor's machine would have left it on disk."""
