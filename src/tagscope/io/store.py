@@ -75,7 +75,7 @@ class _Meter:
 
     def finish(self) -> None:
         """All is done."""
-        self._total = max(self._total, _MB)
+        self._total = max(1, -(-self._total // _MB)) * _MB
         self(self._total)
 
 
