@@ -51,7 +51,8 @@ __all__ = [
     "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
     "SectionSource", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
     "Transcripts", "annotate", "check", "convert", "distances", "enrich", "evaluate", "export",
-    "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
-    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
-    "sample", "selection_groups", "simulate", "slots", "tag_table", "tags", "train", "write_result",
+    "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for",
+    "open_section", "read_images", "read_reference", "read_section", "read_table",
+    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slots",
+    "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip
