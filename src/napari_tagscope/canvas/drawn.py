@@ -104,6 +104,20 @@ class DrawnCells:
             raster.restore_lost(tile, centers, _labels(rows))
         return tile
 
+    def are_dots(self, pixel: float) -> bool:
+        """Whether every cell is drawn as a single pixel, where a pixel is this large."""
+        return self.diameter / pixel < SMALLEST_KEPT and self.radius < pixel
+
+    def dots(
+        self, corner: npt.NDArray[np.float64], pixel: float, shape: tuple[int, int]
+    ) -> raster.Labels:
+        """A whole image where cells are dots, as :meth:`draw` makes it tile by tile."""
+        columns, rows = ((self._centers(self._order) - corner) / pixel).astype(np.int64).T
+        image = np.zeros(shape, np.int32)
+        inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+        image[rows[inside], columns[inside]] = _labels(self._order[inside])
+        return image
+
     def nearest(self, y: float, x: float, reach: float) -> int:
         """Row of the cell whose centroid is nearest, −1 beyond ``reach``."""
         distance, position = self.tree.query((x, y), distance_upper_bound=reach)

@@ -25,6 +25,7 @@ VERSION = 1  # of what is drawn: a change lets tiles on disk be drawn anew
 PIXELS_PER_CELL = 96  # across a typical cell at level 0
 SHARP = 24  # pixels of a label image across a cell; with fewer, polygons are drawn
 LARGEST = 1 << 18  # longest side of level 0, pixels
+LARGEST_WHOLE = 1 << 24  # pixels of a level whose cells are dots, drawn at once
 OUTLINE = 2  # width of an outline, pixels: one to two on the screen, as napari chooses levels
 WORTH_KEEPING = 0.02  # seconds of drawing from which a tile is kept on disk
 
@@ -61,6 +62,7 @@ class LabelPyramid(TilePyramid):
             (float(low[1]), float(low[0])), (float(size[1]), float(size[0])), pixel, cache_bytes
         )
         self._edges: Recent[tuple[int, Window], raster.Mask] = Recent(WINDOWS)
+        self._whole: Recent[int, raster.Labels] = Recent(WINDOWS)
         self._disk = disk
         self._digest: str | None = None
 
@@ -87,6 +89,7 @@ class LabelPyramid(TilePyramid):
             self._cells.shape = shape
             self._digest = None
             self._edges.clear()
+            self._whole.clear()
             self.forget()
 
     def cell_width(self, level: int) -> float:
@@ -126,7 +129,14 @@ class LabelPyramid(TilePyramid):
         return edges
 
     def _made(self, level: int, i: int, j: int) -> raster.Labels:
-        """A tile from the disk, or drawn anew."""
+        """A tile cut out of an image of dots, from the disk, or drawn anew."""
+        pixel = self.pixel * (1 << level)
+        if self._cells.are_dots(pixel) and np.prod(self.shapes[level]) <= LARGEST_WHOLE:
+            whole = self._whole.get(level, lambda: self._dots(level))
+            tile = np.zeros((TILE, TILE), np.int32)
+            part = whole[i * TILE : (i + 1) * TILE, j * TILE : (j + 1) * TILE]
+            tile[: part.shape[0], : part.shape[1]] = part
+            return tile
         if self._disk is None or self.digest is None:
             return self._draw(level, i * TILE, j * TILE)
         name = f"{self.digest}-{level}-{i}-{j}"
@@ -138,6 +148,10 @@ class LabelPyramid(TilePyramid):
         if perf_counter() - start > WORTH_KEEPING:
             self._disk.write(name, tile)
         return tile
+
+    def _dots(self, level: int) -> raster.Labels:
+        corner = np.array([self.origin[1], self.origin[0]])
+        return self._cells.dots(corner, self.pixel * (1 << level), self.shapes[level])
 
     def _draw(self, level: int, top: int, left: int) -> raster.Labels:
         pixel = self.pixel * (1 << level)
