@@ -137,8 +137,7 @@ def open_section(
     normalised
         The values are log-normalised already.
     sections
-        A column of ``obs`` that tells sections apart which share coordinates: they are laid side by
-        side.
+        A column of ``obs`` that tells sections apart, which are laid side by side.
     context
         Hears ``step("opening", …)``. The first report's partial result is a section of the cells'
         places alone, in the file's unit, where the file has them and all rows are asked for.
@@ -151,7 +150,7 @@ def open_section(
         If a choice names something that is not there, or one must be made.
     """
     context = context or JobContext()
-    whole = region is None and where is None
+    whole = region is None and where is None and sections is None
     context.step("opening", 0, 2, first_look(Path(path), table) if whole else None)
     found = inspect(
         Path(path),
@@ -165,6 +164,10 @@ def open_section(
     )
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
+    return _opened(found, normalised)
+
+
+def _opened(found: Inspection, normalised: bool) -> OpenedSection:
     return OpenedSection(
         _section(found, normalised),
         found.loaded.table,
