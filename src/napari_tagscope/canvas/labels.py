@@ -92,6 +92,14 @@ class LabelPyramid(TilePyramid):
             self._whole.clear()
             self.forget()
 
+    def prepare(self, largest: int) -> None:
+        """Do ahead what takes long: levels of no longer a side, and the name of what is drawn."""
+        for number, shape in enumerate(self.shapes):
+            if max(shape) <= largest:
+                self.window(number, (0, shape[0], 0, shape[1]))
+        if self._disk is not None:
+            self._digest = self.digest
+
     def cell_width(self, level: int) -> float:
         """Width of a typical cell in pixels of a level."""
         return self._cells.diameter / (self.pixel * (1 << level))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from threading import RLock
 from typing import Any
 
@@ -18,7 +19,7 @@ WINDOWS = 6  # kept: those of a few layers side by side
 CACHE_BYTES = 256 << 20
 
 
-class TilePyramid:
+class TilePyramid(ABC):
     """Label images whose levels halve each other; 0 is background.
 
     ``origin`` (y, x) of the first pixel's corner and ``size`` (y, x) of what is covered, both in
@@ -73,9 +74,9 @@ class TilePyramid:
         """A tile that is not kept."""
         return self._draw(level, i * TILE, j * TILE)
 
+    @abstractmethod
     def _draw(self, level: int, top: int, left: int) -> raster.Labels:
         """The tile whose first pixel is at row ``top`` and column ``left`` of a level."""
-        raise NotImplementedError
 
 
 class LabelLevel:

@@ -6,7 +6,6 @@ transcripts are kept sorted by it, and summed where a coarser level cannot tell 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas import raster
+from napari_tagscope.canvas.recent import Recent
 from napari_tagscope.canvas.tiles import TILE, TilePyramid
 from tagscope.jobs import JobContext
 
@@ -62,8 +62,8 @@ class TranscriptPyramid(TilePyramid):
             column, row = ((xy[codes == gene] - corner) / pixel).astype(np.uint64).T
             self._runs.append(_Runs(np.sort(_curve(row, column)), len(self)))
         context.step(_STAGE, len(self.genes), len(self.genes))
-        self._counted: OrderedDict[tuple[int, int, int, int], Counts | None] = OrderedDict()
-        self._most_counted = max(64, KEPT_COUNTS // (TILE * TILE * 2))
+        self._counted: Recent[tuple[int, int, int, int], Counts | None]
+        self._counted = Recent(max(64, KEPT_COUNTS // (TILE * TILE * 2)))
 
     def set_hidden(self, genes: Iterable[int]) -> None:
         """Draw all genes but these."""
@@ -95,15 +95,11 @@ class TranscriptPyramid(TilePyramid):
 
     def _count(self, gene: int, level: int, i: int, j: int) -> Counts | None:
         """Transcripts in every pixel of a tile, (TILE, TILE), None where there are none."""
-        key = (gene, level, i, j)
-        if key not in self._counted:
-            rows, columns = self.shapes[level]
-            inside = 0 <= i * TILE < rows and 0 <= j * TILE < columns
-            self._counted[key] = self._runs[gene].counts(level, i, j) if inside else None
-            while len(self._counted) > self._most_counted:
-                self._counted.popitem(last=False)
-        self._counted.move_to_end(key)
-        return self._counted[key]
+        rows, columns = self.shapes[level]
+        if not (0 <= i * TILE < rows and 0 <= j * TILE < columns):
+            return None
+        runs = self._runs[gene]
+        return self._counted.get((gene, level, i, j), lambda: runs.counts(level, i, j))
 
 
 class _Runs:

@@ -45,9 +45,7 @@ class CanvasPainter:
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
         pyramid = pyramid_of(section)
-        for level in pyramid.levels:
-            if max(level.shape) <= OVERVIEW:
-                np.asarray(level)
+        pyramid.prepare(OVERVIEW)
         self._prepared[id(section)] = (section, pyramid)
 
     def preview(self, section: Section | None) -> None:
