@@ -85,7 +85,7 @@ class LabelPyramid(TilePyramid):
 
     @shape.setter
     def shape(self, shape: Shape) -> None:
-        with self._lock:
+        with self._drawing:
             self._cells.shape = shape
             self._digest = None
             self._edges.clear()
@@ -94,9 +94,7 @@ class LabelPyramid(TilePyramid):
 
     def prepare(self, largest: int) -> None:
         """Do ahead what takes long: levels of no longer a side, and the name of what is drawn."""
-        for number, shape in enumerate(self.shapes):
-            if max(shape) <= largest:
-                self.window(number, (0, shape[0], 0, shape[1]))
+        super().prepare(largest)
         if self._disk is not None:
             self._digest = self.digest
 
@@ -106,8 +104,8 @@ class LabelPyramid(TilePyramid):
 
     def edges(self, level: int, window: Window) -> raster.Mask:
         """Whether each pixel of a window belongs to a cell's outline, read-only."""
-        with self._lock:
-            return self._edges.get((level, window), lambda: self._outlined(level, window))
+        kept = self._edges.find((level, window))
+        return self._outlined(level, window) if kept is None else kept
 
     def at(self, y: float, x: float) -> int:
         """Row of the cell at a position in µm, −1 where there is none."""
@@ -116,8 +114,7 @@ class LabelPyramid(TilePyramid):
         rows, columns = self.shapes[0]
         if not (0 <= row < rows and 0 <= column < columns):
             return -1
-        with self._lock:
-            tile = self._tile(0, row // TILE, column // TILE)
+        tile = self._tile(0, row // TILE, column // TILE)
         return int(tile[row % TILE, column % TILE]) - 1
 
     def nearest(self, y: float, x: float, reach: float) -> int:
@@ -132,8 +129,11 @@ class LabelPyramid(TilePyramid):
             max(c0 - OUTLINE, 0), min(c1 + OUTLINE, columns),
         )  # fmt: skip
         inner = (slice(r0 - around[0], r1 - around[0]), slice(c0 - around[2], c1 - around[2]))
-        edges = raster.inner_edges(self._assemble(level, around), OUTLINE)[inner]
+        drawn = self.is_drawn(level, around)
+        edges = raster.inner_edges(self.window(level, around), OUTLINE)[inner]
         edges.flags.writeable = False
+        if drawn:
+            self._edges.keep((level, window), edges)
         return edges
 
     def _made(self, level: int, i: int, j: int) -> raster.Labels:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from threading import RLock
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.canvas import raster
+from napari_tagscope.canvas.background import Background, TileKey
 from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.recent import Recent
 
@@ -17,6 +20,8 @@ TILE = 512
 COARSEST = 512  # longest side of the last level, pixels
 WINDOWS = 6  # kept: those of a few layers side by side
 CACHE_BYTES = 256 << 20
+OVERVIEW = 1024  # longest side of the level that is always there, pixels
+FRAME = 0.015  # seconds of drawing that a frame has time for
 
 
 class TilePyramid(ABC):
@@ -24,6 +29,8 @@ class TilePyramid(ABC):
 
     ``origin`` (y, x) of the first pixel's corner and ``size`` (y, x) of what is covered, both in
     the section's unit; ``pixel`` is that of level 0. Drawn tiles are kept up to ``cache_bytes``.
+    Where there is a ``background``, what takes longer to draw than a frame has is left to it, and
+    the same place of a coarser level stands in until then.
     """
 
     def __init__(
@@ -35,40 +42,117 @@ class TilePyramid(ABC):
     ) -> None:
         self.origin = origin
         self.pixel = pixel
+        self.background: Background | None = None
         rows, columns = (int(np.ceil(side / pixel)) or 1 for side in size)
         count = max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
         step = 1 << (count - 1)  # whole blocks, so that levels differ by exactly two
         top = (-(-rows // step) * step, -(-columns // step) * step)
         self.shapes = [(top[0] >> level, top[1] >> level) for level in range(count)]
         self.levels = [LabelLevel(self, level) for level in range(count)]
-        self._tiles: Recent[tuple[int, int, int], raster.Labels]
+        self._tiles: Recent[TileKey, raster.Labels]
         self._tiles = Recent(max(1, cache_bytes // (TILE * TILE * 4)))
         self._windows: Recent[tuple[int, Window], raster.Labels] = Recent(WINDOWS)
-        self._lock = RLock()  # napari may slice in a thread of its own
+        self._overview: tuple[int, raster.Labels] | None = None
+        self._seconds: dict[int, float] = {}  # that the last tile of a level took
+        self._drawing = RLock()  # one tile at a time, and none while what is drawn changes
 
     def __len__(self) -> int:
         return len(self.levels)
 
     def window(self, level: int, window: Window) -> raster.Labels:
         """Labels of rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only int32."""
-        with self._lock:
-            return self._windows.get((level, window), lambda: self._assemble(level, window))
+        kept = self._windows.find((level, window))
+        if kept is not None:
+            return kept
+        missing = self._missing(level, window)
+        if self.background is None or self._draws_now(level, len(missing)):
+            labels = self._assemble(level, window, self._tile)
+            self._windows.keep((level, window), labels)
+            return labels
+        self.background.ask(missing)
+        return self._assemble(level, window, self._stand_in)
+
+    def is_drawn(self, level: int, window: Window) -> bool:
+        """Whether a window is there without anything that stands in."""
+        return self.background is None or not self._missing(level, window)
+
+    def draw(self, key: TileKey) -> None:
+        """Draw a tile and keep it; for the background."""
+        self._tile(*key)
 
     def forget(self) -> None:
         """Draw all anew when it is next looked at."""
-        with self._lock:
+        with self._drawing:
             self._tiles.clear()
             self._windows.clear()
+            self._overview = None
 
-    def _assemble(self, level: int, window: Window) -> raster.Labels:
+    def prepare(self, largest: int) -> None:
+        """Do ahead what takes long: levels of no longer a side than ``largest`` pixels."""
+        for number, shape in enumerate(self.shapes):
+            if max(shape) <= largest:
+                self.window(number, (0, shape[0], 0, shape[1]))
+        self._seen_from_afar()
+
+    def _assemble(
+        self, level: int, window: Window, tile: Callable[[int, int, int], raster.Labels]
+    ) -> raster.Labels:
         labels: raster.Labels = raster.assembled(
-            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: self._tile(level, i, j)
+            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: tile(level, i, j)
         )
         labels.flags.writeable = False
         return labels
 
+    def _missing(self, level: int, window: Window) -> list[TileKey]:
+        """The tiles of a window that are not kept, those in its middle first."""
+        r0, r1, c0, c1 = window
+        rows, columns = range(r0 // TILE, -(-r1 // TILE)), range(c0 // TILE, -(-c1 // TILE))
+        middle = ((r0 + r1) / TILE / 2 - 0.5, (c0 + c1) / TILE / 2 - 0.5)
+        keys = [(level, i, j) for i in rows for j in columns if (level, i, j) not in self._tiles]
+        return sorted(keys, key=lambda key: abs(key[1] - middle[0]) + abs(key[2] - middle[1]))
+
+    def _draws_now(self, level: int, tiles: int) -> bool:
+        """Whether as many tiles of a level are drawn soon enough for a frame."""
+        if tiles == 0:
+            return True
+        busy = self.background is not None and self.background.busy
+        return not busy and tiles * self._seconds.get(level, np.inf) < FRAME
+
     def _tile(self, level: int, i: int, j: int) -> raster.Labels:
-        return self._tiles.get((level, i, j), lambda: self._made(level, i, j))
+        """A tile, drawn where it is not kept."""
+        kept = self._tiles.find((level, i, j))
+        if kept is not None:
+            return kept
+        with self._drawing:  # another thread may have drawn it meanwhile
+            return self._tiles.get((level, i, j), lambda: self._timed(level, i, j))
+
+    def _stand_in(self, level: int, i: int, j: int) -> raster.Labels:
+        """A tile as it is kept, or the same place of the finest coarser level that is."""
+        far, overview = self._seen_from_afar()
+        for coarser in range(level, far):
+            step = coarser - level
+            tile = self._tiles.find((coarser, i >> step, j >> step))
+            if tile is not None:
+                if step == 0:
+                    return tile
+                top, left = ((number * TILE >> step) % TILE for number in (i, j))
+                return _resized(tile, top, left, step)
+        step = far - level
+        return _resized(overview, i * TILE * 2.0**-step, j * TILE * 2.0**-step, step)
+
+    def _seen_from_afar(self) -> tuple[int, raster.Labels]:
+        """A level that is always there, and all of its labels."""
+        if self._overview is None:
+            level = next(n for n, shape in enumerate(self.shapes) if max(shape) <= OVERVIEW)
+            whole = (0, self.shapes[level][0], 0, self.shapes[level][1])
+            self._overview = level, self._assemble(level, whole, self._tile)
+        return self._overview
+
+    def _timed(self, level: int, i: int, j: int) -> raster.Labels:
+        start = perf_counter()
+        tile = self._made(level, i, j)
+        self._seconds[level] = perf_counter() - start
+        return tile
 
     def _made(self, level: int, i: int, j: int) -> raster.Labels:
         """A tile that is not kept."""
@@ -136,3 +220,13 @@ def _split_axis(key: Any, length: int) -> tuple[int, int, int | slice]:
     if not -length <= position < length:
         raise IndexError(f"index {position} is outside an axis of {length}")
     return position % length, position % length + 1, 0
+
+
+def _resized(labels: raster.Labels, top: float, left: float, step: int) -> raster.Labels:
+    """The tile from a row and column of an image whose pixels are ``2 ** step`` as large."""
+    places = (np.arange(TILE) + 0.5) * 2.0**-step
+    rows, columns = ((first + places).astype(np.int64) for first in (top, left))
+    image = labels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+    image[rows >= labels.shape[0]] = 0
+    image[:, columns >= labels.shape[1]] = 0
+    return image

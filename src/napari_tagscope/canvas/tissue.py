@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.layers import Layer
+from napari.utils.notifications import show_warning
 
+from napari_tagscope.canvas.background import Background
+from napari_tagscope.canvas.beside import SideBySide, view_size
 from napari_tagscope.canvas.drawn import Shape
 from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
@@ -83,13 +85,15 @@ class TissueCanvas:
         self._pick_callbacks: list[Callable[[int], None]] = []
         self._legend = Legend(viewer)
         self._look: Look = "filled"
-        self._set_aside: list[Layer] = []
         self._images: ImageLayers | None = None
         self._transcripts: TranscriptLayer | None = None
-        self._grid_before: dict[str, Any] = {}
+        self._beside = SideBySide(viewer)
         self._units = axis_units(section.unit)
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
+        self.pyramid.background = self._background = Background(
+            self.pyramid.draw, self._on_drawn, self._on_not_drawn
+        )
         self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
@@ -227,12 +231,8 @@ class TissueCanvas:
             layers.move(layers.index(self._paintings[name].layer), len(layers))
         for position, name in enumerate(names):
             self._show(name, alone=position == 0)
-        grid = self.viewer.canvas.grid
-        self._grid_before = self._grid_before or {"enabled": grid.enabled, "stride": grid.stride}
-        with self._same_part():
-            self._place_marks()
-            self._set_others_aside()
-            grid.enabled = True
+        self._place_marks()
+        self._beside.begin(self._marks.on)
 
     def select(self, rows: npt.NDArray[np.int64]) -> None:
         """Mark cells by their outlines over every painting; none for an empty selection.
@@ -278,7 +278,7 @@ class TissueCanvas:
 
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells whose centroids the camera sees, ascending."""
-        half = np.asarray(self._view_size()) / self._zoom() / 2
+        half = np.asarray(view_size(self.viewer)) / self._zoom() / 2
         center = np.asarray(self.viewer.scene.camera.center)[-2:]
         away = np.abs(self.section.xy[:, ::-1] - center)
         return np.flatnonzero((away <= half).all(axis=1))
@@ -293,7 +293,16 @@ class TissueCanvas:
         low, high = xy.min(axis=0)[::-1] - margin, xy.max(axis=0)[::-1] + margin
         camera = self.viewer.scene.camera
         camera.center = (0.0, *((low + high) / 2))
-        camera.zoom = 0.95 * float(np.min(np.asarray(self._view_size()) / (high - low)))
+        camera.zoom = 0.95 * float(np.min(np.asarray(view_size(self.viewer)) / (high - low)))
+
+    def settle(self) -> None:
+        """Wait until all that is on view has been drawn: for a picture to keep."""
+        self._background.finish()
+
+    def stop(self) -> None:
+        """Draw nothing more in the background; the viewer may go."""
+        self._background.close()
+        self.pyramid.background = None
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
         """Call back with the row of the cell clicked, −1 for a click beside the cells."""
@@ -301,6 +310,7 @@ class TissueCanvas:
 
     def remove(self) -> None:
         """Take layers, legend and callbacks out of the viewer."""
+        self.stop()
         for painted in tuple(self._paintings.values()):
             if painted.layer in self.viewer.layers:
                 self.viewer.layers.remove(painted.layer)
@@ -312,7 +322,7 @@ class TissueCanvas:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
         self._marks.remove()
-        self._end_side_by_side()
+        self._beside.end()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
@@ -356,7 +366,7 @@ class TissueCanvas:
 
     def _show(self, name: str, alone: bool) -> None:
         if alone:
-            self._end_side_by_side()
+            self._beside.end()
         shown = self._paintings[name].layer
         for layer in [painted.layer for painted in self._paintings.values()]:
             visible = layer is shown or (layer.visible and not alone)
@@ -375,33 +385,7 @@ class TissueCanvas:
     def _place_marks(self) -> None:
         shown = [painted.layer for painted in self._paintings.values() if painted.layer.visible]
         self._marks.place(shown)
-        if self._grid_before:  # a painting and its marks share a place, counted from the top
-            self.viewer.canvas.grid.stride = -2 if self._marks.on else -1
-
-    def _end_side_by_side(self) -> None:
-        with self._same_part():
-            for name, value in self._grid_before.items():
-                setattr(self.viewer.canvas.grid, name, value)
-        self._grid_before = {}
-        for layer in self._set_aside:
-            layer.visible = True
-        self._set_aside.clear()
-
-    def _set_others_aside(self) -> None:
-        """Hide images and transcripts."""
-        for layer in self.viewer.layers:
-            ours = METADATA_KEY in layer.metadata and not isinstance(layer, CellImage)
-            if ours and layer.visible:
-                layer.visible = False
-                self._set_aside.append(layer)
-
-    @contextmanager
-    def _same_part(self) -> Iterator[None]:
-        """Let the camera see the same part of the section in a picture of another size."""
-        before = np.asarray(self._view_size())
-        yield
-        change = np.asarray(self._view_size()) / before
-        self.viewer.scene.camera.zoom *= float(change.min() if change.min() < 1 else change.max())
+        self._beside.pair(self._marks.on)
 
     def _below_transcripts(self) -> int:
         """Place of a new painting in the layer list: on top of all but transcripts."""
@@ -432,11 +416,6 @@ class TissueCanvas:
     def _describe(self, row: int) -> str:
         return self.describe(row) if self.describe is not None else ""
 
-    def _view_size(self) -> tuple[float, float]:
-        """Height and width of the picture in screen pixels, of one of them in a grid."""
-        height, width = self.viewer.canvas.viewbox_size(self.viewer.layers)
-        return float(height), float(width)
-
     def _zoom(self) -> float:
         return float(self.viewer.scene.camera.zoom)
 
@@ -458,6 +437,17 @@ class TissueCanvas:
             row = self.pick(event.position)
             for callback in tuple(self._pick_callbacks):
                 callback(row)
+
+    def _on_drawn(self) -> None:
+        """Show tiles that took longer than a frame."""
+        for painted in self._paintings.values():
+            if painted.layer.visible:
+                painted.painting.repaint()
+                painted.layer.refresh(thumbnail=False, extent=False, highlight=False)
+        self._marks.refresh()
+
+    def _on_not_drawn(self, error: Exception) -> None:
+        show_warning(f"Part of the tissue is shown coarsely, as it could not be drawn: {error}")
 
     def _on_visible(self) -> None:
         self._update_legend()

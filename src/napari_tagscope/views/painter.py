@@ -132,6 +132,12 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.remove_transcripts()
 
+    def stop(self) -> None:
+        """Draw nothing more; the viewer may go."""
+        for canvas in (self.canvas, self._preview):
+            if canvas is not None:
+                canvas.stop()
+
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()

@@ -61,6 +61,7 @@ class Session:
         if _sessions.pop(id(self.viewer), None) is None:
             return
         self.runner.close()
+        self.painter.stop()
         application = QApplication.instance()
         if application is not None and self._window is not None:
             application.aboutToQuit.disconnect(self.close)
