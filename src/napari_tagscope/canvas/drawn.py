@@ -54,13 +54,9 @@ class DrawnCells:
         self._order, self._middle = drawn[order], middle[order]
         heights = self._high[drawn, 1] - self._low[drawn, 1]
         self._half_height = float(heights.max(initial=0.0)) / 2
-
-    @property
-    def extent(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Lowest and highest x, y of all that is drawn, µm."""
-        if len(self._order) == 0:
-            return np.zeros(2), np.ones(2)
-        return self._low[self._order].min(axis=0), self._high[self._order].max(axis=0)
+        self.extent = np.zeros(2), np.ones(2)  # lowest and highest x, y of all that is drawn, µm
+        if len(drawn):
+            self.extent = self._low[drawn].min(axis=0), self._high[drawn].max(axis=0)
 
     @property
     def all_outlined(self) -> bool:

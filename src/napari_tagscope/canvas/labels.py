@@ -79,12 +79,19 @@ class LabelPyramid(TilePyramid):
         return self._cells.diameter
 
     @property
+    def extent(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Lowest and highest x, y of the cells as they are drawn, µm."""
+        return self._cells.extent
+
+    @property
     def shape(self) -> Shape:
         """What cells without a polygon are drawn as."""
         return self._cells.shape
 
     @shape.setter
     def shape(self, shape: Shape) -> None:
+        if shape == self._cells.shape:
+            return
         with self._drawing:
             self._cells.shape = shape
             self._digest = None

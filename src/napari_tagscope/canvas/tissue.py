@@ -285,12 +285,15 @@ class TissueCanvas:
 
     def fit(self, rows: npt.NDArray[np.int64] | None = None) -> None:
         """Bring the whole section, or some of its cells, into view."""
-        xy = self.section.xy if rows is None else self.section.xy[rows]
-        xy = xy[np.isfinite(xy).all(axis=1)]
-        if len(xy) == 0:
-            return
+        low, high = self.pyramid.extent
+        if rows is not None:
+            xy = self.section.xy[rows]
+            xy = xy[np.isfinite(xy).all(axis=1)]
+            if len(xy) == 0:
+                return
+            low, high = xy.min(axis=0), xy.max(axis=0)
         margin = self.pyramid.diameter
-        low, high = xy.min(axis=0)[::-1] - margin, xy.max(axis=0)[::-1] + margin
+        low, high = low[::-1] - margin, high[::-1] + margin
         camera = self.viewer.scene.camera
         camera.center = (0.0, *((low + high) / 2))
         camera.zoom = 0.95 * float(np.min(np.asarray(view_size(self.viewer)) / (high - low)))

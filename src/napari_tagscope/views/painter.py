@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Codes = npt.NDArray[np.integer[Any]]
 
 PREVIEW = "cells"
+SAMPLE = 200_000  # cells that tell percentiles
 OVERVIEW = 4096  # pixels: a level no larger than this may be what a screen shows of the whole
 
 
@@ -146,7 +147,7 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.remove()
             self.canvas = None
-        seen = None if self._preview is None else self._preview.section
+        seen = None if self._preview is None else self._preview.pyramid.extent
         self.preview(None)
         if opened is not None:
             section = opened.section
@@ -158,7 +159,9 @@ class CanvasPainter:
                 self._pyramid_of(section),
             )
             self._prepared.clear()
-            self._in_view = seen is not None and _cover_alike(seen.xy, section.xy)
+            self._in_view = seen is not None and np.allclose(
+                seen, self.canvas.pyramid.extent, rtol=0.01
+            )
             self.canvas.set_look(self._look)
             self.canvas.set_shape(self._shape)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
@@ -186,15 +189,12 @@ class CanvasPainter:
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
 
 
-def _cover_alike(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
-    """Whether two sets of places (N, 2) have the same extent, so that one view fits both."""
-    bounds = [(np.nanmin(xy, axis=0), np.nanmax(xy, axis=0)) for xy in (one, other)]
-    return bool(np.allclose(bounds[0], bounds[1], rtol=0.01))
-
-
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
     """From 0 to the 98th percentile of the values above 0; None leaves it to the canvas."""
-    above = values[np.isfinite(values) & (values > 0)]
-    if len(above) == 0 or np.nanmin(values) < 0:
+    if np.fmin.reduce(values, initial=0.0) < 0:
+        return None
+    sample = values[:: max(1, len(values) // SAMPLE)]
+    above = sample[np.isfinite(sample) & (sample > 0)]
+    if len(above) == 0:
         return None
     return 0.0, float(np.percentile(above, 98))

@@ -7,6 +7,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
@@ -72,6 +73,8 @@ def _import_engine() -> None:
     import spatialdata  # noqa: F401
 
     from tagscope import api  # noqa: F401
+
+    axis_units("unknown")  # makes the registry of units
 
 
 def session_of(viewer: Any) -> Session:
