@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tagscope.io.readers import OpenedSection
 
 OVERVIEW = 1024  # longest side of the coarsest level, pixels
+KEPT = 4096  # longest side of a level that is made of finer ones, and kept: they are read once
 LIMITS = (1.0, 99.8)  # percentiles of the coarsest level's pixels that contrast spans
 _RGB = (("r", "g", "b"), ("r", "g", "b", "a"), ("red", "green", "blue"))
 
@@ -25,7 +26,7 @@ class SectionImage:
     """An image of a section: morphology, H&E, any number of channels.
 
     ``levels`` finest first, each (C, rows, columns), or (rows, columns, 3 or 4) where ``rgb``: read
-    where and when they are indexed, but for the coarsest, which is in memory. ``channels`` C names.
+    where and when they are indexed, but for the coarsest ones, which are in memory. ``channels`` C names.
     ``to_um`` (3, 3) takes x, y of the finest level, whose first pixel spans 0 to 1, to where
     ``Section.xy`` is. ``limits`` and ``ranges`` (C, 2): contrast limits, and lowest and highest
     value, of the coarsest level's channels.
@@ -45,8 +46,8 @@ def read_images(
 ) -> tuple[SectionImage, ...]:
     """The images that lie in the section's coordinate system.
 
-    Of each only the coarsest level is read. A store that keeps an image at its full size alone gets
-    coarser levels of every second pixel.
+    Of each only the coarsest level that is kept is read. An image that lacks coarse levels gets
+    them of every second pixel of a finer one.
     """
     context = context or JobContext()
     elements = _placed(opened)
@@ -71,9 +72,11 @@ def _read(name: str, element: Any, opened: OpenedSection, context: JobContext) -
     names = [str(value) for value in stored[0].coords["c"].values]
     rgb = _is_rgb(names, stored[0].dtype)
     levels = [level.data for level in stored]
-    while max(levels[-1].shape[1:]) > OVERVIEW:
+    while max(levels[-1].shape[1:]) > KEPT:
         levels.append(levels[-1][:, ::2, ::2])
     levels[-1] = _in_memory(levels[-1], f"reading {name}", context)
+    while max(levels[-1].shape[1:]) > OVERVIEW:
+        levels.append(levels[-1][:, ::2, ::2])
     flat = levels[-1].reshape(len(names), -1)
     assert opened.source.coordinate_system is not None
     scale = opened.um_per_unit or 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import shapely
 from tagscope import api
 from tagscope.errors import OutputError
 from tagscope.io.choices import list_choices
+from tagscope.io.masks import levels_of
 from tagscope.io.readers import open_section, read_section
 from tagscope.simulation.vendors.parts import feature_counts
 
@@ -159,6 +161,17 @@ def to_microns(element):
 
 
 def one_level(element):
-    from tagscope.io.masks import levels_of
-
     return levels_of(element)[0].data
+
+
+@pytest.mark.parametrize("layout", ["xenium", "xenium-2"])
+def test_smaller_copies_in_a_picture_s_file_are_used(folder_of, layout):
+    image = open_section(folder_of(layout)).sdata.images["morphology_focus"]
+    levels = levels_of(image)
+    assert len(levels) > 1
+    matrices = [to_microns(level) for level in levels]
+    for coarse, (finer, matrix) in zip(levels[1:], pairwise(matrices), strict=True):
+        assert np.allclose(matrix[:2, :2], 2 * finer[:2, :2], rtol=0.01)
+        whole = np.asarray(levels[0].data)
+        step = round(levels[0].shape[1] / coarse.shape[1])
+        assert np.array_equal(np.asarray(coarse.data), whole[:, ::step, ::step])

@@ -21,16 +21,21 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 class Plane:
     """One (y, x) or (y, x, c) picture of a file that is open only while a window is read.
 
+    ``level`` of a file that keeps smaller copies of its picture, ``levels`` of them in all.
+
     Raises
     ------
     InputError
         If the file is no picture that can be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, level: int = 0) -> None:
         self._path = path
+        self._level = level
         with reading(path):
-            self.shape, self.dtype = _measure(path)
+            shapes, self.dtype = _measure(path)
+        self.shape = shapes[level]
+        self.levels = len(shapes)
         self.ndim = len(self.shape)
 
     def __getitem__(self, window: Any) -> Any:
@@ -38,7 +43,7 @@ class Plane:
             from imageio.v3 import imread
 
             return np.asarray(imread(self._path, plugin=_PICTURES_BY))[window]
-        return _read_tiff(self._path, window)
+        return _read_tiff(self._path, self._level, window)
 
 
 def image_of(
@@ -46,24 +51,28 @@ def image_of(
 ) -> Any:
     """A lazy Image2D of one file a channel, or of one file with colour channels last.
 
-    ``to_microns`` is the transformation from pixels to ``"microns"``; ``flipped`` images have
-    their first row at the bottom.
+    It has the levels that the files keep. ``to_microns`` is the transformation from pixels to
+    ``"microns"``; ``flipped`` images have their first row at the bottom.
     """
-    import dask.array as da
     from spatialdata.models import Image2DModel
+    from spatialdata.transformations import set_transformation
 
-    channels = [_lazy(path) for path in planes]
-    stacked = da.stack(channels)  # type: ignore[no-untyped-call]
-    whole = da.moveaxis(channels[0], -1, 0) if channels[0].ndim == 3 else stacked
-    whole = (whole[:, ::-1] if flipped else whole).rechunk((1, _CHUNK, _CHUNK))
-    large = max(whole.shape[1:]) > _LARGE
-    return Image2DModel.parse(
-        whole,
-        dims=("c", "y", "x"),
-        c_coords=list(names) if len(names) == whole.shape[0] else None,
-        scale_factors=[2, 2, 2] if large else None,
-        transformations={MICRONS: to_microns},
-    )
+    stored = min(Plane(path).levels for path in planes)
+    levels = [_stacked(planes, level, flipped) for level in range(stored)]
+    labels = list(names) if len(names) == levels[0].shape[0] else None
+    large = max(levels[0].shape[1:]) > _LARGE
+    parsed = [
+        Image2DModel.parse(
+            level,
+            dims=("c", "y", "x"),
+            c_coords=labels,
+            scale_factors=[2, 2, 2] if large and stored == 1 else None,
+        )
+        for level in levels
+    ]
+    image = parsed[0] if stored == 1 else _multiscale(parsed)
+    set_transformation(image, to_microns, MICRONS)
+    return image
 
 
 def labels_of(path: Path, to_microns: Any, *, flipped: bool = False) -> Any:
@@ -109,32 +118,58 @@ def transcripts_of(
     )
 
 
-def _lazy(path: Path) -> Any:
+def _stacked(planes: Sequence[Path], level: int, flipped: bool) -> Any:
+    """A level of all channels, (c, y, x)."""
     import dask.array as da
 
-    plane = Plane(path)
+    channels = [_lazy(path, level) for path in planes]
+    stacked = da.stack(channels)  # type: ignore[no-untyped-call]
+    whole = da.moveaxis(channels[0], -1, 0) if channels[0].ndim == 3 else stacked
+    return (whole[:, ::-1] if flipped else whole).rechunk((1, _CHUNK, _CHUNK))
+
+
+def _multiscale(levels: Sequence[Any]) -> Any:
+    """Images of one place, the finest first, as one; coordinates are pixels of the finest."""
+    from xarray import Dataset, DataTree
+
+    parts = {}
+    for number, level in enumerate(levels):
+        places = {
+            axis: (np.arange(level.sizes[axis]) + 0.5) * levels[0].sizes[axis] / level.sizes[axis]
+            for axis in ("y", "x")
+        }
+        parts[f"scale{number}"] = Dataset({"image": level.assign_coords(places)})
+    return DataTree.from_dict(parts)
+
+
+def _lazy(path: Path, level: int = 0) -> Any:
+    import dask.array as da
+
+    plane = Plane(path, level)
     chunks = (_CHUNK, _CHUNK, -1)[: plane.ndim]
     return da.from_array(plane, chunks, name=False)  # type: ignore[no-untyped-call]
 
 
-def _measure(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _measure(path: Path) -> tuple[list[tuple[int, ...]], np.dtype[Any]]:
+    """Shapes of a file's levels, the finest first, and their dtype."""
     if path.suffix.lower() in _PICTURES:
         from imageio.v3 import improps
 
         found = improps(path, plugin=_PICTURES_BY)
-        return tuple(found.shape), np.dtype(found.dtype)
+        return [tuple(found.shape)], np.dtype(found.dtype)
     import tifffile
 
     with tifffile.TiffFile(path, is_ome=False) as file:
         series = file.series[0]
-        return tuple(n for n in series.shape if n > 1), np.dtype(series.dtype)
+        shapes = [tuple(n for n in level.shape if n > 1) for level in series.levels]
+        return shapes, np.dtype(series.dtype)
 
 
-def _read_tiff(path: Path, window: Any) -> Any:
+def _read_tiff(path: Path, level: int, window: Any) -> Any:
     import tifffile
     import zarr
 
     # of an OME-TIFF in several files this one's own picture is meant
     with tifffile.TiffFile(path, is_ome=False) as file:
-        array = zarr.open_array(file.aszarr(level=0), mode="r")
+        array = zarr.open_array(file.aszarr(level=level), mode="r")
         return np.asarray(array[(0,) * (array.ndim - len(window)) + tuple(window)])

@@ -29,6 +29,7 @@ _VERSIONS = {2: "xenium-2.0.0.10", 3: "xenium-3.0.0.15"}
 _STAINS = ("DAPI", "ATP1A1/CD45/E-Cadherin", "18S", "AlphaSMA/Vimentin")
 _POOR = 40  # every so many transcripts one more of low quality, which no count holds
 _POOR_QV = 9.0
+_SMALLEST_LEVEL = 1024  # pixels a side from which a picture needs no smaller copy
 
 
 def write(tissue: Tissue, folder: Path, context: JobContext) -> None:
@@ -195,8 +196,6 @@ def _write_images(
     folder: Path, image: npt.NDArray[np.uint8], cells: npt.NDArray[np.uint32], version: int
 ) -> None:
     """One OME-TIFF a stain; where there are four, each names the others."""
-    import tifffile
-
     folder.mkdir()
     inside = np.where(cells > 0, np.uint16(90), np.uint16(8))
     nuclei, membranes = image.astype(np.uint16)
@@ -204,15 +203,28 @@ def _write_images(
     planes = planes if version >= 3 else planes[:1]
     names = [f"morphology_focus_{index:04}.ome.tif" for index in range(len(planes))]
     for index, (name, plane) in enumerate(zip(names, planes, strict=True)):
-        tifffile.imwrite(
-            folder / name,
-            plane,
-            description=_ome(names, index, plane.shape),
-            metadata=None,
-            tile=(1024, 1024),
-            compression="zlib",
-            photometric="minisblack",
-        )
+        _write_levels(folder / name, plane, _ome(names, index, plane.shape))
+
+
+def _write_levels(path: Path, plane: npt.NDArray[np.uint16], description: str) -> None:
+    """A tiled picture and its copies of half the size each, the way OME-TIFF keeps them."""
+    import tifffile
+
+    levels = [plane]
+    while max(levels[-1].shape) > _SMALLEST_LEVEL:
+        levels.append(levels[-1][::2, ::2])
+    with tifffile.TiffWriter(path) as file:
+        for number, level in enumerate(levels):
+            file.write(
+                level,
+                metadata=None,
+                tile=(1024, 1024),
+                compression="zlib",
+                photometric="minisblack",
+                subfiletype=int(number > 0),
+                description=None if number else description,
+                subifds=None if number else len(levels) - 1,
+            )
 
 
 def _ome(names: list[str], own: int, shape: tuple[int, ...]) -> str:
