@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,10 @@ from matplotlib.colors import to_rgba
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
+from napari.utils.notifications import show_warning
 
+from napari_tagscope.canvas.background import Background
+from napari_tagscope.canvas.image_tiles import ImagePyramid
 from napari_tagscope.canvas.linking import METADATA_KEY, NAME, SDATA, add_layer
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class ImageLayers:
         self._look: dict[str, Any] = {"units": units}
         self._metadata = dict(metadata)
         self._layers: list[Image] = []
+        self._reading: list[Background] = []
 
     @property
     def layers(self) -> tuple[Image, ...]:
@@ -53,14 +57,26 @@ class ImageLayers:
                 self._layers.append(layer)
         return self.layers
 
+    def stop(self) -> None:
+        """Read nothing more."""
+        for background in self._reading:
+            background.close()
+        self._reading.clear()
+
+    def settle(self) -> None:
+        """Wait until all that is on view has been read: for a picture to keep."""
+        for background in self._reading:
+            background.finish()
+
     def remove(self) -> None:
         """Take the images out of the viewer."""
+        self.stop()
         for layer in self.layers:
             self._viewer.layers.remove(layer)
         self._layers.clear()
 
     def _picture(self, image: SectionImage) -> Image:
-        return Image(image.levels, rgb=True, name=f"{image.name} image", **self._common(image))
+        return self._tiled(image.levels, image, rgb=True, name=f"{image.name} image")
 
     def _channels(self, image: SectionImage) -> list[Image]:
         return [
@@ -70,16 +86,28 @@ class ImageLayers:
 
     def _channel(self, image: SectionImage, number: int, color: str) -> Image:
         low, high = _apart(*image.limits[number])
-        layer = Image(
+        layer = self._tiled(
             [level[number] for level in image.levels],
+            image,
             name=f"{image.name} · {image.channels[number]}",
             colormap=Colormap([(0, 0, 0, 1), to_rgba(color)], name=f"black to {color}"),
             blending="additive",
             contrast_limits=(low, high),
-            **self._common(image),
         )
         lowest, highest = image.ranges[number]
         layer.contrast_limits_range = (min(low, lowest), max(high, highest))
+        return layer
+
+    def _tiled(self, levels: Sequence[Any], image: SectionImage, **look: Any) -> Image:
+        """A layer whose tiles are read in the background."""
+        pyramid = ImagePyramid(levels)
+        layer = Image(pyramid.levels, **look, **self._common(image))
+
+        def show() -> None:
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+        pyramid.background = Background(pyramid.draw, show, _not_read)
+        self._reading.append(pyramid.background)
         return layer
 
     def _common(self, image: SectionImage) -> dict[str, Any]:
@@ -94,6 +122,10 @@ class ImageLayers:
             "translate": (0.5, 0.5),
             "metadata": metadata,
         }
+
+
+def _not_read(error: Exception) -> None:
+    show_warning(f"Part of an image is shown coarsely, as it could not be read: {error}")
 
 
 def _colors(count: int) -> list[str]:

@@ -15,12 +15,11 @@ from matplotlib.colors import to_rgba
 from napari_tagscope.canvas import raster
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.raster import Window
-from napari_tagscope.canvas.tiles import COARSEST, TilePyramid, split_key
+from napari_tagscope.canvas.tiles import CHUNK, COARSEST, TilePyramid, split_key
 from napari_tagscope.canvas.values import CategoryTable, ValueTable
 
 Look = Literal["filled", "translucent", "outlines", "both"]
 
-CHUNK = 128
 MARK = "#ff00ff"  # of selected cells: in no palette here, and seen on black and on white
 OUTLINED = 28.0  # pixels a cell is wide from which outlines are drawn: 14 to 28 on the screen
 RINGED = 12.0  # pixels a cell is wide from which a mark is a ring, and not all of the cell
@@ -125,7 +124,6 @@ class PaintedLevel:
         self.shape = (rows, columns, *seen.channels)
         self.dtype = seen.dtype
         self.ndim = len(self.shape)
-        # napari widens what it asks for to whole chunks, so that a small pan asks for nothing
         self.chunks = (CHUNK, CHUNK, *seen.channels)
 
     @property

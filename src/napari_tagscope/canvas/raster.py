@@ -27,13 +27,15 @@ def assembled(
     size: tuple[int, int],
     dtype: np.dtype[Any],
     block: Callable[[int, int], npt.NDArray[Any]],
+    channels: tuple[int, ...] = (),
 ) -> npt.NDArray[Any]:
     """A window of an image that is cut into blocks; ``block(i, j)`` is that of a row and column.
 
-    ``size`` is that of every block but the last of a row or column, which may be smaller.
+    ``size`` is that of every block but the last of a row or column, which may be smaller, and
+    ``channels`` the shape of a pixel.
     """
     r0, r1, c0, c1 = window
-    out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0)), dtype)
+    out = np.zeros((max(r1 - r0, 0), max(c1 - c0, 0), *channels), dtype)
     if out.size == 0:
         return out
     for i in range(r0 // size[0], -(-r1 // size[0])):

@@ -1,4 +1,4 @@
-"""Multiscale label images, drawn tile by tile where and when they are looked at."""
+"""Multiscale images, drawn tile by tile where and when they are looked at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from napari_tagscope.canvas.background import Background, TileKey
 from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.recent import Recent
 
+Pixels = npt.NDArray[Any]
+
 TILE = 512
+CHUNK = 128
 COARSEST = 512  # longest side of the last level, pixels
 WINDOWS = 6  # kept: those of a few layers side by side
 CACHE_BYTES = 256 << 20
@@ -25,10 +28,11 @@ FRAME = 0.015  # seconds of drawing that a frame has time for
 
 
 class TilePyramid(ABC):
-    """Label images whose levels halve each other; 0 is background.
+    """Images whose levels halve each other: labels, where 0 is background, or pictures.
 
     ``origin`` (y, x) of the first pixel's corner and ``size`` (y, x) of what is covered, both in
-    the section's unit; ``pixel`` is that of level 0. Drawn tiles are kept up to ``cache_bytes``.
+    the section's unit; ``pixel`` is that of level 0. ``dtype`` and ``channels`` are those of a
+    pixel. Drawn tiles are kept up to ``cache_bytes``.
     Where there is a ``background``, what takes longer to draw than a frame has is left to it, and
     the same place of a coarser level stands in until then.
     """
@@ -39,28 +43,28 @@ class TilePyramid(ABC):
         size: tuple[float, float],
         pixel: float,
         cache_bytes: int = CACHE_BYTES,
+        dtype: npt.DTypeLike = np.int32,
+        channels: tuple[int, ...] = (),
     ) -> None:
+        self.dtype, self.channels = np.dtype(dtype), channels
         self.origin = origin
         self.pixel = pixel
         self.background: Background | None = None
         rows, columns = (int(np.ceil(side / pixel)) or 1 for side in size)
-        count = max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
-        step = 1 << (count - 1)  # whole blocks, so that levels differ by exactly two
-        top = (-(-rows // step) * step, -(-columns // step) * step)
-        self.shapes = [(top[0] >> level, top[1] >> level) for level in range(count)]
-        self.levels = [LabelLevel(self, level) for level in range(count)]
-        self._tiles: Recent[TileKey, raster.Labels]
-        self._tiles = Recent(max(1, cache_bytes // (TILE * TILE * 4)))
-        self._windows: Recent[tuple[int, Window], raster.Labels] = Recent(WINDOWS)
-        self._overview: tuple[int, raster.Labels] | None = None
+        self.shapes = self._shapes(rows, columns)
+        self.levels = [TileLevel(self, level) for level in range(len(self.shapes))]
+        tile_bytes = TILE * TILE * self.dtype.itemsize * int(np.prod(channels))
+        self._tiles: Recent[TileKey, Pixels] = Recent(max(1, cache_bytes // tile_bytes))
+        self._windows: Recent[tuple[int, Window], Pixels] = Recent(WINDOWS)
+        self._overview: tuple[int, Pixels] | None = None
         self._seconds: dict[int, float] = {}  # that the last tile of a level took
         self._drawing = RLock()  # one tile at a time, and none while what is drawn changes
 
     def __len__(self) -> int:
         return len(self.levels)
 
-    def window(self, level: int, window: Window) -> raster.Labels:
-        """Labels of rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only int32."""
+    def window(self, level: int, window: Window) -> Pixels:
+        """Rows ``r0:r1`` and columns ``c0:c1`` of a level, read-only."""
         kept = self._windows.find((level, window))
         if kept is not None:
             return kept
@@ -95,13 +99,13 @@ class TilePyramid(ABC):
         self._seen_from_afar()
 
     def _assemble(
-        self, level: int, window: Window, tile: Callable[[int, int, int], raster.Labels]
-    ) -> raster.Labels:
-        labels: raster.Labels = raster.assembled(
-            window, (TILE, TILE), np.dtype(np.int32), lambda i, j: tile(level, i, j)
+        self, level: int, window: Window, tile: Callable[[int, int, int], Pixels]
+    ) -> Pixels:
+        pixels = raster.assembled(
+            window, (TILE, TILE), self.dtype, lambda i, j: tile(level, i, j), self.channels
         )
-        labels.flags.writeable = False
-        return labels
+        pixels.flags.writeable = False
+        return pixels
 
     def _missing(self, level: int, window: Window) -> list[TileKey]:
         """The tiles of a window that are not kept, those in its middle first."""
@@ -118,7 +122,7 @@ class TilePyramid(ABC):
         busy = self.background is not None and self.background.busy
         return not busy and tiles * self._seconds.get(level, np.inf) < FRAME
 
-    def _tile(self, level: int, i: int, j: int) -> raster.Labels:
+    def _tile(self, level: int, i: int, j: int) -> Pixels:
         """A tile, drawn where it is not kept."""
         kept = self._tiles.find((level, i, j))
         if kept is not None:
@@ -126,7 +130,7 @@ class TilePyramid(ABC):
         with self._drawing:  # another thread may have drawn it meanwhile
             return self._tiles.get((level, i, j), lambda: self._timed(level, i, j))
 
-    def _stand_in(self, level: int, i: int, j: int) -> raster.Labels:
+    def _stand_in(self, level: int, i: int, j: int) -> Pixels:
         """A tile as it is kept, or the same place of the finest coarser level that is."""
         far, overview = self._seen_from_afar()
         for coarser in range(level, far):
@@ -140,7 +144,7 @@ class TilePyramid(ABC):
         step = far - level
         return _resized(overview, i * TILE * 2.0**-step, j * TILE * 2.0**-step, step)
 
-    def _seen_from_afar(self) -> tuple[int, raster.Labels]:
+    def _seen_from_afar(self) -> tuple[int, Pixels]:
         """A level that is always there, and all of its labels."""
         if self._overview is None:
             level = next(n for n, shape in enumerate(self.shapes) if max(shape) <= OVERVIEW)
@@ -148,46 +152,54 @@ class TilePyramid(ABC):
             self._overview = level, self._assemble(level, whole, self._tile)
         return self._overview
 
-    def _timed(self, level: int, i: int, j: int) -> raster.Labels:
+    def _timed(self, level: int, i: int, j: int) -> Pixels:
         start = perf_counter()
         tile = self._made(level, i, j)
         self._seconds[level] = perf_counter() - start
         return tile
 
-    def _made(self, level: int, i: int, j: int) -> raster.Labels:
+    def _made(self, level: int, i: int, j: int) -> Pixels:
         """A tile that is not kept."""
         return self._draw(level, i * TILE, j * TILE)
 
+    def _shapes(self, rows: int, columns: int) -> list[tuple[int, int]]:
+        """Shape of every level: whole blocks, so that levels differ by exactly two."""
+        count = _level_count(rows, columns)
+        step = 1 << (count - 1)
+        top = (-(-rows // step) * step, -(-columns // step) * step)
+        return [(top[0] >> level, top[1] >> level) for level in range(count)]
+
     @abstractmethod
-    def _draw(self, level: int, top: int, left: int) -> raster.Labels:
+    def _draw(self, level: int, top: int, left: int) -> Pixels:
         """The tile whose first pixel is at row ``top`` and column ``left`` of a level."""
 
 
-class LabelLevel:
+class TileLevel:
     """One level of a pyramid as an array: what napari asks of a multiscale source."""
 
     def __init__(self, pyramid: TilePyramid, level: int) -> None:
         self._pyramid = pyramid
         self._level = level
-        self.shape = pyramid.shapes[level]
-        self.dtype = np.dtype(np.int32)
-        self.ndim = 2
+        self.shape = (*pyramid.shapes[level], *pyramid.channels)
+        self.dtype = pyramid.dtype
+        self.ndim = len(self.shape)
+        # napari widens what it asks for to whole chunks, so that a small pan asks for nothing
+        self.chunks = (CHUNK, CHUNK, *pyramid.channels)
 
     @property
     def size(self) -> int:
-        """Number of pixels."""
-        return self.shape[0] * self.shape[1]
+        """Number of values."""
+        return int(np.prod(self.shape))
 
-    def __getitem__(self, key: Any) -> npt.NDArray[np.int32]:
+    def __getitem__(self, key: Any) -> Pixels:
         window, rest = split_key(key, self.shape)
-        labels: npt.NDArray[np.int32] = self._pyramid.window(self._level, window)[rest]
-        return labels
+        return np.asarray(self._pyramid.window(self._level, window)[rest])
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
-        labels = self._pyramid.window(self._level, (0, self.shape[0], 0, self.shape[1]))
-        return np.array(labels, dtype=dtype) if copy else np.asarray(labels, dtype=dtype)
+        pixels = self._pyramid.window(self._level, (0, self.shape[0], 0, self.shape[1]))
+        return np.array(pixels, dtype=dtype) if copy else np.asarray(pixels, dtype=dtype)
 
 
 def split_key(key: Any, shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:
@@ -222,11 +234,15 @@ def _split_axis(key: Any, length: int) -> tuple[int, int, int | slice]:
     return position % length, position % length + 1, 0
 
 
-def _resized(labels: raster.Labels, top: float, left: float, step: int) -> raster.Labels:
+def _level_count(rows: int, columns: int) -> int:
+    return max(0, int(np.ceil(np.log2(max(rows, columns) / COARSEST)))) + 1
+
+
+def _resized(pixels: Pixels, top: float, left: float, step: int) -> Pixels:
     """The tile from a row and column of an image whose pixels are ``2 ** step`` as large."""
     places = (np.arange(TILE) + 0.5) * 2.0**-step
     rows, columns = ((first + places).astype(np.int64) for first in (top, left))
-    image = labels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
-    image[rows >= labels.shape[0]] = 0
-    image[:, columns >= labels.shape[1]] = 0
-    return image
+    tile = pixels.take(rows, axis=0, mode="clip").take(columns, axis=1, mode="clip")
+    tile[rows >= pixels.shape[0]] = 0
+    tile[:, columns >= pixels.shape[1]] = 0
+    return tile

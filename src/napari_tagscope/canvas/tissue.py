@@ -301,11 +301,15 @@ class TissueCanvas:
     def settle(self) -> None:
         """Wait until all that is on view has been drawn: for a picture to keep."""
         self._background.finish()
+        if self._images is not None:
+            self._images.settle()
 
     def stop(self) -> None:
         """Draw nothing more in the background; the viewer may go."""
         self._background.close()
         self.pyramid.background = None
+        if self._images is not None:
+            self._images.stop()
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
         """Call back with the row of the cell clicked, −1 for a click beside the cells."""

@@ -26,8 +26,8 @@ class SectionImage:
     """An image of a section: morphology, H&E, any number of channels.
 
     ``levels`` finest first, each (C, rows, columns), or (rows, columns, 3 or 4) where ``rgb``: read
-    where and when they are indexed, but for the coarsest ones, which are in memory. ``channels`` C names.
-    ``to_um`` (3, 3) takes x, y of the finest level, whose first pixel spans 0 to 1, to where
+    where and when they are indexed, but for the coarsest ones, which are in memory. ``channels`` C
+    names. ``to_um`` (3, 3) takes x, y of the finest level, whose first pixel spans 0 to 1, to where
     ``Section.xy`` is. ``limits`` and ``ranges`` (C, 2): contrast limits, and lowest and highest
     value, of the coarsest level's channels.
     """
