@@ -248,10 +248,10 @@ def test_transcripts_stay_on_top_and_go_with_their_legend(canvas, pyramid, opene
     overlays = set(canvas.viewer.canvas.overlays)
     canvas.show_transcripts(pyramid, GENES)
     canvas.paint_values("attention", np.ones(len(opened.section)))
-    assert canvas.viewer.layers[-1].name == "transcripts"
+    assert canvas.viewer.layers[-1].name == "transcripts · 3 genes"
     canvas.show_transcripts(pyramid, GENES)
-    assert [layer.name for layer in canvas.viewer.layers].count("transcripts") == 1
-    canvas.viewer.layers.remove("transcripts")  # as a person would
+    assert [layer.name for layer in canvas.viewer.layers].count("transcripts · 3 genes") == 1
+    canvas.viewer.layers.remove("transcripts · 3 genes")  # as a person would
     assert set(canvas.viewer.canvas.overlays) == overlays
     canvas.paint_values("expression", np.ones(len(opened.section)))
     canvas.remove_transcripts()
@@ -268,7 +268,7 @@ def test_side_by_side_shows_paintings_alone(canvas, images, pyramid, opened) -> 
     assert shown(canvas) == {"Gad1", "Slc17a7"}
     canvas.show("cell type")
     assert shown(canvas) == {
-        "cell type", "morphology · DAPI", "morphology · Membrane", "transcripts",
+        "cell type", "morphology · DAPI", "morphology · Membrane", "transcripts · 3 genes",
     }  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from napari import Viewer
 from qtpy.QtTest import QTest
 
 from napari_tagscope.canvas.tissue import TissueCanvas
+from napari_tagscope.controllers.layers import GENE_COLORS
 from napari_tagscope.views.dock import TagscopeDock
 from napari_tagscope.views.open import show_dock
 from pictures import Drawn, changed, drawn, filled, keep
 from tagscope import api
 
 PATIENCE_S = 60
-GENES = {"Gad1": "#f0e442", "Slc17a7": "#56b4e9", "Plp1": "#d55e00"}
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,16 @@ def test_images_under_the_cells(typed: Window) -> None:
 
 
 def test_transcripts_of_three_genes(typed: Window) -> None:
-    typed.session.layers.show_transcripts(GENES)
-    typed.settle()
+    typed.session.layers.set_transcripts(True)
+    for gene in ("Slc17a7", "Gad1", "Plp1"):
+        typed.session.state.select_gene(gene)
+        typed.session.layers.keep_gene(True)
+        typed.settle()
+    typed.canvas.show("cell type")
     typed.session.section.choose_look("outlines")
-    rgb = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in GENES.values()]
+    rgb = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in GENE_COLORS[:3]]
     typed.canvas.fit()
-    typed.pictures("transcripts-whole")
+    keep(typed.viewer, "transcripts-whole")
     typed.fit(60)
     for picture in typed.pictures("transcripts"):
         assert all((picture == color).all(axis=-1).sum() > 200 for color in rgb)
@@ -180,7 +184,7 @@ def test_a_simulated_xenium_folder(window: Window, tmp_path: Path) -> None:
     window.session.section.choose_look("outlines")
     window.settle()
     window.canvas.fit()
-    window.pictures("xenium-folder")
+    keep(window.viewer, "xenium-folder")
     window.fit(40)
     for picture in window.pictures("xenium-folder-close"):
         assert filled(picture) > 0.2
@@ -193,7 +197,7 @@ def test_a_xenium_store(window: Window, shared: Path) -> None:
     window.session.layers.set_images(True)
     window.settle()
     window.canvas.fit()
-    window.pictures("xenium-store")
+    keep(window.viewer, "xenium-store")
     window.session.section.choose_look("outlines")
     window.canvas.fit(np.arange(3))
     for picture in window.pictures("xenium-store-close"):

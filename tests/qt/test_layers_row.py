@@ -31,8 +31,13 @@ def test_images_and_transcripts(
     assert "Select a gene" in row.transcripts.toolTip()
     session.state.select_gene("Gad1")
     wait(lambda: not session.busy)
-    assert viewer.layers[-1].name == "transcripts"
+    assert viewer.layers[-1].name == "transcripts · Gad1"
     assert "Gad1" in row.transcripts.toolTip()
+    QTest.mouseClick(row.keep, Qt.MouseButton.LeftButton)
+    session.state.select_gene("Plp1")
+    wait(lambda: not session.busy)
+    assert viewer.layers[-1].name == "transcripts · 2 genes"
+    assert not row.keep.isChecked()
     QTest.mouseClick(row.images, Qt.MouseButton.LeftButton)
     QTest.mouseClick(row.transcripts, Qt.MouseButton.LeftButton)
     assert [layer.name for layer in viewer.layers] == ["counts per cell"]

@@ -57,7 +57,7 @@ class TranscriptLayer:
             tell=self._tell,
             multiscale=True,
             rgb=True,
-            name=TITLE,
+            name=_name(pyramid.genes),
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in pyramid.origin],
             units=units,
@@ -139,3 +139,8 @@ class TranscriptLayer:
             self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
             self._legend.remove()
+
+
+def _name(genes: Sequence[str]) -> str:
+    """A layer's name that no element of a store has: napari-spatialdata renames such layers."""
+    return f"{TITLE} · {genes[0] if len(genes) == 1 else f'{len(genes)} genes'}"
