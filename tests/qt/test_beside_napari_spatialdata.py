@@ -13,7 +13,8 @@ from napari._qt.qt_viewer import QtViewer
 from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
-from napari_tagscope.views.open import show_dock
+from napari_tagscope.views.open import show_dock, show_result
+from pictures import drawn, filled, keep
 from tagscope import api
 
 package = pytest.importorskip("napari_spatialdata", reason="napari-spatialdata is not installed")
@@ -75,6 +76,26 @@ def test_its_docks_open_over_our_layers_and_list_their_tables(viewer, canvas, op
     assert view.table_name_widget.currentText() == "table"
     listed = [view.var_widget.item(i).text() for i in range(view.var_widget.count())]
     assert listed == list(opened.table.var_names)
+
+
+def test_both_show_one_section_in_one_window(viewer, sample_data, wait) -> None:
+    viewer.window.resize(1900, 1150)
+    session = show_result(viewer, sample_data / "section.zarr")
+    wait(lambda: session.state.opened is not None and not session.busy)
+    opened = session.state.opened
+    its = open_its_docks(viewer, opened)
+    its._sdata_widget.viewer_model.add_sdata_image(opened.sdata, "morphology", "global", False)
+    session.layers.set_transcripts(True)
+    session.state.select_gene("Gad1")
+    wait(lambda: not session.busy)
+    session.painter.canvas.layer("totals").opacity = 0.6
+    viewer.layers.move(viewer.layers.index("morphology"), 0)
+    viewer.layers.selection.active = session.painter.canvas.layer("totals")
+    session.painter.canvas.fit()
+    keep(viewer, "beside-napari-spatialdata")
+    assert filled(drawn(viewer)) > 0.1
+    assert [layer.name for layer in viewer.layers][-1] == "transcripts · Gad1"
+    assert viewer.layers["morphology"].metadata["sdata"] is opened.sdata
 
 
 @pytest.mark.parametrize("ours_first", [True, False])

@@ -329,14 +329,24 @@ def test_two_paintings_side_by_side_share_the_view(canvas: TissueCanvas, qtbot: 
 
 
 @pytest.mark.parametrize("colormap", ["magma", "inferno", "gray"])
-def test_the_lowest_value_can_be_told_from_no_cell(canvas: TissueCanvas, colormap: str) -> None:
+def test_no_value_looks_like_no_cell_in_either_theme(canvas: TissueCanvas, colormap: str) -> None:
     layer = canvas.paint_values("counts", np.zeros(len(canvas.section)), colormap=colormap)
+    lowest, highest = layer.colormap.map([0.0, 1.0])[:, :3]
+    assert lowest.max() >= 0.2
+    assert highest.min() <= 0.65
     canvas.fit()
     layer.name_overlay.visible = False
     assert colors_at(canvas.viewer, canvas.section.xy[:5]).max(axis=1).min() > 55
-    before = layer.colormap
+    filled = layer.colormap
     canvas.paint_values("counts", np.ones(len(canvas.section)), colormap=colormap)
-    assert layer.colormap is before
+    assert layer.colormap is filled
+    canvas.set_look("outlines")
+    assert layer.colormap.map(0.0)[0, :3].max() >= 0.5  # a line is thin
+    canvas.set_look("filled")
+    assert layer.colormap is filled
+    layer.colormap = "red"  # as a person would
+    canvas.set_look("outlines")
+    assert layer.colormap.name == "red"
 
 
 def test_a_name_can_change_its_kind(canvas: TissueCanvas) -> None:

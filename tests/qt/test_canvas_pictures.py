@@ -1,11 +1,15 @@
-"""Pictures of real and simulated sections on the canvas, kept where TAGSCOPE_SCREENSHOTS says."""
+"""Sections of every kind in the window, in both themes, as their user sees them.
+
+One window serves all: it opens one section after the other. Pictures go into the folder named by
+TAGSCOPE_SCREENSHOTS, if it is set.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,165 +17,214 @@ from napari import Viewer
 from qtpy.QtTest import QTest
 
 from napari_tagscope.canvas.tissue import TissueCanvas
+from napari_tagscope.controllers.layers import GENE_COLORS
+from napari_tagscope.views.dock import TagscopeDock
+from napari_tagscope.views.open import show_dock
+from pictures import Drawn, changed, drawn, filled, keep
 from tagscope import api
-from tagscope.core.labels import default_colors
+
+PATIENCE_S = 60
 
 
-@pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Viewer]) -> Viewer:
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1300, 860)
-    QTest.qWait(50)
-    return viewer
+@dataclass(frozen=True)
+class Window:
+    """A viewer with the dock."""
+
+    viewer: Viewer
+    dock: TagscopeDock
+
+    @property
+    def session(self) -> Any:
+        return self.dock.session
+
+    @property
+    def canvas(self) -> TissueCanvas:
+        return self.session.painter.canvas
+
+    @property
+    def opened(self) -> api.OpenedSection:
+        return self.session.state.opened
+
+    def open(self, path: Path, **choices: Any) -> None:
+        self.session.section.open(path, **choices)
+        self.settle()
+        self.session.section.choose_look("filled")
+
+    def settle(self) -> None:
+        for _ in range(PATIENCE_S * 50):
+            if not self.session.busy:
+                return
+            QTest.qWait(20)
+        raise TimeoutError(f"still busy after {PATIENCE_S} s")
+
+    def fit(self, cells: int) -> np.ndarray:
+        """Bring the cells in the middle of the section into view."""
+        away = np.linalg.norm(self.opened.section.xy - self.opened.section.xy.mean(0), axis=1)
+        rows = np.argsort(away)[:cells]
+        self.canvas.fit(rows)
+        return rows
+
+    def pictures(self, name: str) -> tuple[Drawn, Drawn]:
+        """The canvas in the dark and in the light theme; the whole window is kept."""
+        shown = []
+        for theme in ("dark", "light"):
+            self.viewer.theme = theme
+            keep(self.viewer, f"{name}-{theme}")
+            shown.append(drawn(self.viewer))
+        return shown[0], shown[1]
+
+    def scale_bar(self) -> str:
+        """What stands at the scale bar."""
+        shown = self.viewer.window._qt_viewer.canvas._viewer_overlay_to_visual
+        [bar] = shown[self.viewer.canvas.overlays.scale_bar]
+        return str(bar.node.text.text)
 
 
 @pytest.fixture(scope="module")
-def sample(sample_data: Path) -> api.OpenedSection:
-    return api.open_section(sample_data / "section.zarr")
+def window(qapp: object) -> Iterator[Window]:
+    viewer = Viewer()
+    viewer.window.resize(1640, 980)
+    yield Window(viewer, show_dock(viewer))
+    viewer.close()
 
 
 @pytest.fixture(scope="module")
-def types(sample: api.OpenedSection, sample_data: Path) -> tuple[np.ndarray, list[str]]:
-    truth = json.loads((sample_data / "truth.json").read_text(encoding="utf-8"))
-    names = truth["type_names"]
-    codes = np.array([names.index(truth["types"][cell]) for cell in sample.section.ids])
-    return codes, names
+def typed(window: Window, annotated: Path) -> Window:
+    """The window with the annotated sample."""
+    window.open(annotated)
+    return window
 
 
-def picture(viewer: Viewer, name: str) -> np.ndarray:
-    """What the canvas shows, kept under a name where pictures are asked for."""
-    QTest.qWait(100)
-    folder = os.environ.get("TAGSCOPE_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    path = str(Path(folder) / f"canvas-{name}.png") if folder else None
-    return viewer.screenshot(path, canvas_only=True, flash=False)
+def test_types(typed: Window) -> None:
+    typed.canvas.show_legend(True)
+    for picture in typed.pictures("types"):
+        assert 0.2 < filled(picture) < 0.7
+    typed.canvas.show_legend(False)
+    rows = typed.fit(60)
+    typed.session.state.select_cell(int(rows[0]))
+    for look in ("filled", "both", "outlines"):
+        typed.session.section.choose_look(look)
+        for picture in typed.pictures(f"types-{look}"):
+            assert filled(picture) < 0.35 if look == "outlines" else filled(picture) > 0.5
 
 
-def by_type(canvas: TissueCanvas, types: tuple[np.ndarray, list[str]]) -> None:
-    codes, names = types
-    canvas.paint_categories("type", codes, default_colors(len(names)), names=names)
-    canvas.fit()
+def test_attention_beside_expression(typed: Window) -> None:
+    typed.session.section.choose_look("filled")
+    typed.session.attention.choose_gene_with_its_type("Cux2")
+    typed.dock.attention.both_button.click()
+    typed.settle()
+    typed.canvas.fit()
+    for picture in typed.pictures("attention-beside-expression"):
+        half = picture.shape[1] // 2
+        assert changed(picture[:, :half], picture[:, -half:]) > 0.05
+    typed.dock.attention.attention_button.click()
+    typed.fit(60)
+    typed.session.section.choose_look("outlines")
+    typed.session.state.select_cell(None)
+    dark, _ = typed.pictures("attention-outlines")
+    assert np.median(dark[dark.max(axis=-1) > 20].max(axis=-1)) > 120  # low values are seen
 
 
-def shown(image: np.ndarray) -> float:
-    """Share of pixels that are not background."""
-    colors, counts = np.unique(image[..., :3].reshape(-1, 3), axis=0, return_counts=True)
-    return float(1 - counts[np.abs(colors.astype(int) - colors[counts.argmax()]).max(1) < 4].sum()
-                 / counts.sum())  # fmt: skip
+def test_images_under_the_cells(typed: Window) -> None:
+    typed.dock.attention.attention_button.click()
+    typed.session.layers.set_images(True)
+    typed.settle()
+    typed.session.state.select_label(None)
+    typed.canvas.show("cell type")
+    typed.fit(60)
+    for look in ("translucent", "outlines"):
+        typed.session.section.choose_look(look)
+        for picture in typed.pictures(f"image-{look}"):
+            assert filled(picture) > 0.3
+    typed.session.layers.set_images(False)
 
 
-def gene(opened: api.OpenedSection, name: str) -> np.ndarray:
-    column = opened.section.panel.position(name)
-    counts = opened.section.cells.values[:, [column]].toarray().ravel()
-    return np.log1p(counts)
+def test_transcripts_of_three_genes(typed: Window) -> None:
+    typed.session.layers.set_transcripts(True)
+    for gene in ("Slc17a7", "Gad1", "Plp1"):
+        typed.session.state.select_gene(gene)
+        typed.session.layers.keep_gene(True)
+        typed.settle()
+    typed.canvas.show("cell type")
+    typed.session.section.choose_look("outlines")
+    rgb = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in GENE_COLORS[:3]]
+    typed.canvas.fit()
+    keep(typed.viewer, "transcripts-whole")
+    typed.fit(60)
+    for picture in typed.pictures("transcripts"):
+        assert all((picture == color).all(axis=-1).sum() > 200 for color in rgb)
+    typed.session.layers.set_transcripts(False)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_the_whole_section_by_type(
-    viewer: Viewer, sample: api.OpenedSection, types: tuple[np.ndarray, list[str]], theme: str
-) -> None:
-    viewer.theme = theme
-    canvas = TissueCanvas(viewer, sample.section)
-    by_type(canvas, types)
-    canvas.select(np.flatnonzero(types[0] == types[1].index("T cell")))
-    assert shown(picture(viewer, f"whole-{theme}")) > 0.2
+def test_centroids_alone(window: Window, shared: Path) -> None:
+    window.open(shared / "data/annotation/osmfish.h5ad")
+    shares = {}
+    for shape in ("discs", "areas"):
+        window.session.section.choose_shape(shape)
+        shares[shape] = filled(window.pictures(f"centroids-{shape}")[0])
+    assert 0.08 < shares["discs"] < shares["areas"]
+    window.session.section.choose_shape("discs")
 
 
-@pytest.mark.parametrize("look", ["filled", "outlines", "both"])
-@pytest.mark.parametrize("theme", ["dark", "light"])
-def test_close_up(
-    viewer: Viewer, sample: api.OpenedSection, types: tuple[np.ndarray, list[str]],
-    look: str, theme: str,
-) -> None:  # fmt: skip
-    viewer.theme = theme
-    canvas = TissueCanvas(viewer, sample.section)
-    by_type(canvas, types)
-    near = canvas.pyramid._cells.tree.query(sample.section.xy.mean(axis=0), k=60)[1]
-    canvas.fit(near)
-    canvas.set_look(look)
-    canvas.select(near[:2])
-    drawn = shown(picture(viewer, f"close-{look}-{theme}"))
-    assert drawn < 0.35 if look == "outlines" else drawn > 0.5
+def test_sections_side_by_side(window: Window, shared: Path) -> None:
+    window.open(shared / "data/unlabelled/molcart_mouse_cortex_3sections.h5ad")
+    window.session.section.apply_offer({"sections": "section"})
+    window.settle()
+    assert len(window.opened.section.pieces.names) == 3
+    window.canvas.fit()
+    for picture in window.pictures("sections-side-by-side"):
+        columns = (picture != picture[2, picture.shape[1] // 2]).any(axis=(0, 2))
+        assert columns.mean() > 0.5
 
 
-def test_three_paintings_beside_each_other(
-    viewer: Viewer, sample: api.OpenedSection, types: tuple[np.ndarray, list[str]]
-) -> None:
-    canvas = TissueCanvas(viewer, sample.section)
-    canvas.show_legend(False)
-    by_type(canvas, types)
-    canvas.paint_values("Cux2", gene(sample, "Cux2"))
-    canvas.paint_values("Gad1", gene(sample, "Gad1"), colormap="viridis")
-    canvas.show_beside("type", "Cux2", "Gad1")
-    canvas.select(np.flatnonzero(gene(sample, "Gad1") > 0)[:40])
-    canvas.fit()
-    assert shown(picture(viewer, "beside")) > 0.2
+def test_a_simulated_xenium_folder(window: Window, tmp_path: Path) -> None:
+    config = api.SimulateConfig(cells=500, reference_cells=1000)
+    window.open(api.simulate(tmp_path / "run", config, layout="xenium") / "section")
+    window.session.layers.set_images(True)
+    window.session.section.choose_look("outlines")
+    window.settle()
+    window.canvas.fit()
+    keep(window.viewer, "xenium-folder")
+    window.fit(40)
+    for picture in window.pictures("xenium-folder-close"):
+        assert filled(picture) > 0.2
 
 
-def test_outlines_over_the_image(viewer: Viewer, sample: api.OpenedSection) -> None:
-    from spatialdata.transformations import get_transformation
-
-    image = sample.sdata.images["morphology"]
-    axes = {"input_axes": ("x", "y"), "output_axes": ("x", "y")}
-    size = get_transformation(image).to_affine_matrix(**axes)[0, 0]
-    viewer.add_image(
-        np.asarray(image.data[0]), scale=(size, size), translate=(size / 2, size / 2),
-        units=("um", "um"),
-    )  # fmt: skip
-    canvas = TissueCanvas(viewer, sample.section)
-    canvas.paint_values("Snap25", gene(sample, "Snap25"), colormap="viridis")
-    canvas.set_look("outlines")
-    near = canvas.pyramid._cells.tree.query(sample.section.xy.mean(axis=0), k=300)[1]
-    canvas.fit(near)
-    assert shown(picture(viewer, "outlines-over-image")) > 0.2
-
-
-def test_a_vendor_s_label_image(viewer: Viewer, shared: Path) -> None:
-    opened = api.open_section(shared / "data/vendor/xenium_mouse_5k_23cells.zarr")
-    section = opened.section
-    assert section.labels is not None
-    canvas = TissueCanvas(viewer, section)
-    canvas.paint_values("counts", section.cells.totals, colormap="viridis")
-    assert canvas.pyramid.pixel == pytest.approx(0.2125)
-    canvas.fit(np.arange(12))
-    assert shown(picture(viewer, "label-image")) > 0.002
-    element = np.asarray(section.labels.levels[0])
-    found = [canvas.pyramid.at(y, x) for x, y in section.xy]
+def test_a_xenium_store(window: Window, shared: Path) -> None:
+    window.open(shared / "data/vendor/xenium_mouse_5k_23cells.zarr")
+    section = window.opened.section
+    assert window.canvas.pyramid.pixel == pytest.approx(0.2125)
+    window.session.layers.set_images(True)
+    window.settle()
+    window.canvas.fit()
+    keep(window.viewer, "xenium-store")
+    window.session.section.choose_look("outlines")
+    window.canvas.fit(np.arange(3))
+    for picture in window.pictures("xenium-store-close"):
+        assert filled(picture) > 0.05
+    labels = section.labels
+    assert labels is not None
     columns, rows = np.floor(section.xy / 0.2125).astype(int).T
-    expected = [int(np.flatnonzero(section.labels.ids == label)[0]) if label else -1
-                for label in element[rows, columns]]  # fmt: skip
-    assert found == expected
-    assert found == list(range(len(section)))
+    drawn_there = np.asarray(labels.levels[0])[rows, columns]
+    expected = [int(np.flatnonzero(labels.ids == i)[0]) if i else -1 for i in drawn_there]
+    assert [window.canvas.pyramid.at(y, x) for x, y in section.xy] == expected
+    assert expected == list(range(len(section)))
 
 
-@pytest.mark.parametrize("shape", ["discs", "areas"])
-def test_centroids_alone(viewer: Viewer, shared: Path, shape: str) -> None:
-    opened = api.open_section(shared / "data/annotation/osmfish.h5ad")
-    canvas = TissueCanvas(viewer, opened.section)
-    canvas.set_shape(shape)
-    labels = opened.table.obs["region"].astype("category").cat
-    names = list(labels.categories)
-    canvas.paint_categories("region", labels.codes.to_numpy(), default_colors(len(names)),
-                            names=names)  # fmt: skip
-    canvas.fit()
-    assert shown(picture(viewer, f"centroids-{shape}")) > (0.15 if shape == "areas" else 0.08)
+def test_spots(window: Window, shared: Path) -> None:
+    window.open(shared / "data/domains/visium_dlpfc_151673.h5ad")
+    assert window.canvas.pyramid.diameter == 55
+    window.fit(300)
+    for picture in window.pictures("spots"):
+        assert filled(picture) > 0.15
 
 
-def test_spots_and_an_unknown_unit(viewer: Viewer, shared: Path) -> None:
-    opened = api.open_section(shared / "data/domains/visium_dlpfc_151673.h5ad")
-    canvas = TissueCanvas(viewer, opened.section)
-    assert canvas.pyramid.diameter == 55
-    canvas.paint_values("counts", opened.section.cells.totals)
-    canvas.fit(np.flatnonzero((opened.section.xy < opened.section.xy.mean(axis=0)).all(axis=1)))
-    picture(viewer, "spots")
-    canvas.remove()
-    unknown = api.open_section(shared / "data/annotation/starmap_by3_v1.h5ad").section
-    assert unknown.unit == "unknown"
-    canvas = TissueCanvas(viewer, unknown)
-    canvas.paint_values("counts", unknown.cells.totals)
-    canvas.fit()
-    assert picture(viewer, "unknown-unit").any()
-    drawn = viewer.window._qt_viewer.canvas._viewer_overlay_to_visual
-    [bar] = drawn[viewer.canvas.overlays.scale_bar]
-    assert bar.node.text.text.endswith("units")
+def test_an_unknown_unit_has_no_prefix(window: Window, shared: Path) -> None:
+    window.open(shared / "data/annotation/starmap_by3_v1.h5ad")
+    assert window.opened.section.unit == "unknown"
+    window.canvas.fit()
+    window.pictures("unknown-unit")
+    number, unit = window.scale_bar().split()
+    assert (float(number) >= 1000, unit) == (True, "units")
+    window.fit(5)
+    assert window.scale_bar().split()[1] == "units"

@@ -5,16 +5,12 @@ Pictures of the window go into the folder named by TAGSCOPE_SCREENSHOTS, if it i
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QMessageBox
@@ -23,49 +19,13 @@ from napari_tagscope.views.legend_view import COLOR, COUNT, NAME, SHOWN
 from napari_tagscope.views.open import show_dock, show_result
 from napari_tagscope.views.session import session_of
 from napari_tagscope.views.tag_table import AUC, GENE
+from pictures import changed, drawn, keep
 from tagscope import api
-from tagscope.core.section import Reference
 from tagscope.models.base import Capability
 from tagscope.models.bundle import save_bundle
 from tagscope.models.cellmemory.network import CellMemoryNetwork
 
 LEFT = Qt.MouseButton.LeftButton
-PATIENCE_MS = (
-    60_000  # a loaded machine is slow; the waits end as soon as what they wait for is there
-)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small run best on one core, beside whatever else the machine does."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def bundle(sample_data, tmp_path_factory):
-    """A small network, trained for a moment on a part of the sample's reference."""
-    whole = api.read_reference(sample_data / "reference.h5ad", "cell_type")
-    rows = np.random.default_rng(0).permutation(len(whole))[:1200]
-    part = Reference(whole.cells.take(rows), whole.labels, whole.codes[rows])
-    return api.train(
-        part,
-        out=tmp_path_factory.mktemp("bundles") / "quick",
-        config=api.TrainConfig(epochs=6, batch_size=16, learning_rate=0.002),
-        model_config=api.CellMemoryConfig(width=64, ffn=64, layers=1),
-        panel=api.open_section(sample_data / "section.zarr").section.panel,
-    )
-
-
-@pytest.fixture(scope="module")
-def annotated(sample_data, bundle, tmp_path_factory):
-    """The sample, annotated with attention by the command's own function."""
-    out = tmp_path_factory.mktemp("annotated") / "annotated.zarr"
-    config = api.AnnotateConfig(attention=True)
-    api.annotate(sample_data / "section.zarr", bundle, config, out=out)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -86,33 +46,8 @@ def slow_bundle(bundle, tmp_path_factory):
 
 
 @pytest.fixture
-def viewer(qtbot, tmp_path, monkeypatch):
-    monkeypatch.setenv("TAGSCOPE_CACHE", str(tmp_path / "cache"))
-    made = Viewer()
-    made.window.resize(1640, 980)
-    yield made
-    if made in Viewer._instances:
-        made.close()
-    qtbot.waitUntil(lambda: not job_threads(), timeout=PATIENCE_MS)
-
-
-@pytest.fixture
 def dock(viewer):
     return show_dock(viewer)
-
-
-@pytest.fixture
-def wait(qtbot):
-    """Wait until a session has nothing left to do, or a condition holds."""
-
-    def until(condition):
-        qtbot.waitUntil(lambda: bool(condition()), timeout=PATIENCE_MS)
-
-    return until
-
-
-def job_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("tagscope-job")]
 
 
 def click(widget):
@@ -129,16 +64,6 @@ def click_cell(table, row, column):
     QTest.mouseClick(table.viewport(), LEFT, pos=cell_center(table, row, column))
 
 
-def picture(viewer):
-    """What the canvas shows, (height, width, RGB)."""
-    return viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
-
-
-def changed(before, after):
-    """Share of pixels that differ."""
-    return float((np.abs(before - after).max(axis=-1) > 8).mean())
-
-
 def click_position(viewer, xy):
     """Click where a position of the section is drawn."""
     size = np.array(viewer.canvas.size)[::-1]
@@ -147,15 +72,6 @@ def click_position(viewer, xy):
     native = viewer.window._qt_viewer.canvas.native
     QTest.mouseMove(native, at)
     QTest.mouseClick(native, LEFT, pos=at)
-
-
-def keep(viewer, name):
-    folder = os.environ.get("TAGSCOPE_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        QTest.qWait(200)  # layouts settle
-        path = str(Path(folder) / f"{name}.png")
-        viewer.window.screenshot(path, canvas_only=False, flash=False)
 
 
 def texts(table, column):
@@ -173,7 +89,7 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     wait(lambda: session.state.opened is not None and not session.busy)
     assert ("Cells", "3,000") in session.section.state.card.rows
     assert dock.section.grid_holder.isVisible()
-    plain = picture(viewer)
+    plain = drawn(viewer)
     assert plain.any()
     keep(viewer, "2-section")
 
@@ -190,7 +106,7 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     found = {name: count for name, count in zip(names, counts, strict=True) if count}
     assert found == dict(session.state.result.annotation.counts())
     assert sum(counts) == 3000
-    painted = picture(viewer)
+    painted = drawn(viewer)
     assert changed(plain, painted) > 0.05
     keep(viewer, "3-annotated")
 
@@ -198,11 +114,11 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     largest = texts(legend, NAME)[0]
     assert session.state.label == largest
     assert dock.attention.types.currentData() == largest
-    isolated = picture(viewer)
+    isolated = drawn(viewer)
     assert changed(painted, isolated) > 0.02
     click_cell(legend, 0, NAME)
     assert session.state.label is None
-    assert changed(painted, picture(viewer)) < 0.01
+    assert changed(painted, drawn(viewer)) < 0.01
 
     tags = dock.attention.table
     assert texts(tags, GENE) == list(
@@ -217,13 +133,13 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     gene = texts(tags, GENE)[0]
     assert session.state.gene == gene
     assert f"attention · {gene}" in [layer.name for layer in viewer.layers if layer.visible]
-    attention = picture(viewer)
+    attention = drawn(viewer)
     assert changed(painted, attention) > 0.05
     keep(viewer, "4-attention")
 
     click(dock.attention.expression_button)
     assert f"expression · {gene}" in [layer.name for layer in viewer.layers if layer.visible]
-    assert changed(attention, picture(viewer)) > 0.02
+    assert changed(attention, drawn(viewer)) > 0.02
     keep(viewer, "5-expression")
 
     click(dock.attention.both_button)
@@ -319,10 +235,10 @@ def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch)
     session.section.open(annotated)
     wait(lambda: session.attention.state.rows and not session.busy)
     legend = dock.annotate.legend
-    before = picture(viewer)
+    before = drawn(viewer)
     click_cell(legend.table, 0, SHOWN)
     assert not session.legend.state.rows[0].shown
-    assert changed(before, picture(viewer)) > 0.005
+    assert changed(before, drawn(viewer)) > 0.005
     click(legend.all_button)
 
     monkeypatch.setattr(QColorDialog, "getColor", lambda color, *_: type(color)("#ffffff"))
@@ -332,7 +248,7 @@ def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch)
     name = session.legend.state.rows[0].name
     labels = session.state.result.annotation.labels
     assert labels.colors[labels.names.index(name)] == "#ffffff"
-    assert changed(before, picture(viewer)) > 0.005
+    assert changed(before, drawn(viewer)) > 0.005
 
     slider = legend.confidence.slider
     slider.setFocus()
@@ -427,7 +343,9 @@ def test_cancel_answers_within_a_second(viewer, dock, slow_bundle, sample_data, 
     assert 0 < sum(row.count for row in session.legend.state.rows) < 3000
 
 
-def test_closing_the_window_ends_its_jobs(viewer, dock, slow_bundle, sample_data, wait):
+def test_closing_the_window_ends_its_jobs(
+    viewer, dock, slow_bundle, sample_data, wait, job_threads
+):
     session = dock.session
     session.section.open(sample_data / "section.zarr")
     session.annotate.choose(slow_bundle.path)
@@ -460,20 +378,3 @@ def test_the_files_menu_opens_the_sample_and_stores(viewer, sample_data, wait):
     viewer.open(str(sample_data / "section.zarr"), plugin="tagscope")
     wait(lambda: session.state.opened is not first and not session.busy)
     assert len(session.state.opened.section) == 3000
-
-
-def test_attention_beside_expression(viewer, annotated, wait):
-    session = show_result(viewer, annotated, gene="Cux2")
-    wait(lambda: session.state.gene == "Cux2" and not session.busy)
-    canvas, cells = session.painter.canvas, session.state.opened.section.cells
-    column = cells.panel.symbols.index("Cux2")
-    scores = session.state.result.gene_scores.column("Cux2")
-    canvas.paint_values("attention to Cux2", scores)
-    counts = cells.values[:, column].toarray().ravel()
-    canvas.paint_values("counts of Cux2", counts, colormap="viridis")
-    canvas.show_beside("attention to Cux2", "counts of Cux2")
-    canvas.fit()
-    keep(viewer, "11-beside")
-    drawn = picture(viewer)
-    half = drawn.shape[1] // 2
-    assert changed(drawn[:, :half], drawn[:, -half:]) > 0.05

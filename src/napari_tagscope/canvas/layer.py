@@ -1,4 +1,4 @@
-"""The Image layer of a painting: napari's own, which also tells about the cell under the mouse."""
+"""Image layers as napari's own, which also tell what is under the mouse."""
 
 from __future__ import annotations
 
@@ -12,30 +12,68 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
 
 Describe = Callable[[int], str]
+Tell = Callable[[npt.ArrayLike], str]
 
-DARK = 0.25  # a colour whose brightest channel is below this looks like the canvas
+DARK = 0.25  # a colour whose brightest channel is below this looks like a black canvas
+DARK_LINE = 0.55  # the same of a line one or two pixels wide
+PALE = 0.6  # a colour whose darkest channel is above this looks like a white canvas
 
 
 @cache
-def lifted(name: str) -> Colormap:
-    """Napari's colour map of a name, from where its colours can be told from a black canvas.
+def visible(name: str, outlines: bool) -> Colormap:
+    """Napari's colour map of a name, cut to colours in which cells can be told from the canvas.
 
-    A cell with the lowest value is tissue, and must not look like none. Another name keeps napari
-    from taking it for its own.
+    A cell with the lowest or highest value is tissue, and must not look like none in either theme.
+    Another name keeps napari from taking it for its own.
     """
     colormap = ensure_colormap(name)
     steps = np.linspace(0, 1, 256)
-    seen = steps[colormap.map(steps)[:, :3].max(axis=1) >= DARK]
-    if len(seen) == 0 or seen[0] == 0:
+    colors = colormap.map(steps)[:, :3]
+    darkest = DARK_LINE if outlines else DARK
+    seen = steps[(colors.max(axis=1) >= darkest) & (colors.min(axis=1) <= PALE)]
+    if len(seen) in (0, len(steps)):
         return colormap
-    return Colormap(colormap.map(np.linspace(seen[0], 1, 256)), name=f"{name}, lifted")
+    what = "outlines" if outlines else "cells"
+    return Colormap(colormap.map(np.linspace(seen[0], seen[-1], 256)), name=f"{name} for {what}")
 
 
-class CellImage(Image):  # type: ignore[misc]
-    """An Image layer whose status line and tooltip describe the cell under the mouse.
+class TellingImage(Image):  # type: ignore[misc]
+    """An Image layer whose status line and tooltip say what is under the mouse.
 
-    ``cell_at`` gives the cell's row at a world position, −1 beside cells; ``describe`` its line,
-    empty to keep napari's own.
+    ``tell`` gives the line of a world position, empty to keep napari's own. napari asks for it
+    from a thread of its own.
+    """
+
+    def __init__(self, data: Any, *, tell: Tell, **kwargs: Any) -> None:
+        self._tell = tell
+        super().__init__(data, **kwargs)
+
+    @property
+    def _type_string(self) -> str:
+        # what napari and other plugins take it for when they save it or choose an icon
+        return "image"
+
+    def get_status(self, position: Any = None, **kwargs: Any) -> dict[str, str]:
+        """Napari's status of a position, with the line of what is there."""
+        status: dict[str, str] = super().get_status(position, **kwargs)
+        if position is None or not kwargs.get("world", False):
+            return status
+        line = self._tell(position)
+        if line:
+            status["value"] = line
+            status["coordinates"] = f"{status['coords']}: {line}"
+        return status
+
+    def _get_tooltip_text(self, position: Any, *, world: bool = False, **_: Any) -> str:
+        """What napari shows beside the mouse."""
+        return self._tell(position) if world else ""
+
+
+class CellImage(TellingImage):
+    """An Image layer of cells, which tells about the cell under the mouse.
+
+    ``cell_at`` gives the cell's row at a world position, −1 beside cells; ``describe`` its line.
+    ``tell_above`` gives the line of what another layer draws over the cells.
     """
 
     def __init__(
@@ -48,12 +86,25 @@ class CellImage(Image):  # type: ignore[misc]
     ) -> None:
         self._cell_at = cell_at
         self._describe = describe
-        super().__init__(data, **kwargs)
+        self.tell_above: Tell | None = None
+        self._ramp: str | None = None
+        self._outlined = False
+        super().__init__(data, tell=self.tell, **kwargs)
 
-    @property
-    def _type_string(self) -> str:
-        # what napari and other plugins take it for when they save it or choose an icon
-        return "image"
+    def tell(self, position: npt.ArrayLike) -> str:
+        """The line of what is drawn over a world position, and of the cell there."""
+        above = "" if self.tell_above is None else self.tell_above(position)
+        row = self._cell_at(position)
+        return " · ".join(filter(None, (above, self._describe(row) if row >= 0 else "")))
+
+    def set_outlined(self, outlined: bool) -> None:
+        """Take colours of the scale that thin lines show, or all that filled cells do."""
+        before, self._outlined = self._outlined, outlined
+        layer: Any = self
+        # another map was chosen by hand
+        if self._ramp is None or layer.colormap.name != visible(self._ramp, before).name:
+            return
+        layer.colormap = visible(self._ramp, outlined)
 
     def set_scale(
         self, limits: tuple[float, float], full: tuple[float, float], colormap: str
@@ -67,24 +118,8 @@ class CellImage(Image):  # type: ignore[misc]
             layer.contrast_limits_range = full
         if tuple(layer.contrast_limits) != limits:
             layer.contrast_limits = limits
-        if layer.colormap.name != lifted(colormap).name:
-            layer.colormap = lifted(colormap)
+        self._ramp = colormap
+        if layer.colormap.name != visible(colormap, self._outlined).name:
+            layer.colormap = visible(colormap, self._outlined)
         self.colorbar.position = "bottom_right"
         self.colorbar.visible = self.name_overlay.visible = True
-
-    def get_status(self, position: Any = None, **kwargs: Any) -> dict[str, str]:
-        """Napari's status of a position, with the description of the cell there."""
-        status: dict[str, str] = super().get_status(position, **kwargs)
-        if position is None or not kwargs.get("world", False):
-            return status
-        row = self._cell_at(position)
-        line = self._describe(row) if row >= 0 else ""
-        if line:
-            status["value"] = line
-            status["coordinates"] = f"{status['coords']}: {line}"
-        return status
-
-    def _get_tooltip_text(self, position: Any, *, world: bool = False, **_: Any) -> str:
-        """What napari shows beside the mouse: the description of the cell there."""
-        row = self._cell_at(position) if world else -1
-        return self._describe(row) if row >= 0 else ""

@@ -27,6 +27,7 @@ class Painted:
         """Draw the cells so when next painted."""
         self.painting.look = look
         self.layer.opacity = TRANSLUCENT if look == "translucent" else 1.0
+        self.layer.set_outlined(look == "outlines")
 
     def legend_entries(self) -> list[LegendEntry]:
         """A line per category, and one for ``Unassigned``."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
-from napari.layers import Image
 
+from napari_tagscope.canvas.layer import CellImage, TellingImage
 from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
 from napari_tagscope.canvas.linking import METADATA_KEY, add_layer
 from napari_tagscope.canvas.painting import Picture
@@ -52,17 +52,21 @@ class TranscriptLayer:
         self._colors = [colors[gene] for gene in pyramid.genes]
         self._painting = Picture(_Dots(pyramid, self._colors))
         pixel = pyramid.pixel
-        self.layer = Image(
+        self.layer = TellingImage(
             self._painting.levels,
+            tell=self._tell,
             multiscale=True,
             rgb=True,
-            name=TITLE,
+            name=_name(pyramid.genes),
             scale=(pixel, pixel),
             translate=[edge + pixel / 2 for edge in pyramid.origin],
             units=units,
             metadata={METADATA_KEY: {"transcripts": pyramid.genes}},
         )
         self._legend = Legend(viewer, position="top_right")
+        for layer in viewer.layers:
+            self._tell_over(layer)
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
         add_layer(viewer, self.layer)
         self.layer.events.visible.connect(self._update_legend)
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -81,6 +85,19 @@ class TranscriptLayer:
         self.layer.refresh(extent=False, highlight=False)
         self._update_legend()
 
+    def gene_at(self, position: npt.ArrayLike) -> str:
+        """The gene whose dot is drawn at a world position (…, y, x), empty where there is none."""
+        if not self.layer.visible:
+            return ""
+        level = self.layer.data_level
+        corner, pixel = np.array(self._pyramid.origin), self._pyramid.pixel * (1 << level)
+        row, column = np.floor((np.asarray(position)[-2:] - corner) / pixel).astype(int).tolist()
+        rows, columns = self._pyramid.shapes[level]
+        if not (0 <= row < rows and 0 <= column < columns):
+            return ""
+        gene = int(self._pyramid.levels[level][row, column]) - 1
+        return self.genes[gene] if gene >= 0 else ""
+
     def remove(self) -> None:
         """Take layer and legend out of the viewer."""
         if self.layer in self._viewer.layers:
@@ -96,7 +113,34 @@ class TranscriptLayer:
         gene, count = self.genes[number], int(self._pyramid.counts[number])
         return LegendEntry(elide(gene), self._colors[number], count, gene in self._hidden)
 
+    def _tell(self, position: npt.ArrayLike) -> str:
+        """The line of the cells below, which has the gene's before it; or the gene's alone."""
+        for layer in reversed(self._viewer.layers):
+            if isinstance(layer, CellImage) and layer.visible:
+                return layer.tell(position)
+        return self._tell_gene(position)
+
+    def _tell_gene(self, position: npt.ArrayLike) -> str:
+        gene = self.gene_at(position)
+        return f"{gene} transcript" if gene else ""
+
+    def _tell_over(self, layer: Any) -> None:
+        if isinstance(layer, CellImage):
+            layer.tell_above = self._tell_gene
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        self._tell_over(event.value)
+
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self.layer:
+            for layer in self._viewer.layers:
+                if isinstance(layer, CellImage):
+                    layer.tell_above = None
+            self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
             self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
             self._legend.remove()
+
+
+def _name(genes: Sequence[str]) -> str:
+    """A layer's name that no element of a store has: napari-spatialdata renames such layers."""
+    return f"{TITLE} · {genes[0] if len(genes) == 1 else f'{len(genes)} genes'}"

@@ -15,5 +15,6 @@ def axis_units(unit: str) -> tuple[str, str]:
         return "um", "um"
     registry: Any = pint.get_application_registry()  # type: ignore[no-untyped-call]
     if UNKNOWN not in registry:
-        registry.define(f"{UNKNOWN} = [section_length] = units")
+        # a pure number: pint puts no prefix before it, as in "2 kunits"
+        registry.define(f"{UNKNOWN} = 1 = units")
     return UNKNOWN, UNKNOWN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +16,23 @@ if TYPE_CHECKING:
 
 IMAGES_TOPIC = "read images"
 TRANSCRIPTS_TOPIC = "read transcripts"
-GENE_COLOR = "#56b4e9"  # seen on black, on white and on the attention map
+# of Okabe and Ito; the first is seen on black, on white and on the attention map
+GENE_COLORS = ("#56b4e9", "#e69f00", "#cc79a7", "#009e73", "#f0e442", "#d55e00", "#0072b2")
+MOST_KEPT = len(GENE_COLORS) - 1  # and the selected gene
 
 
 @dataclass(frozen=True)
 class LayersState:
     """``has_images``, ``has_transcripts``: the store holds some. ``images``, ``transcripts``: they
-    are asked for. ``gene`` is the one whose transcripts follow the selection."""
+    are asked for. ``gene`` is the one whose transcripts follow the selection, ``kept`` are those
+    that stay on view beside it."""
 
     has_images: bool = False
     has_transcripts: bool = False
     images: bool = False
     transcripts: bool = False
     gene: str | None = None
+    kept: tuple[str, ...] = ()
     failure: Failure | None = None
 
 
@@ -73,18 +76,26 @@ class LayersController(Observed[LayersState]):
 
     def set_transcripts(self, shown: bool) -> None:
         """Show the transcripts of the selected gene, or none."""
-        self._update(transcripts=shown, failure=None)
-        if shown and self.state.gene is not None:
-            self.show_transcripts({self.state.gene: GENE_COLOR})
-        elif not shown:
+        self._update(transcripts=shown, kept=(), failure=None)
+        if shown:
+            self._show_genes()
+        else:
             self._runner.cancel(TRANSCRIPTS_TOPIC)
             self._painter.remove_transcripts()
 
-    def show_transcripts(self, colors: Mapping[str, str]) -> None:
-        """Show the transcripts of some genes, each in its colour."""
-        opened = self._viewer_state.opened
-        if opened is None:
+    def keep_gene(self, kept: bool) -> None:
+        """Keep the selected gene's transcripts on view while others are selected, or no longer."""
+        gene = self.state.gene
+        others = tuple(other for other in self.state.kept if other != gene)
+        self._update(kept=(*others, gene)[:MOST_KEPT] if kept and gene else others)
+
+    def _show_genes(self) -> None:
+        """Show the transcripts of the genes kept and of the selected one."""
+        opened, gene = self._viewer_state.opened, self.state.gene
+        if opened is None or gene is None:
             return
+        genes = dict.fromkeys((*self.state.kept, gene))
+        colors = dict(zip(genes, GENE_COLORS, strict=False))
 
         def work(context: JobContext) -> Any:
             from tagscope import api
@@ -117,10 +128,11 @@ class LayersController(Observed[LayersState]):
             has_transcripts=store is not None and len(store.points) > 0,
             images=False,
             transcripts=False,
+            kept=(),
             failure=None,
         )
 
     def _on_gene(self, gene: str | None) -> None:
         self._update(gene=gene, failure=None)
-        if self.state.transcripts and gene is not None:
-            self.show_transcripts({gene: GENE_COLOR})
+        if self.state.transcripts:
+            self._show_genes()

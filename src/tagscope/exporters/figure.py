@@ -22,13 +22,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.spatial import KDTree
 
-from tagscope.core.section import Section
+from tagscope.core.section import Section, SideBySide
 from tagscope.exporters.paint import Categories, Measured
 
 # inches: the tissue fits into a double column of a printed page
 _WIDTH, _HEIGHT = 5.2, 6.5
 _FONT_SIZE = 7.0
 _LONGEST_NAME = 34
+# of the legend; what does not fit is counted in a last line
+_FEWEST_ROWS, _MOST_COLUMNS = 24, 2
 # above this many cells a vector file opens too slowly: the cells become one picture inside it
 _MOST_VECTOR_CELLS = 3000
 _MOST_OUTLINED_CELLS = 20_000
@@ -65,7 +67,11 @@ def draw_tissue(section: Section, paint: Categories | Measured) -> Figure:
     axes.set_axis_off()
     _draw_cells(axes, section, paint)
     _draw_scale_bar(axes, frame, section.unit)
-    axes.set_title(_elided(paint.title, 60), fontsize=_FONT_SIZE + 2, loc="left")
+    raised = 0.0
+    if section.pieces is not None:
+        _name_pieces(axes, section, section.pieces)
+        raised = 1.5 * _FONT_SIZE
+    axes.set_title(_elided(paint.title, 60), fontsize=_FONT_SIZE + 2, loc="left", pad=6 + raised)
     if isinstance(paint, Categories):
         _draw_legend(axes, paint, height)
     else:
@@ -129,7 +135,9 @@ def _add(axes: Axes, collection: PolyCollection | EllipseCollection, cells: int)
 
 
 def _disc(section: Section) -> float:
-    """Diameter of a cell without an outline: the usual distance to its nearest neighbour."""
+    """Diameter of a cell without an outline: a spot's, or the usual distance to the nearest."""
+    if section.spot_diameter is not None:
+        return section.spot_diameter
     if len(section) < 2:
         return 10.0
     step = max(1, len(section) // _DISC_SAMPLE)
@@ -138,6 +146,16 @@ def _disc(section: Section) -> float:
     extent = float(np.ptp(section.xy, axis=0).max())
     # cells that share one place have no distance; discs must be seen whatever the density
     return max(usual, extent / 400) or 10.0
+
+
+def _name_pieces(axes: Axes, section: Section, pieces: SideBySide) -> None:
+    """The name of every section above its upper left corner."""
+    for code, name in enumerate(pieces.names):
+        corner = section.xy[pieces.codes == code].min(axis=0)
+        axes.annotate(
+            _elided(name, _LONGEST_NAME), tuple(corner), xytext=(0, 4),
+            textcoords="offset points", fontsize=_FONT_SIZE, annotation_clip=False,
+        )  # fmt: skip
 
 
 def _draw_scale_bar(axes: Axes, frame: _Frame, unit: str) -> None:
@@ -149,7 +167,7 @@ def _draw_scale_bar(axes: Axes, frame: _Frame, unit: str) -> None:
         [left, left + length], [below, below], color="black", linewidth=2,
         clip_on=False, solid_capstyle="butt", scalex=False, scaley=False,
     )  # fmt: skip
-    text = f"{length:g} µm" if unit == "µm" else f"{length:g} units (µm not known)"
+    text = f"{length:,g} µm" if unit == "µm" else f"{length:,g} units (µm not known)"
     axes.annotate(
         text, (left, below), xytext=(0, -4), textcoords="offset points", va="top",
         fontsize=_FONT_SIZE, annotation_clip=False,
@@ -165,7 +183,12 @@ def _round_length(longest: float) -> float:
 def _draw_legend(axes: Axes, paint: Categories, height: float) -> None:
     """Names with counts, in as many columns as the tissue's height asks for."""
     entries = paint.legend()
-    rows = max(8, int(height * 72 / (_FONT_SIZE * 1.45)))
+    rows = max(_FEWEST_ROWS, int(height * 72 / (_FONT_SIZE * 1.45)))
+    most = rows * _MOST_COLUMNS
+    if len(entries) > most:
+        rest = entries[most - 1 :]
+        entries = entries[: most - 1]
+        entries.append((f"{len(rest):,} more", "none", sum(count for _, _, count in rest)))
     handles = [
         Line2D([], [], marker="o", linestyle="", markersize=_FONT_SIZE * 0.8,
                color=color, label=f"{_elided(name, _LONGEST_NAME)} ({count:,})")

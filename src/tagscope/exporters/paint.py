@@ -34,12 +34,16 @@ _SPAN = 0.995
 
 @dataclass(frozen=True)
 class Categories:
-    """Cells by category: ``codes`` (N,) into ``names`` and ``colors``, −1 for no value."""
+    """Cells by category: ``codes`` (N,) into ``names`` and ``colors``, −1 for no value.
+
+    ``ordered``: the order of ``names`` means something, as that of layers does.
+    """
 
     title: str
     names: tuple[str, ...]
     colors: tuple[str, ...]
     codes: npt.NDArray[np.int64]
+    ordered: bool = False
 
     def rgba(self) -> npt.NDArray[np.float64]:
         """A colour for every cell, (N, 4)."""
@@ -50,11 +54,16 @@ class Categories:
         return np.arange(len(self.codes))
 
     def legend(self) -> list[tuple[str, str, int]]:
-        """Name, colour and number of cells of every category that occurs."""
-        counts = np.bincount(self.codes + 1, minlength=len(self.names) + 1)
+        """Name, colour and number of cells of every category that occurs.
+
+        Those of most cells first unless they are ``ordered``; cells without one come last.
+        """
+        counts = np.bincount(self.codes + 1, minlength=len(self.names) + 1).tolist()
         entries = [*zip(self.names, self.colors, counts[1:], strict=True)]
+        if not self.ordered:
+            entries.sort(key=lambda entry: (entry[0] == UNASSIGNED, -entry[2]))
         entries.append((NO_VALUE, _NO_VALUE_COLOR, counts[0]))
-        return [(name, color, int(count)) for name, color, count in entries if count]
+        return [entry for entry in entries if entry[2]]
 
 
 @dataclass(frozen=True)
@@ -150,13 +159,15 @@ def paint_of_column(table: AnnData, column: str) -> Categories | Measured:
     """
     fix = "Choose one of these with --color, or an annotation with --key."
     values = column_of(table.obs, column, fix)
+    title = column.replace("_", " ")
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-        return Measured(column.replace("_", " "), values.to_numpy(dtype=np.float64))
+        return Measured(title, values.to_numpy(dtype=np.float64), title)
     if not isinstance(values.dtype, pd.CategoricalDtype):
         values = values.where(values.isna(), values.astype(str)).astype("category")
     names = tuple(str(name) for name in values.cat.categories)
     colors = _colors_of(table, column, names)
-    return Categories(column, names, colors, values.cat.codes.to_numpy(dtype=np.int64))
+    codes = values.cat.codes.to_numpy(dtype=np.int64)
+    return Categories(title, names, colors, codes, bool(values.cat.ordered))
 
 
 def _colors_of(table: AnnData, column: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgba
 from PIL import Image
 
 from tagscope.core.labels import UNASSIGNED_COLOR
+from tagscope.core.section import SideBySide
 from tagscope.errors import ArgumentError
 from tagscope.exporters.figure import draw_tissue, save_figure
 from tagscope.exporters.paint import (
@@ -52,10 +53,20 @@ def test_a_plain_column_gets_default_colours_and_missing_values_grey(table):
     np.testing.assert_allclose(paint.rgba()[59], to_rgba("#d9d9d9"))
 
 
+def test_the_legend_is_by_size_unless_the_order_means_something(table):
+    few, many, unknown = ["few"] * 9, ["many"] * 11, ["Unassigned"] * 40
+    order = ["few", "Unassigned", "many"]
+    for ordered, expected in ((False, ["many", "few", "Unassigned"]), (True, order)):
+        table.obs["type"] = pd.Categorical(few + many + unknown, order, ordered)
+        names = [name for name, _, _ in paint_of_column(table, "type").legend()]
+        assert names == expected
+
+
 def test_numbers_are_measured_and_a_bright_cell_does_not_darken_the_rest(table):
     table.obs["score"] = np.append(np.linspace(0, 1, 59), 1000.0)
     paint = paint_of_column(table, "score")
     assert isinstance(paint, Measured)
+    assert paint.scale == "score"
     assert paint.is_clipped
     values = np.append(np.linspace(0, 1, 999), 1000.0)
     assert Measured("", values).limits[1] < 2
@@ -110,8 +121,17 @@ def test_a_long_legend_gets_columns_and_long_names_are_cut(section, table):
     legend = axes.get_legend()
     assert legend._ncols > 1
     texts = [text.get_text() for text in legend.get_texts()]
-    assert len(texts) == 60
-    assert all(text.endswith("… (1)") for text in texts)
+    assert all(text.endswith("… (1)") for text in texts[:-1])
+    assert texts[-1] == f"{61 - len(texts)} more ({61 - len(texts)})"
+    assert len(texts) == 48
+
+
+def test_spots_have_their_width_and_sections_side_by_side_their_names(section):
+    pieces = SideBySide(("A", "B"), np.arange(60) // 30, np.zeros((2, 2)))
+    spots = replace(section, outlines=None, spot_diameter=5.0, pieces=pieces)
+    axes = draw_tissue(spots, Measured("x", np.arange(60.0))).axes[0]
+    assert axes.collections[-1].get_widths() == pytest.approx(5.0)
+    assert [t.get_text() for t in axes.texts][-2:] == ["A", "B"]
 
 
 def test_a_measured_figure_has_a_colour_bar_and_counts_cells_without_a_value(section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_tagscope.controllers.layers import GENE_COLOR, LayersController
+from napari_tagscope.controllers.layers import GENE_COLORS, MOST_KEPT, LayersController
 from tagscope import api
 
 
@@ -42,7 +42,7 @@ def test_transcripts_follow_the_selected_gene(controller, state, painter, sample
     assert not [call for call in painter.calls if call[0] == "show_transcripts"]
     state.select_gene("Gad1")
     name, prepared, colors = painter.calls[-1]
-    assert (name, colors) == ("show_transcripts", {"Gad1": GENE_COLOR})
+    assert (name, colors) == ("show_transcripts", {"Gad1": GENE_COLORS[0]})
     assert prepared["Gad1"] > 1000
     state.select_gene("Plp1")
     assert set(painter.calls[-1][1]) == {"Plp1"}
@@ -50,6 +50,31 @@ def test_transcripts_follow_the_selected_gene(controller, state, painter, sample
     assert painter.calls[-1] == ("remove_transcripts",)
     state.select_gene("Gad1")
     assert painter.calls[-1] == ("remove_transcripts",)
+
+
+def test_kept_genes_stay_in_their_colours_beside_the_selected_one(
+    controller, state, painter, sample
+):
+    state.set_section(sample)
+    controller.keep_gene(True)  # none is selected
+    controller.set_transcripts(True)
+    genes = sample.section.panel.symbols[:MOST_KEPT]
+    for number, gene in enumerate(genes):
+        state.select_gene(gene)
+        assert painter.calls[-1][2] == dict(
+            zip(genes[: number + 1], GENE_COLORS[: number + 1], strict=True)
+        )
+        controller.keep_gene(True)
+    state.select_gene("Plp1")
+    controller.keep_gene(True)  # one too many
+    assert controller.state.kept == tuple(genes)
+    assert painter.calls[-1][2]["Plp1"] == GENE_COLORS[-1]
+    state.select_gene(genes[0])
+    controller.keep_gene(False)
+    state.select_gene("Plp1")
+    assert set(painter.calls[-1][2]) == {*genes[1:], "Plp1"}
+    controller.set_transcripts(False)
+    assert controller.state.kept == ()
 
 
 def test_a_gene_without_transcripts_is_explained(controller, state, painter, sample):
