@@ -96,6 +96,7 @@ def test_both_show_one_section_in_one_window(viewer, sample_data, wait) -> None:
     assert filled(drawn(viewer)) > 0.1
     assert [layer.name for layer in viewer.layers][-1] == "transcripts · Gad1"
     assert viewer.layers["morphology"].metadata["sdata"] is opened.sdata
+    assert {str(layer.units[-1]) for layer in viewer.layers} == {"micrometer"}
 
 
 @pytest.mark.parametrize("ours_first", [True, False])

@@ -116,13 +116,7 @@ class LabelPyramid(TilePyramid):
 
     def at(self, y: float, x: float) -> int:
         """Row of the cell at a position in µm, −1 where there is none."""
-        row = int(np.floor((y - self.origin[0]) / self.pixel))
-        column = int(np.floor((x - self.origin[1]) / self.pixel))
-        rows, columns = self.shapes[0]
-        if not (0 <= row < rows and 0 <= column < columns):
-            return -1
-        tile = self._tile(0, row // TILE, column // TILE)
-        return int(tile[row % TILE, column % TILE]) - 1
+        return int(self.value_at(y, x)) - 1
 
     def nearest(self, y: float, x: float, reach: float) -> int:
         """Row of the cell whose centroid is nearest to a position in µm, −1 beyond ``reach``."""

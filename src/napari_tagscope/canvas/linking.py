@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tagscope.api import OpenedSection
 
 METADATA_KEY = "tagscope"  # of what only we read
+SYSTEM = "_current_cs"  # napari-spatialdata's: the coordinate system a layer is shown in
 SDATA, NAME, ACTIVE_IN = "sdata", "name", "_active_in_cs"  # napari-spatialdata's
 
 
@@ -44,7 +45,7 @@ def store_metadata(opened: OpenedSection) -> dict[str, Any]:
     system = opened.source.coordinate_system
     if opened.sdata is None or system is None or opened.um_per_unit not in (None, 1.0):
         return {}
-    return {SDATA: opened.sdata, "_current_cs": system, ACTIVE_IN: {system}}
+    return {SDATA: opened.sdata, SYSTEM: system, ACTIVE_IN: {system}}
 
 
 def without_store(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +70,18 @@ def add_layer(viewer: ViewerModel, layer: Layer, index: int | None = None) -> No
         layer.metadata.update({SDATA: store, ACTIVE_IN: set(layer.metadata[ACTIVE_IN])})
     if active is not None:
         viewer.layers.selection.active = active
+
+
+def take_units(layer: Layer, own: Mapping[str, Any], units: tuple[str, str] | None) -> None:
+    """Give a layer of our store and coordinate system our unit, where it came in pixels.
+
+    napari shows no scale bar in µm while layers have several units.
+    """
+    store = own.get(SDATA)
+    same = store is not None and layer.metadata.get(SDATA) is store
+    placed = layer.metadata.get(SYSTEM) == own.get(SYSTEM)
+    if same and placed and units is not None and METADATA_KEY not in layer.metadata:
+        layer.units = (*layer.units[:-2], *units)
 
 
 def before_removal(layer: Layer) -> None:

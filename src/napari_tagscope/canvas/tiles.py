@@ -76,6 +76,16 @@ class TilePyramid(ABC):
         self.background.ask(missing)
         return self._assemble(level, window, self._stand_in)
 
+    def value_at(self, y: float, x: float, level: int = 0) -> Any:
+        """The pixel of a level at a position in the section's unit, 0 outside of the image."""
+        pixel = self.pixel * (1 << level)
+        row = int(np.floor((y - self.origin[0]) / pixel))
+        column = int(np.floor((x - self.origin[1]) / pixel))
+        rows, columns = self.shapes[level]
+        if not (0 <= row < rows and 0 <= column < columns):
+            return 0
+        return self._tile(level, row // TILE, column // TILE)[row % TILE, column % TILE]
+
     def is_drawn(self, level: int, window: Window) -> bool:
         """Whether a window is there without anything that stands in."""
         return self.background is None or not self._missing(level, window)

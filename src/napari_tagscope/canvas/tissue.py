@@ -18,7 +18,13 @@ from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend
-from napari_tagscope.canvas.linking import METADATA_KEY, add_layer, before_removal, without_store
+from napari_tagscope.canvas.linking import (
+    METADATA_KEY,
+    add_layer,
+    before_removal,
+    take_units,
+    without_store,
+)
 from napari_tagscope.canvas.marks import MarkLayers
 from napari_tagscope.canvas.painted import Painted
 from napari_tagscope.canvas.painting import Look, Marks, Painting, Picture
@@ -97,6 +103,7 @@ class TissueCanvas:
         self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
         viewer.layers.events.removing.connect(self._on_layer_removing)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.mouse_drag_callbacks.append(self._on_drag)
@@ -323,6 +330,7 @@ class TissueCanvas:
                 self.viewer.layers.remove(painted.layer)
         self.show_images(())
         self.remove_transcripts()
+        self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removing.disconnect(self._on_layer_removing)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         if self._on_drag in self.viewer.mouse_drag_callbacks:
@@ -459,6 +467,9 @@ class TissueCanvas:
     def _on_visible(self) -> None:
         self._update_legend()
         self._place_marks()
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        take_units(event.value, self._metadata, self._units)
 
     def _on_layer_removing(self, event: Any) -> None:
         layer = self.viewer.layers[event.index]

@@ -89,13 +89,8 @@ class TranscriptLayer:
         """The gene whose dot is drawn at a world position (…, y, x), empty where there is none."""
         if not self.layer.visible:
             return ""
-        level = self.layer.data_level
-        corner, pixel = np.array(self._pyramid.origin), self._pyramid.pixel * (1 << level)
-        row, column = np.floor((np.asarray(position)[-2:] - corner) / pixel).astype(int).tolist()
-        rows, columns = self._pyramid.shapes[level]
-        if not (0 <= row < rows and 0 <= column < columns):
-            return ""
-        gene = int(self._pyramid.levels[level][row, column]) - 1
+        y, x = np.asarray(position)[-2:]
+        gene = int(self._pyramid.value_at(y, x, self.layer.data_level)) - 1
         return self.genes[gene] if gene >= 0 else ""
 
     def remove(self) -> None:

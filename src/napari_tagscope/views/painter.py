@@ -180,7 +180,10 @@ class CanvasPainter:
         opened, result = self._state.opened, self._state.result
         if opened is None:
             return ""
-        text = f"cell {opened.section.ids[row]}"
+        section = opened.section
+        text = f"cell {section.ids[row]}"
+        if section.pieces is not None:
+            text += f" · {section.pieces.names[section.pieces.codes[row]]}"
         if result is None:
             return text
         annotation = result.annotation
