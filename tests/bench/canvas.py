@@ -142,12 +142,14 @@ def journeys(sizes: Iterable[int], labels: Path) -> Iterator[tuple[object, ...]]
 
 
 def picks(cells: int, labels: Path) -> Iterator[tuple[object, ...]]:
+    """A row for centroids and one for polygons."""
     for way in OURS:
         measured = outcome(Case("picking", way, "category", cells), labels)
         yield (way, cells, measured.spread("pick"))
 
 
 def report(sizes: list[int], folder: Path) -> None:
+    """Run all cases and print their tables."""
     print(machine(torch.device("cpu")))
     for cells in sizes:
         labels = folder / f"{cells}.npz"

@@ -53,9 +53,10 @@ def journey(way: type[Way], by: str, cells: int, labels: Path) -> None:
     viewer = napari.Viewer()
     screen = Screen(viewer)
     shown = _opened(viewer, screen, way, by, cells, labels)
-    for name, paths in (taken := Journey(viewer, shown)).movements().items():
+    taken = Journey(viewer, shown)
+    for name, paths in taken.movements().items():
         frames = taken.frames(screen, paths)
-        tell(**{name: [*spread(frames.seconds), frames.sharp, len(frames.seconds)]})
+        tell(**{name: [*spread(frames.seconds), frames.sharp]})
 
 
 def picking(way: type[Way], by: str, cells: int, labels: Path) -> None:
@@ -78,6 +79,7 @@ def spread(seconds: list[float]) -> list[float]:
 
 
 def tell(**found: object) -> None:
+    """Write down what was found by now."""
     print(json.dumps(found), flush=True)
 
 

@@ -79,10 +79,12 @@ class Labelled:
         return cls(image, pyramid.pixel * (1 << wide[-1]), pyramid.origin)
 
     def save(self, path: Path) -> None:
+        """Write it to an ``.npz``."""
         np.savez(path, image=self.image, pixel=self.pixel, origin=self.origin)
 
     @classmethod
     def load(cls, path: Path) -> Labelled:
+        """Read what :meth:`save` wrote."""
         with np.load(path) as saved:
             y, x = saved["origin"]
             return cls(saved["image"], float(saved["pixel"]), (float(y), float(x)))
