@@ -7,35 +7,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from canvas_tissue import polygons, positions
 from napari_tagscope.canvas.drawn import TILE
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.tile_cache import TileCache
 from tagscope import api
-from tagscope.core.section import CellOutlines
 
-COUNT = 300_000
 LEVELS = [0, 2, 4, 5, 6, 7]
-
-
-def positions() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    side = int(np.ceil(np.sqrt(COUNT)))
-    y, x = np.mgrid[:side, :side] * 10.0
-    xy = np.stack([x.ravel(), y.ravel()], axis=1)[:COUNT]
-    return xy + rng.uniform(-2, 2, (COUNT, 2))
-
-
-def polygons(xy: np.ndarray, corners: int = 20) -> CellOutlines:
-    angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    reach = np.random.default_rng(0).uniform(3.5, 5.2, (len(xy), corners, 1))
-    rings = xy[:, None] + np.stack([np.cos(angle), np.sin(angle)], axis=-1) * reach
-    return CellOutlines(
-        rings.reshape(-1, 2).astype(np.float32), np.arange(len(xy) + 1, dtype=np.int64) * corners
-    )
 
 
 @pytest.fixture(scope="module", params=["polygons", "discs", "areas", "label image"])
@@ -44,8 +25,8 @@ def pyramid(request: pytest.FixtureRequest) -> LabelPyramid:
         shared = request.getfixturevalue("shared")
         section = api.open_section(shared / "data/vendor/xenium_mouse_5k_23cells.zarr").section
         return LabelPyramid(section.xy, section.outlines, labels=section.labels)
-    xy = positions()
-    made = LabelPyramid(xy, polygons(xy) if request.param == "polygons" else None)
+    xy = positions(300_000)
+    made = LabelPyramid(xy, polygons(xy, corners=20) if request.param == "polygons" else None)
     made.shape = "areas" if request.param == "areas" else "discs"
     return made
 

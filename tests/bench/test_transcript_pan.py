@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from napari import Viewer
 from pytest_benchmark.fixture import BenchmarkFixture
-from qtpy.QtWidgets import QApplication
 
+from canvas_journey import PIXELS
+from canvas_screen import Screen
 from napari_tagscope.canvas.transcript_layer import TranscriptLayer
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from tagscope.api import Transcripts
@@ -23,7 +24,6 @@ COUNT = 5_000_000
 GENES = ("Gad1", "Slc17a7", "Actb")
 COLORS = dict(zip(GENES, ("#f0e442", "#56b4e9", "#d55e00"), strict=True))
 EXTENT = (10_000.0, 8_000.0)
-STEP = 60  # screen pixels that a quick hand drags a frame
 
 
 def simulated(count: int) -> Transcripts:
@@ -35,17 +35,16 @@ def simulated(count: int) -> Transcripts:
     return Transcripts(GENES, xy.astype(np.float32), codes)
 
 
-def pan(benchmark: BenchmarkFixture, viewer: Viewer) -> None:
+def pan(benchmark: BenchmarkFixture, screen: Screen) -> None:
     """Time frames of a quick drag."""
-    camera = viewer.scene.camera
-    QApplication.processEvents()
+    camera = screen.viewer.scene.camera
+    screen.rest()
 
-    def frame() -> None:
+    def move() -> None:
         _, y, x = camera.center
-        camera.center = (0.0, y + 0.6 * STEP / camera.zoom, x + STEP / camera.zoom)
-        QApplication.processEvents()
+        camera.center = (0.0, y + 0.6 * PIXELS / camera.zoom, x + PIXELS / camera.zoom)
 
-    benchmark.pedantic(frame, rounds=60)
+    benchmark.pedantic(lambda: screen.timed(move), rounds=60)
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +53,14 @@ def pyramid() -> TranscriptPyramid:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., Viewer], pyramid: TranscriptPyramid) -> Viewer:
+def screen(make_napari_viewer: Callable[..., Viewer], pyramid: TranscriptPyramid) -> Screen:
     pyramid.forget()
     viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1400, 900)
+    screen = Screen(viewer)
     TranscriptLayer(viewer, pyramid, COLORS, ("um", "um"))
     viewer.reset_view()
-    QApplication.processEvents()
-    return viewer
+    screen.rest()
+    return screen
 
 
 def test_sorting(benchmark: BenchmarkFixture) -> None:
@@ -70,28 +69,27 @@ def test_sorting(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.parametrize("zoom", [1, 2, 4, 16, 64, 256])
-def test_panning(benchmark: BenchmarkFixture, viewer: Viewer, zoom: int) -> None:
-    viewer.scene.camera.zoom *= zoom
-    viewer.scene.camera.center = (0.0, EXTENT[1] * 0.3, EXTENT[0] * 0.3)
-    pan(benchmark, viewer)
+def test_panning(benchmark: BenchmarkFixture, screen: Screen, zoom: int) -> None:
+    camera = screen.viewer.scene.camera
+    camera.zoom *= zoom
+    camera.center = (0.0, EXTENT[1] * 0.3, EXTENT[0] * 0.3)
+    pan(benchmark, screen)
 
 
 def test_panning_a_picture_in_memory(
     benchmark: BenchmarkFixture, make_napari_viewer: Callable[..., Viewer]
 ) -> None:
     """What napari's own drawing takes of a frame."""
-    viewer = make_napari_viewer(show=True)
-    viewer.window._qt_window.resize(1400, 900)
-    viewer.add_image(np.zeros((2048, 2048, 4), np.uint8), rgb=True)
-    pan(benchmark, viewer)
+    screen = Screen(make_napari_viewer(show=True))
+    screen.viewer.add_image(np.zeros((2048, 2048, 4), np.uint8), rgb=True)
+    pan(benchmark, screen)
 
 
-def test_zooming(benchmark: BenchmarkFixture, viewer: Viewer) -> None:
+def test_zooming(benchmark: BenchmarkFixture, screen: Screen) -> None:
     steps = np.geomspace(1, 500, 61)
     factors = iter([after / before for before, after in pairwise(steps)])
 
-    def frame() -> None:
-        viewer.scene.camera.zoom *= next(factors)
-        QApplication.processEvents()
+    def move() -> None:
+        screen.viewer.scene.camera.zoom *= next(factors)
 
-    benchmark.pedantic(frame, rounds=60)
+    benchmark.pedantic(lambda: screen.timed(move), rounds=60)
