@@ -26,7 +26,7 @@ PIXELS_PER_CELL = 96  # across a typical cell at level 0
 SHARP = 24  # pixels of a label image across a cell; with fewer, polygons are drawn
 LARGEST = 1 << 18  # longest side of level 0, pixels
 LARGEST_WHOLE = 1 << 24  # pixels of a level whose cells are dots, drawn at once
-OUTLINE = 2  # width of an outline, pixels: one to two on the screen, as napari chooses levels
+OUTLINE = 3  # width of an outline, pixels: two to three on the screen, as napari chooses levels
 WORTH_KEEPING = 0.02  # seconds of drawing from which a tile is kept on disk
 
 

@@ -28,6 +28,7 @@ LOOKS = {
     "both": "Filled and outlined",
 }
 SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
+SHORT = 15  # letters of a value that has room for another beside it
 EMPTY = "Open a SpatialData store, a vendor's folder or an .h5ad, or try the sample."
 
 
@@ -113,15 +114,19 @@ class SectionPanel(QWidget):
         while (item := self.grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
-        for index, (name, value) in enumerate(card.rows):
-            row, column = index // 2, 2 * (index % 2)
+        row = column = 0
+        for name, value in card.rows:
+            wide = len(value) > SHORT
+            if wide and column:
+                row, column = row + 1, 0
             left = QLabel(name)
             left.setObjectName("muted")
             right = QElidingLabel(value)
             right.setToolTip(f"{name}: {value}")
             right.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.grid.addWidget(left, row, column)
-            self.grid.addWidget(right, row, column + 1)
+            self.grid.addWidget(right, row, column + 1, 1, 3 if wide else 1)
+            row, column = (row + 1, 0) if wide or column else (row, 2)
         for column, stretch in ((1, 2), (3, 3)):
             self.grid.setColumnStretch(column, stretch)
 
