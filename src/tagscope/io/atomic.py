@@ -15,15 +15,21 @@ import shutil
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 from tagscope.errors import OutputError
+from tagscope.jobs import JobCancelled, JobContext
 
 _PARTIAL = "partial"
 _REPLACED = "replaced"
 _PATIENCE = 10.0  # seconds
+_SYNCING = "files onto the disk"
+_SWAPPING = "swapping"
+_SYNCED_AT_ONCE = 8  # so that the device may order them
+_BETWEEN_STEPS = 0.2  # seconds
 _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zmetadata"})
 
 # Linux: renameat2(..., RENAME_EXCHANGE); macOS: renamex_np(..., RENAME_SWAP). Both are 2.
@@ -46,13 +52,25 @@ _REASONS = {
 _INPUTS_TOO = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR})
 
 
+def _nothing() -> None:
+    """Check nothing more."""
+
+
 @contextmanager
-def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def written_whole(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    last_check: Callable[[], None] = _nothing,
+) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; on success it becomes ``path``, in one step.
 
     The body makes a file or a folder at the path it is given, which has the suffix of ``path`` and
     does not exist yet. On any exception, a cancelled job included, it is removed again and whatever
-    stood at ``path`` is as it was. Missing parent folders are made.
+    stood at ``path`` is as it was. Missing parent folders are made. ``context`` hears of the files
+    that reach the device and of the swap, before which a cancel is answered for the last time;
+    ``last_check`` may raise right before it.
 
     Raises
     ------
@@ -74,7 +92,12 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         try:
             yield partial
             _refuse_unlike(partial, path)
-            flush(partial)
+            context = context or JobContext()
+            flush(partial, context)
+            context.step(_SWAPPING, 0, 1)
+            last_check()
+            if context.cancelled:
+                raise JobCancelled(_SWAPPING)
             put_in_place(partial, path)
         except BaseException as error:
             _let_zarr_finish()
@@ -83,6 +106,8 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             if failure is None:
                 raise
             raise failure from error
+        with contextlib.suppress(JobCancelled):  # what is done is done
+            context.step(_SWAPPING, 1, 1)
 
 
 @contextmanager
@@ -153,18 +178,27 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def flush(path: Path) -> None:
+def flush(path: Path, context: JobContext) -> None:
     """Have the system put a file, or all files of a folder, onto the device.
 
-    A file with a second name is part of an older output too, and was put there then.
+    A file with a second name is part of an older output too, and was put there then. A cancel does
+    not wait for the device.
     """
     if os.name != "posix":
         return
     files = [path] if path.is_file() else (p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if file.stat().st_nlink == 1:
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+    fresh = [file for file in files if file.stat().st_nlink == 1]
+    pool = ThreadPoolExecutor(_SYNCED_AT_ONCE)
+    try:
+        waiting = {pool.submit(_sync, file) for file in fresh}
+        while waiting:
+            context.step(_SYNCING, len(fresh) - len(waiting), len(fresh))
+            done, waiting = wait(waiting, _BETWEEN_STEPS)
+            for synced in done:
+                synced.result()
+        context.step(_SYNCING, len(fresh), len(fresh))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def write_failure(error: BaseException, path: Path, partial: Path) -> OutputError | None:
@@ -278,6 +312,11 @@ def _is_running(process: int) -> bool:
 def _escaped(name: str) -> str:
     """A name as a glob pattern that matches itself alone."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

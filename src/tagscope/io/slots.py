@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import scipy.sparse as sp
 
+from tagscope.io import hdf5
 from tagscope.io.compare import (
     SPARSE_PARTS,
     Step,
@@ -107,13 +108,14 @@ def write_changes(group: Any, table: AnnData, changed: Changes, step: Step) -> N
     from anndata.io import write_elem
 
     _require_groups(group, table)
+    packing = hdf5.PACKING if hdf5.is_group(group) else {}  # zarr compresses by itself
     for (place, name), value in changed.written.items():
         parent = group[place] if place else group
         if _size(value) > _WHOLE and (sp.issparse(value) or is_numeric(value)):
             _write_in_blocks(parent, name, value, step)
         else:
             with quietly():
-                write_elem(parent, name, value, dataset_kwargs=_compression(parent))
+                write_elem(parent, name, value, dataset_kwargs=packing)
             step(_size(value))
     for place in {place for place, _ in changed.slots} & set(_FRAMES):
         _describe_frame(group[place], getattr(table, place))
@@ -236,23 +238,14 @@ def _write_in_blocks(parent: Any, name: str, value: Any, step: Step) -> None:
 
 def _write_array(parent: Any, name: str, values: Any, step: Step) -> Any:
     rows = min(len(values), max(1, _CHUNK // row_bytes(values))) or 1
-    layout = {"shape": values.shape, "dtype": values.dtype, "chunks": (rows, *values.shape[1:])}
-    if _compression(parent):
-        growing = {"maxshape": (None, *values.shape[1:])}
-        array = parent.create_dataset(name, **layout, **growing, **_compression(parent))
-    else:
-        array = parent.create_array(name, **layout)
-    for block in blocks(values):
+    if hdf5.is_group(parent):
+        return hdf5.write_array(parent, name, values, rows, step)
+    chunks = (rows, *values.shape[1:])
+    array = parent.create_array(name, shape=values.shape, dtype=values.dtype, chunks=chunks)
+    for block in blocks(values, rows):
         array[block] = values[block]
         step(values[block].nbytes)
     return array
-
-
-def _compression(parent: Any) -> dict[str, str]:
-    """How new arrays of an HDF5 file are compressed; zarr compresses by itself."""
-    import h5py  # type: ignore[import-untyped]
-
-    return {"compression": "gzip"} if isinstance(parent, h5py.Group) else {}
 
 
 def _size(value: Any) -> int:

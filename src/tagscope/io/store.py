@@ -21,7 +21,7 @@ import pandas as pd
 from tagscope.errors import ArgumentError, OutputError
 from tagscope.io import hdf5
 from tagscope.io import spatialdata_store as stores
-from tagscope.io.atomic import written_whole
+from tagscope.io.atomic import recover, written_whole
 from tagscope.io.compare import first_unlike_copy, nbytes_of
 from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, place_h5ad, quietly
@@ -46,32 +46,31 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _REGION = "cells"
-_STAGE = "saving"
 _MB = 10**6
 
 Write = Callable[["AnnData"], None]
 
 
 class _Meter:
-    """How far a save is: what there is to write and to read back, told to its owner in MB."""
+    """How far a stage of a save is, told to its owner in MB."""
 
-    def __init__(self, context: JobContext) -> None:
+    def __init__(self, context: JobContext, stage: str) -> None:
         self._context = context
+        self._stage = stage
         self._done = self._total = 0
 
     def expect(self, size: int) -> None:
         """More bytes are to come."""
         self._total += size
-        self(0)
 
-    def __call__(self, size: int) -> None:
+    def __call__(self, size: int = 0) -> None:
         """So many bytes are done; raises where the job was cancelled."""
         self._done = min(self._done + size, self._total)
-        self._context.step(_STAGE, self._done // _MB, max(1, -(-self._total // _MB)))
+        self._context.step(self._stage, self._done // _MB, max(1, -(-self._total // _MB)))
 
     def tick(self, _size: int = 0) -> None:
         """Nothing is done that counts, but it takes time."""
-        self(0)
+        self()
 
     def finish(self) -> None:
         """All is done."""
@@ -88,7 +87,13 @@ class _Save:
     path: Path
     partial: Path
     in_place: bool
-    meter: _Meter
+    writing: _Meter
+    verifying: _Meter
+
+    def expect(self, size: int) -> None:
+        """So many bytes are to be written, and read back."""
+        self.writing.expect(size)
+        self.verifying.expect(size)
 
 
 def read_table(path: Path | str, *, table: str | None = None) -> AnnData:
@@ -122,7 +127,8 @@ def write_results(
 
     ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
     disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
-    read back; a cancelled save leaves everything as it was.
+    read back, of the files that reach the device, and of the swap; a cancel before that leaves
+    everything as it was.
 
     Raises
     ------
@@ -132,10 +138,41 @@ def write_results(
         If ``out`` exists and ``overwrite`` is not set, cannot be written, or is being written by
         another process; or if another program has changed the section since it was opened.
     """
+    path, target = Path(os.path.realpath(source.path)), target_of(source, out)
+    in_place = path == target
+    context = context or JobContext()
+    meters = _Meter(context, "writing MB"), _Meter(context, "verifying MB")
+    with locked(target):
+        recover(target)
+        before = Fingerprint(path)
+        if in_place and source.seen is not None:
+            source.seen.refuse_change()
+        with (
+            written_whole(
+                target,
+                overwrite=overwrite or in_place,
+                context=context,
+                last_check=before.refuse_change,
+            ) as partial,
+            quietly(),
+        ):
+            _written(_Save(source, write, path, partial, in_place, *meters), target.suffix)
+        if in_place and source.seen is not None:
+            source.seen.renew()
+    return target
+
+
+def target_of(source: SectionSource, out: Path | str) -> Path:
+    """Where the results of a section would be written.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there, whatever it is.
+    """
     refuse_url(out)
     path, target = Path(os.path.realpath(source.path)), Path(os.path.realpath(out))
-    in_place = path == target
-    if in_place and source.kind == "vendor":
+    if path == target and source.kind == "vendor":
         raise OutputError(
             f"{out} is a vendor's folder, which is never written to.",
             "Results go into a store or an .h5ad.",
@@ -147,18 +184,6 @@ def write_results(
             "A result is written beside its section, or in place.",
             "Choose another --out.",
         )
-    meter = _Meter(context or JobContext())
-    with locked(target):
-        with written_whole(target, overwrite=overwrite or in_place) as partial:
-            if in_place and source.seen is not None:
-                source.seen.refuse_change()
-            before = Fingerprint(path)
-            with quietly():
-                _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
-            meter.finish()
-            before.refuse_change()
-        if in_place and source.seen is not None:
-            source.seen.renew()
     return target
 
 
@@ -191,11 +216,11 @@ def _update_store(save: _Save) -> None:
     changed, skipped = _changes(save, table, old)
     _mirror(save, {folder.joinpath(*slot) for slot in changed.slots})
     new = _table_group(save, folder)
-    write_changes(new, table, changed, save.meter)
+    write_changes(new, table, changed, save.writing)
     _keep_link(new, table)
     if not save.in_place:
-        save.meter.expect(nbytes_of(old))
-        _refuse(first_unlike_copy(old, new, skipped, save.meter))
+        save.verifying.expect(nbytes_of(old))
+        _refuse(first_unlike_copy(old, new, skipped, save.verifying))
     _finish_store(save, new, changed)
 
 
@@ -207,13 +232,13 @@ def _write_part(save: _Save, folder: Path) -> None:
     stores.restrict_regions(table)
     save.write(table)
     changed = Changes(slots_of(table), ())
-    save.meter.expect(2 * changed.size)
+    save.expect(changed.size)
     _mirror(save, {folder})
     attributes = dict(zarr.open_group(folder, mode="r", use_consolidated=False).attrs)
     (save.partial / "tables").mkdir(exist_ok=True)
     tables = zarr.open_group(save.partial / "tables", mode="r+", use_consolidated=False)
     new = tables.create_group(folder.name, attributes=attributes)
-    write_changes(new, table, changed, save.meter)
+    write_changes(new, table, changed, save.writing)
     _keep_link(new, table)
     _finish_store(save, new, changed)
 
@@ -222,14 +247,14 @@ def _changes(save: _Save, table: AnnData, old: Any) -> tuple[Changes, set[str]]:
     """Let results be added: what is then to be written, and the paths of that in the group."""
     kept = untouched(table)
     save.write(table)
-    changed = changes(table, old, kept, save.meter.tick)
-    save.meter.expect(2 * changed.size)
+    changed = changes(table, old, kept, save.writing.tick)
+    save.expect(changed.size)
     return changed, {"/" + "/".join(filter(None, slot)) for slot in changed.slots}
 
 
 def _mirror(save: _Save, skipped: set[Path]) -> None:
     transfer = linked if save.in_place else copied
-    mirror(save.path, save.partial, skipped=skipped, transfer=transfer, step=save.meter.tick)
+    mirror(save.path, save.partial, skipped=skipped, transfer=transfer, step=save.writing.tick)
 
 
 def _table_group(save: _Save, folder: Path) -> Any:
@@ -246,7 +271,7 @@ def _keep_link(group: Any, table: AnnData) -> None:
 
 
 def _finish_store(save: _Save, new: Any, changed: Changes) -> None:
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(save, new, changed)
     consolidate(save.path, save.partial, ("", "tables", f"tables/{save.source.table}"))
 
 
@@ -261,14 +286,14 @@ def _update_h5ad(save: _Save) -> None:
             _write_h5ad(save)
             return
         changed, skipped = _changes(save, table, old)
-        save.meter.expect(2 * nbytes_of(old))
+        save.expect(nbytes_of(old))
         with hdf5.created(save.partial) as (new, check):
-            step = _checked(check, save.meter)
+            step = _checked(check, save.writing)
             hdf5.copy_group(old, new, skipped, step)
             write_changes(new, table, changed, step)
         with h5py.File(save.partial, "r") as new:
-            _refuse(first_unlike_copy(old, new, skipped, save.meter))
-            _refuse(first_unlike(new, changed, save.meter))
+            _refuse(hdf5.first_unlike_copy(old, new, skipped, save.verifying))
+            _verify(save, new, changed)
 
 
 def _write_h5ad(save: _Save) -> None:
@@ -279,11 +304,11 @@ def _write_h5ad(save: _Save) -> None:
         _keep_coordinates(save.source, table)
     save.write(table)
     changed = Changes(slots_of(table), ())
-    save.meter.expect(2 * changed.size)
+    save.expect(changed.size)
     with hdf5.created(save.partial) as (new, check):
-        write_changes(new, table, changed, _checked(check, save.meter))
+        write_changes(new, table, changed, _checked(check, save.writing))
     with h5py.File(save.partial, "r") as new:
-        _refuse(first_unlike(new, changed, save.meter))
+        _verify(save, new, changed)
 
 
 def _checked(check: hdf5.Check, meter: _Meter) -> Callable[[int], None]:
@@ -303,11 +328,11 @@ def _write_new_store(save: _Save) -> None:
     circles = _tie_to_circles(table)
     save.write(table)
     changed = Changes(slots_of(table), ())
-    save.meter.expect(changed.size)
+    save.verifying.expect(changed.size)
     with quietly():
         SpatialData(tables={"table": table}, shapes=circles).write(save.partial)
     new = zarr.open_group(save.partial / "tables" / "table", mode="r", use_consolidated=False)
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(save, new, changed)
 
 
 def _write_read_store(save: _Save) -> None:
@@ -320,11 +345,11 @@ def _write_read_store(save: _Save) -> None:
     save.write(loaded.table)
     loaded.store.tables[loaded.name] = loaded.table
     changed = Changes(slots_of(loaded.table), ())
-    save.meter.expect(changed.size)
+    save.verifying.expect(changed.size)
     with quietly():
         loaded.store.write(save.partial)
     new = zarr.open_group(save.partial / "tables" / loaded.name, mode="r", use_consolidated=False)
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(save, new, changed)
 
 
 @contextmanager
@@ -405,6 +430,12 @@ def _free_name(table: AnnData, name: str) -> str:
     while name in table.obs:
         name = f"_{name}"
     return name
+
+
+def _verify(save: _Save, group: Any, changed: Changes) -> None:
+    """Read back what was written; it is all that is left to be verified."""
+    _refuse(first_unlike(group, changed, save.verifying))
+    save.verifying.finish()
 
 
 def _refuse(difference: str | None) -> None:
