@@ -37,12 +37,15 @@ _EXCHANGE_FLAG = 2
 _AT_FDCWD = -100
 
 _REASONS = {
-    errno.ENOSPC: ("there is no space left on the device", "Free some space, or write elsewhere."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space, or write elsewhere."),
+    errno.ENOSPC: (
+        "there is no space left on the device",
+        "Free some space, or give another --out.",
+    ),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or give another --out."),
     errno.EFBIG: ("the file would be larger than the system allows", "Write elsewhere."),
-    errno.EROFS: ("the file system is read-only", "Choose a folder you may write to."),
-    errno.EACCES: ("writing there is not permitted", "Choose a folder you may write to."),
-    errno.EPERM: ("writing there is not permitted", "Choose a folder you may write to."),
+    errno.EROFS: ("the file system is read-only", "Give --out a folder you may write to."),
+    errno.EACCES: ("writing there is not permitted", "Give --out a folder you may write to."),
+    errno.EPERM: ("writing there is not permitted", "Give --out a folder you may write to."),
     errno.EIO: ("the device reported an input/output error", "Check the disk, or write elsewhere."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another path."),
@@ -80,12 +83,8 @@ def written_whole(
     """
     path = Path(os.path.realpath(path))
     recover(path)
-    if not overwrite and path.exists():
-        raise OutputError(
-            f"{path} exists already.",
-            "An output is not replaced unasked.",
-            "Choose another path, or give --overwrite.",
-        )
+    if not overwrite:
+        refuse_existing(path)
     with made_parents(path):
         _sweep(path)
         partial = beside(path)
@@ -108,6 +107,22 @@ def written_whole(
             raise failure from error
         with contextlib.suppress(JobCancelled):  # what is done is done
             context.step(_SWAPPING, 1, 1)
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to replace what nobody asked to replace.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` exists.
+    """
+    if path.exists():
+        raise OutputError(
+            f"{path} exists already.",
+            "An output is not replaced unasked.",
+            "Choose another path, or give --overwrite.",
+        )
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class SectionSource:
 
     ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows;
     ``sections``: the column that told sections apart. ``region`` is ``"*"`` for all of them.
-    ``seen``: what the table's files looked like when it was opened, None where that is not known.
+    ``seen``: what the table's files looked like when it was opened; ``rows``: how many the table
+    has, in all. None where that is not known.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class SectionSource:
     where: str | None = None
     sections: str | None = None
     seen: Fingerprint | None = field(default=None, compare=False, repr=False)
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -339,6 +341,7 @@ def inspect(
         where,
         sections,
         seen.get(loaded.name or path.name),
+        loaded.total_rows,
     )
     findings = (
         *loaded.findings,
