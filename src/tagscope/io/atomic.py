@@ -179,7 +179,7 @@ def recover(path: Path) -> None:
     """Put back what :func:`put_in_place` had set aside when its process was killed."""
     if path.exists() or not path.parent.is_dir():
         return
-    for replaced in sorted(path.parent.glob(f".{_escaped(path.name)}.{_REPLACED}-*")):
+    for replaced in sorted(path.parent.glob(f".{escaped(path.name)}.{_REPLACED}-*")):
         os.rename(replaced, path)
         return
 
@@ -306,13 +306,14 @@ def _refuse_unlike(new: Path, path: Path) -> None:
 def _sweep(path: Path) -> None:
     """Remove what killed processes of this machine left half-written for the same path."""
     start = f".{path.name}.{_PARTIAL}-{socket.gethostname()}-"
-    for rest in path.parent.glob(f"{_escaped(start)}*"):
+    for rest in path.parent.glob(f"{escaped(start)}*"):
         process = rest.name.removeprefix(start).split("-", 1)[0]
-        if process.isdigit() and not _is_running(int(process)):
+        if process.isdigit() and not is_running(int(process)):
             remove(rest)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of this machine lives; True where that cannot be told."""
     if os.name != "posix":
         return True
     try:
@@ -324,7 +325,7 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """A name as a glob pattern that matches itself alone."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tagscope.errors import OutputError
-from tagscope.io.atomic import made_parents, write_failure
+from tagscope.io.atomic import escaped, is_running, made_parents, write_failure
 
 _PATIENCE = 0.3  # seconds, in which the lock of a process that is gone is taken over
 
@@ -35,9 +35,19 @@ def locked(path: Path) -> Iterator[None]:
         except OSError as error:
             raise write_failure(error, path, place) or error from error
         try:
+            _sweep(place)
             yield
         finally:
             lock.release()
+
+
+def _sweep(lock: Path) -> None:
+    """Remove what a process leaves that is killed while it takes over the lock of another."""
+    start = f"{lock.name}.break."
+    for rest in lock.parent.glob(f"{escaped(start)}*"):
+        process = rest.name.removeprefix(start).split(".", 1)[0]
+        if process.isdigit() and not is_running(int(process)):
+            rest.unlink(missing_ok=True)
 
 
 def _busy(path: Path, lock: Path) -> OutputError:

@@ -276,7 +276,7 @@ def load(
         _refuse_store_choices(path, table, region)
         whole = read_h5ad(path)
         name, store = None, None
-        findings: tuple[Finding, ...] = ()
+        findings = missing_pieces(path, None)
     else:
         store, name, findings = _read_store(path, kind, table, only_tables=any_region)
         whole = store.tables[name]
@@ -290,6 +290,7 @@ def load(
             "A table with cells and genes is needed.",
             "Check how it was written.",
         )
+    raise_first([finding for finding in findings if finding.code == "damaged-table"])
     refuse_broken_matrices(whole, path)
     kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
     part = whole if kept.all() else whole[kept].copy()

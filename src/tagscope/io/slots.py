@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Slot = tuple[str, str]
 """A group of a table ("obs", "layers", …; "" for the table itself) and a name in it."""
+
+ALL_CHUNKS = "tagscope_all_chunks"
+"""Attribute of a zarr node of which no chunk was left out, as zarr else does where all are zero."""
 
 _FRAMES = ("obs", "var")
 _MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
@@ -105,20 +109,38 @@ def changes(table: AnnData, group: Any, kept: Mapping[Slot, Any], step: Step) ->
 
 def write_changes(group: Any, table: AnnData, changed: Changes, step: Step) -> None:
     """Add to a stored table what has changed and is not there; an empty group becomes a table."""
-    from anndata.io import write_elem
-
     _require_groups(group, table)
-    packing = hdf5.PACKING if hdf5.is_group(group) else {}  # zarr compresses by itself
     for (place, name), value in changed.written.items():
         parent = group[place] if place else group
-        if _size(value) > _WHOLE and (sp.issparse(value) or is_numeric(value)):
-            _write_in_blocks(parent, name, value, step)
-        else:
-            with quietly():
-                write_elem(parent, name, value, dataset_kwargs=packing)
-            step(_size(value))
+        with _all_chunks(parent, name):
+            _write_slot(parent, name, value, step)
     for place in {place for place, _ in changed.slots} & set(_FRAMES):
         _describe_frame(group[place], getattr(table, place))
+
+
+@contextmanager
+def _all_chunks(parent: Any, name: str) -> Iterator[None]:
+    """Have every chunk of a zarr node written, so that a missing one can be told."""
+    if hdf5.is_group(parent):
+        yield
+        return
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        yield
+    parent[name].attrs[ALL_CHUNKS] = True
+
+
+def _write_slot(parent: Any, name: str, value: Any, step: Step) -> None:
+    from anndata.io import write_elem
+
+    if _size(value) > _WHOLE and (sp.issparse(value) or is_numeric(value)):
+        _write_in_blocks(parent, name, value, step)
+        return
+    packing = hdf5.PACKING if hdf5.is_group(parent) else {}  # zarr compresses by itself
+    with quietly():
+        write_elem(parent, name, value, dataset_kwargs=packing)
+    step(_size(value))
 
 
 def first_unlike(group: Any, changed: Changes, step: Step) -> str | None:

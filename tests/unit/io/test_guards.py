@@ -171,6 +171,7 @@ with locked(Path({str(path)!r})):
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert (tmp_path / ".x.zarr.lock").exists()
+    (tmp_path / f".x.zarr.lock.break.{2**22 + 1}.abc").touch()  # of one killed while taking over
     write_results(open_section(path).source, adding("ours"), path)
     assert "ours" in read_table(path).obs
     assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
