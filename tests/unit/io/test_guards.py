@@ -177,6 +177,15 @@ with locked(Path({str(path)!r})):
     assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
 
 
+@pytest.mark.parametrize("content", ["", "17"])
+def test_the_lock_of_a_process_killed_before_it_was_named(tiny, tmp_path, content):
+    path = tiny.store(tmp_path / "x.zarr")
+    (tmp_path / ".x.zarr.lock").write_text(content)
+    write_results(open_section(path).source, adding("ours"), path)
+    assert "ours" in read_table(path).obs
+    assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
+
+
 def test_the_lock_of_another_machine_counts(tiny, tmp_path):
     path = tiny.store(tmp_path / "x.zarr")
     with locked(path):
