@@ -94,9 +94,9 @@ class Annotation:
         """
         slots = Slots(key)
         rows = rows_of(self.ids, table)
-        _refuse_existing(slots.label in table.obs, "obs", slots.label, overwrite)
+        refuse_existing(slots.label in table.obs, "obs", slots.label, overwrite)
         for level in self.levels[:-1]:
-            _refuse_existing(
+            refuse_existing(
                 slots.level(level.column) in table.obs, "obs", slots.level(level.column), overwrite
             )
         _write_labels(table, slots, self.labels, self.codes[rows], self.confidence[rows])
@@ -167,7 +167,7 @@ class GeneScores:
     def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
         """Write the scores as a sparse layer over the table's genes."""
         layer = Slots(key).attention
-        _refuse_existing(layer in table.layers, "layers", layer, overwrite)
+        refuse_existing(layer in table.layers, "layers", layer, overwrite)
         layout = _Layout.of(self.ids, self.panel, table)
         table.layers[layer] = layout.on_table(self.scores)
 
@@ -189,7 +189,7 @@ class SlotScores:
         layout = _Layout.of(self.ids, self.panel, table)
         for index, scores in enumerate(self.scores):
             layer = Slots(key).slot(index)
-            _refuse_existing(layer in table.layers, "layers", layer, overwrite)
+            refuse_existing(layer in table.layers, "layers", layer, overwrite)
             table.layers[layer] = layout.on_table(scores)
 
 
@@ -270,7 +270,14 @@ def _remove_earlier(table: AnnData, key: str) -> None:
         table.uns.pop(level.colors, None)
 
 
-def _refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> None:
+def refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> None:
+    """Refuse to replace a slot of a table unasked.
+
+    Raises
+    ------
+    ArgumentError
+        If it exists and ``overwrite`` is not set.
+    """
     if exists and not overwrite:
         raise ArgumentError(
             f"The table already has {where}[{name!r}].",

@@ -15,15 +15,21 @@ import shutil
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 from tagscope.errors import OutputError
+from tagscope.jobs import JobCancelled, JobContext
 
 _PARTIAL = "partial"
 _REPLACED = "replaced"
 _PATIENCE = 10.0  # seconds
+_SYNCING = "files onto the disk"
+_SWAPPING = "swapping"
+_SYNCED_AT_ONCE = 8  # so that the device may order them
+_BETWEEN_STEPS = 0.2  # seconds
 _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zmetadata"})
 
 # Linux: renameat2(..., RENAME_EXCHANGE); macOS: renamex_np(..., RENAME_SWAP). Both are 2.
@@ -31,12 +37,15 @@ _EXCHANGE_FLAG = 2
 _AT_FDCWD = -100
 
 _REASONS = {
-    errno.ENOSPC: ("there is no space left on the device", "Free some space, or write elsewhere."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space, or write elsewhere."),
+    errno.ENOSPC: (
+        "there is no space left on the device",
+        "Free some space, or give another --out.",
+    ),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or give another --out."),
     errno.EFBIG: ("the file would be larger than the system allows", "Write elsewhere."),
-    errno.EROFS: ("the file system is read-only", "Choose a folder you may write to."),
-    errno.EACCES: ("writing there is not permitted", "Choose a folder you may write to."),
-    errno.EPERM: ("writing there is not permitted", "Choose a folder you may write to."),
+    errno.EROFS: ("the file system is read-only", "Give --out a folder you may write to."),
+    errno.EACCES: ("writing there is not permitted", "Give --out a folder you may write to."),
+    errno.EPERM: ("writing there is not permitted", "Give --out a folder you may write to."),
     errno.EIO: ("the device reported an input/output error", "Check the disk, or write elsewhere."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another path."),
@@ -46,13 +55,25 @@ _REASONS = {
 _INPUTS_TOO = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR})
 
 
+def _nothing() -> None:
+    """Check nothing more."""
+
+
 @contextmanager
-def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def written_whole(
+    path: Path,
+    *,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    last_check: Callable[[], None] = _nothing,
+) -> Iterator[Path]:
     """Give a path beside ``path`` to write to; on success it becomes ``path``, in one step.
 
     The body makes a file or a folder at the path it is given, which has the suffix of ``path`` and
     does not exist yet. On any exception, a cancelled job included, it is removed again and whatever
-    stood at ``path`` is as it was. Missing parent folders are made.
+    stood at ``path`` is as it was. Missing parent folders are made. ``context`` hears of the files
+    that reach the device and of the swap, before which a cancel is answered for the last time;
+    ``last_check`` may raise right before it.
 
     Raises
     ------
@@ -62,19 +83,20 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path))
     recover(path)
-    if not overwrite and path.exists():
-        raise OutputError(
-            f"{path} exists already.",
-            "An output is not replaced unasked.",
-            "Choose another path, or give --overwrite.",
-        )
+    if not overwrite:
+        refuse_existing(path)
     with made_parents(path):
         _sweep(path)
         partial = beside(path)
         try:
             yield partial
             _refuse_unlike(partial, path)
-            flush(partial)
+            context = context or JobContext()
+            flush(partial, context)
+            context.step(_SWAPPING, 0, 1)
+            last_check()
+            if context.cancelled:
+                raise JobCancelled(_SWAPPING)
             put_in_place(partial, path)
         except BaseException as error:
             _let_zarr_finish()
@@ -83,6 +105,24 @@ def written_whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             if failure is None:
                 raise
             raise failure from error
+        with contextlib.suppress(JobCancelled):  # what is done is done
+            context.step(_SWAPPING, 1, 1)
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse to replace what nobody asked to replace.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` exists.
+    """
+    if path.exists():
+        raise OutputError(
+            f"{path} exists already.",
+            "An output is not replaced unasked.",
+            "Choose another path, or give --overwrite.",
+        )
 
 
 @contextmanager
@@ -139,7 +179,7 @@ def recover(path: Path) -> None:
     """Put back what :func:`put_in_place` had set aside when its process was killed."""
     if path.exists() or not path.parent.is_dir():
         return
-    for replaced in sorted(path.parent.glob(f".{_escaped(path.name)}.{_REPLACED}-*")):
+    for replaced in sorted(path.parent.glob(f".{escaped(path.name)}.{_REPLACED}-*")):
         os.rename(replaced, path)
         return
 
@@ -153,18 +193,27 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def flush(path: Path) -> None:
+def flush(path: Path, context: JobContext) -> None:
     """Have the system put a file, or all files of a folder, onto the device.
 
-    A file with a second name is part of an older output too, and was put there then.
+    A file with a second name is part of an older output too, and was put there then. A cancel does
+    not wait for the device.
     """
     if os.name != "posix":
         return
     files = [path] if path.is_file() else (p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        if file.stat().st_nlink == 1:
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+    fresh = [file for file in files if file.stat().st_nlink == 1]
+    pool = ThreadPoolExecutor(_SYNCED_AT_ONCE)
+    try:
+        waiting = {pool.submit(_sync, file) for file in fresh}
+        while waiting:
+            context.step(_SYNCING, len(fresh) - len(waiting), len(fresh))
+            done, waiting = wait(waiting, _BETWEEN_STEPS)
+            for synced in done:
+                synced.result()
+        context.step(_SYNCING, len(fresh), len(fresh))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def write_failure(error: BaseException, path: Path, partial: Path) -> OutputError | None:
@@ -257,13 +306,14 @@ def _refuse_unlike(new: Path, path: Path) -> None:
 def _sweep(path: Path) -> None:
     """Remove what killed processes of this machine left half-written for the same path."""
     start = f".{path.name}.{_PARTIAL}-{socket.gethostname()}-"
-    for rest in path.parent.glob(f"{_escaped(start)}*"):
+    for rest in path.parent.glob(f"{escaped(start)}*"):
         process = rest.name.removeprefix(start).split("-", 1)[0]
-        if process.isdigit() and not _is_running(int(process)):
+        if process.isdigit() and not is_running(int(process)):
             remove(rest)
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
+    """Whether a process of this machine lives; True where that cannot be told."""
     if os.name != "posix":
         return True
     try:
@@ -275,9 +325,14 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     """A name as a glob pattern that matches itself alone."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

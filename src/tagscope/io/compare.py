@@ -80,9 +80,9 @@ def same_blocks(one: Any, other: Any, step: Step) -> bool:
     return True
 
 
-def blocks(array: Any) -> Iterator[slice]:
-    """Slices of rows of about :data:`BLOCK` bytes."""
-    rows = max(1, BLOCK // row_bytes(array))
+def blocks(array: Any, chunk: int = 1) -> Iterator[slice]:
+    """Slices of rows of about :data:`BLOCK` bytes, and of whole chunks of so many rows."""
+    rows = max(1, BLOCK // row_bytes(array) // chunk) * chunk
     for start in range(0, array.shape[0], rows):
         yield slice(start, min(start + rows, array.shape[0]))
 

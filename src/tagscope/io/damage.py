@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from tagscope.io.compare import blocks
 from tagscope.io.findings import Finding, listed
 from tagscope.io.h5ad import READ_ERRORS, quietly
 from tagscope.io.masks import levels_of
+from tagscope.io.slots import ALL_CHUNKS
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,28 +27,32 @@ _PICTURES = ("images", "labels")
 _QUICK = 1 << 22  # pixels of a picture that are read while a section is opened
 _BLOSC_HEADER = 16  # bytes; the last four are the chunk's length
 _FEW = 64  # chunks of a picture's level that are looked at
-_NEEDED = "A complete SpatialData store is needed."
+_NEEDED = "A complete SpatialData store or .h5ad is needed."
 _COPY = "Copy or download it again."
 
 
-def missing_pieces(path: Path, name: str) -> tuple[Finding, ...]:
-    """Chunks of a table that are not on disk and should be.
+def missing_pieces(path: Path, name: str | None) -> tuple[Finding, ...]:
+    """Chunks of a store's table, or of an ``.h5ad``, that are not on disk and should be.
 
-    zarr reads a missing chunk as zeros and says nothing. In a sparse matrix none is all zero, so
-    that each must be there; of other numbers it may be, and only a fraction is worth a warning:
-    coordinates, embeddings and measurements are hardly ever zero for so many cells on end.
+    They are read as zeros, and nothing is said. In a sparse matrix none is all zero, so that each
+    must be there; and so must those of a slot that was written with all of them. Of other numbers
+    they may be left out, and only of measurements it is worth a warning: coordinates, embeddings
+    and counts are hardly ever zero for so many cells on end.
     """
-    import zarr
-
-    group = zarr.open_group(path / "tables" / name, mode="r")
-    matrices = ("X", *_names(group, "layers"), "raw/X")
-    lost = [matrix for matrix in matrices if _lacks_chunks(group, matrix)]
-    doubtful = [
-        place
-        for place in (*_names(group, "obs"), *_names(group, "obsm"))
-        if _is_measured(group[place]) and _lacks(group[place])
-    ]
-    return (*_lost(path, name, lost), *_doubtful(name, doubtful))
+    with _opened(path, name) as group:
+        matrices = ("X", *_names(group, "layers"), "raw/X")
+        lost = [matrix for matrix in matrices if _lacks_chunks(group, matrix)]
+        slots = [*_names(group, "obs"), *_names(group, "obsm"), *_names(group, "layers"), "X"]
+        others = [slot for slot in slots if slot in group and slot not in lost]
+        broken = [slot for slot in others if _is_incomplete(group[slot])]
+        doubtful = [
+            slot
+            for slot in others
+            if slot not in broken and _is_measured(group[slot]) and _lacks(group[slot])
+        ]
+    place = str(path) if name is None else f"the table {name!r}"
+    whole = place if name is None else f"{place} in {path}"
+    return (*_lost(whole, lost), *_broken(place, broken), *_doubtful(place, doubtful))
 
 
 def refuse_broken_matrices(table: AnnData, path: Path) -> None:
@@ -145,19 +150,43 @@ def _is_cut(folder: Path) -> bool:
     return False
 
 
-def _lost(path: Path, table: str, places: list[str]) -> Iterator[Finding]:
+@contextmanager
+def _opened(path: Path, name: str | None) -> Iterator[Any]:
+    """The group of a store's table, or that of an ``.h5ad``."""
+    import h5py  # type: ignore[import-untyped]
+    import zarr
+
+    if name is None:
+        with h5py.File(path, "r") as file:
+            yield file
+    else:
+        yield zarr.open_group(path / "tables" / name, mode="r")
+
+
+def _lost(whole: str, places: list[str]) -> Iterator[Finding]:
     if places:
         what = f"pieces of {listed(places)} are missing"
-        found = f"The table {table!r} in {path} is incomplete: {what}."
+        found = f"{whole[0].upper()}{whole[1:]} is incomplete: {what}."
         yield Finding("error", "damaged-table", found, _NEEDED, _COPY)
 
 
-def _doubtful(table: str, places: list[str]) -> Iterator[Finding]:
+def _broken(place: str, places: list[str]) -> Iterator[Finding]:
     if places:
         yield Finding(
             "warning",
             "missing-chunks",
-            f"Pieces of {listed(places)} in the table {table!r} are not on disk.",
+            f"Pieces of {listed(places)} in {place} are missing.",
+            "They are read as zeros, and the first label, which is wrong.",
+            "Copy or download it again, or annotate again.",
+        )
+
+
+def _doubtful(place: str, places: list[str]) -> Iterator[Finding]:
+    if places:
+        yield Finding(
+            "warning",
+            "missing-chunks",
+            f"Pieces of {listed(places)} in {place} are not on disk.",
             "They are read as zeros, which is right only if all values there are zero.",
             "Look at the values; copy or download the store again if they should not be zero.",
         )
@@ -172,15 +201,29 @@ def _lacks_chunks(group: Any, matrix: str) -> bool:
 
 
 def _lacks(array: Any) -> bool:
-    return bool(array.nchunks_initialized < array.nchunks)
+    if hasattr(array, "nchunks_initialized"):
+        return bool(array.nchunks_initialized < array.nchunks)
+    if not array.chunks:
+        return False
+    sides = zip(array.shape, array.chunks, strict=True)
+    return bool(array.id.get_num_chunks() < math.prod(-(-side // chunk) for side, chunk in sides))
+
+
+def _is_incomplete(node: Any) -> bool:
+    """Whether a slot that was written with all its chunks lacks one."""
+    if not node.attrs.get(ALL_CHUNKS):
+        return False
+    arrays = [node] if hasattr(node, "shape") else [part for _, part in node.members(None)]
+    return any(_lacks(array) for array in arrays if hasattr(array, "shape"))
 
 
 def _is_measured(node: Any) -> bool:
-    return hasattr(node, "shape") and bool(node.shape) and node.dtype.kind == "f"
+    return hasattr(node, "shape") and (node.dtype.kind == "f" or len(node.shape) > 1)
 
 
 def _names(group: Any, place: str) -> tuple[str, ...]:
-    return tuple(f"{place}/{name}" for name in group[place]) if place in group else ()
+    slots = group.get(place)
+    return tuple(f"{place}/{name}" for name in slots) if hasattr(slots, "keys") else ()
 
 
 def _contradiction(matrix: Any) -> str:
@@ -189,6 +232,8 @@ def _contradiction(matrix: Any) -> str:
         return f"values, columns and row starts are {matrix.data.dtype}, " + (
             f"{matrix.indices.dtype} and {matrix.indptr.dtype}"
         )
+    if matrix.indptr[0] != 0 or (np.diff(matrix.indptr) < 0).any():  # scipy lets some of this pass
+        return "row starts do not rise from 0 on"
     try:
         matrix.check_format(full_check=True)
     except ValueError as error:

@@ -62,7 +62,7 @@ def kind_of(path: Path) -> Kind:
         raise InputError(
             f"{url} is an address on the network.",
             "A store or .h5ad on a local or mounted disk is needed.",
-            f"Download it: spatialdata.read_zarr({url!r}).write('section.zarr').",
+            "Download it as a whole (wget -r, aws s3 sync, rclone copy), or mount it.",
         )
     recover(path)
     if not path.exists():

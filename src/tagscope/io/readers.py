@@ -45,7 +45,8 @@ class SectionSource:
 
     ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows;
     ``sections``: the column that told sections apart. ``region`` is ``"*"`` for all of them.
-    ``seen``: what the table's files looked like when it was opened, None where that is not known.
+    ``seen``: what the table's files looked like when it was opened; ``rows``: how many the table
+    has, in all. None where that is not known.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class SectionSource:
     where: str | None = None
     sections: str | None = None
     seen: Fingerprint | None = field(default=None, compare=False, repr=False)
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,7 @@ def load(
         _refuse_store_choices(path, table, region)
         whole = read_h5ad(path)
         name, store = None, None
-        findings: tuple[Finding, ...] = ()
+        findings = missing_pieces(path, None)
     else:
         store, name, findings = _read_store(path, kind, table, only_tables=any_region)
         whole = store.tables[name]
@@ -288,6 +290,7 @@ def load(
             "A table with cells and genes is needed.",
             "Check how it was written.",
         )
+    raise_first([finding for finding in findings if finding.code == "damaged-table"])
     refuse_broken_matrices(whole, path)
     kept = stores.rows_of_region(whole, region) & keep_where(whole.obs, where)
     part = whole if kept.all() else whole[kept].copy()
@@ -339,6 +342,7 @@ def inspect(
         where,
         sections,
         seen.get(loaded.name or path.name),
+        loaded.total_rows,
     )
     findings = (
         *loaded.findings,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import scipy.sparse as sp
 
+from tagscope.io import hdf5
 from tagscope.io.compare import (
     SPARSE_PARTS,
     Step,
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 Slot = tuple[str, str]
 """A group of a table ("obs", "layers", …; "" for the table itself) and a name in it."""
+
+ALL_CHUNKS = "tagscope_all_chunks"
+"""Attribute of a zarr node of which no chunk was left out, as zarr else does where all are zero."""
 
 _FRAMES = ("obs", "var")
 _MAPPINGS = ("layers", "obsm", "varm", "obsp", "varp", "uns")
@@ -104,19 +109,38 @@ def changes(table: AnnData, group: Any, kept: Mapping[Slot, Any], step: Step) ->
 
 def write_changes(group: Any, table: AnnData, changed: Changes, step: Step) -> None:
     """Add to a stored table what has changed and is not there; an empty group becomes a table."""
-    from anndata.io import write_elem
-
     _require_groups(group, table)
     for (place, name), value in changed.written.items():
         parent = group[place] if place else group
-        if _size(value) > _WHOLE and (sp.issparse(value) or is_numeric(value)):
-            _write_in_blocks(parent, name, value, step)
-        else:
-            with quietly():
-                write_elem(parent, name, value, dataset_kwargs=_compression(parent))
-            step(_size(value))
+        with _all_chunks(parent, name):
+            _write_slot(parent, name, value, step)
     for place in {place for place, _ in changed.slots} & set(_FRAMES):
         _describe_frame(group[place], getattr(table, place))
+
+
+@contextmanager
+def _all_chunks(parent: Any, name: str) -> Iterator[None]:
+    """Have every chunk of a zarr node written, so that a missing one can be told."""
+    if hdf5.is_group(parent):
+        yield
+        return
+    import zarr
+
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        yield
+    parent[name].attrs[ALL_CHUNKS] = True
+
+
+def _write_slot(parent: Any, name: str, value: Any, step: Step) -> None:
+    from anndata.io import write_elem
+
+    if _size(value) > _WHOLE and (sp.issparse(value) or is_numeric(value)):
+        _write_in_blocks(parent, name, value, step)
+        return
+    packing = hdf5.PACKING if hdf5.is_group(parent) else {}  # zarr compresses by itself
+    with quietly():
+        write_elem(parent, name, value, dataset_kwargs=packing)
+    step(_size(value))
 
 
 def first_unlike(group: Any, changed: Changes, step: Step) -> str | None:
@@ -236,23 +260,14 @@ def _write_in_blocks(parent: Any, name: str, value: Any, step: Step) -> None:
 
 def _write_array(parent: Any, name: str, values: Any, step: Step) -> Any:
     rows = min(len(values), max(1, _CHUNK // row_bytes(values))) or 1
-    layout = {"shape": values.shape, "dtype": values.dtype, "chunks": (rows, *values.shape[1:])}
-    if _compression(parent):
-        growing = {"maxshape": (None, *values.shape[1:])}
-        array = parent.create_dataset(name, **layout, **growing, **_compression(parent))
-    else:
-        array = parent.create_array(name, **layout)
-    for block in blocks(values):
+    if hdf5.is_group(parent):
+        return hdf5.write_array(parent, name, values, rows, step)
+    chunks = (rows, *values.shape[1:])
+    array = parent.create_array(name, shape=values.shape, dtype=values.dtype, chunks=chunks)
+    for block in blocks(values, rows):
         array[block] = values[block]
         step(values[block].nbytes)
     return array
-
-
-def _compression(parent: Any) -> dict[str, str]:
-    """How new arrays of an HDF5 file are compressed; zarr compresses by itself."""
-    import h5py  # type: ignore[import-untyped]
-
-    return {"compression": "gzip"} if isinstance(parent, h5py.Group) else {}
 
 
 def _size(value: Any) -> int:

@@ -15,19 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from tagscope.errors import ArgumentError, OutputError
 from tagscope.io import hdf5
 from tagscope.io import spatialdata_store as stores
-from tagscope.io.atomic import written_whole
+from tagscope.io.atomic import recover, written_whole
 from tagscope.io.compare import first_unlike_copy, nbytes_of
+from tagscope.io.conversion import keep_coordinates, tie_to_circles
 from tagscope.io.fingerprint import Fingerprint
-from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, place_h5ad, quietly
+from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, quietly
 from tagscope.io.kinds import refuse_url
 from tagscope.io.lock import locked
-from tagscope.io.outlines import free_radius
+from tagscope.io.meters import Meter, Meters
 from tagscope.io.readers import Loaded, SectionSource, inspect, load
 from tagscope.io.slots import (
     Changes,
@@ -45,38 +43,8 @@ from tagscope.jobs import JobContext
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_REGION = "cells"
-_STAGE = "saving"
-_MB = 10**6
 
 Write = Callable[["AnnData"], None]
-
-
-class _Meter:
-    """How far a save is: what there is to write and to read back, told to its owner in MB."""
-
-    def __init__(self, context: JobContext) -> None:
-        self._context = context
-        self._done = self._total = 0
-
-    def expect(self, size: int) -> None:
-        """More bytes are to come."""
-        self._total += size
-        self(0)
-
-    def __call__(self, size: int) -> None:
-        """So many bytes are done; raises where the job was cancelled."""
-        self._done = min(self._done + size, self._total)
-        self._context.step(_STAGE, self._done // _MB, max(1, -(-self._total // _MB)))
-
-    def tick(self, _size: int = 0) -> None:
-        """Nothing is done that counts, but it takes time."""
-        self(0)
-
-    def finish(self) -> None:
-        """All is done."""
-        self._total = max(1, -(-self._total // _MB)) * _MB
-        self(self._total)
 
 
 @dataclass(frozen=True)
@@ -88,7 +56,7 @@ class _Save:
     path: Path
     partial: Path
     in_place: bool
-    meter: _Meter
+    meters: Meters
 
 
 def read_table(path: Path | str, *, table: str | None = None) -> AnnData:
@@ -122,7 +90,8 @@ def write_results(
 
     ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
     disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
-    read back; a cancelled save leaves everything as it was.
+    read back, of the files that reach the device, and of the swap; a cancel before that leaves
+    everything as it was.
 
     Raises
     ------
@@ -132,10 +101,60 @@ def write_results(
         If ``out`` exists and ``overwrite`` is not set, cannot be written, or is being written by
         another process; or if another program has changed the section since it was opened.
     """
+    path, target = Path(os.path.realpath(source.path)), target_of(source, out)
+    in_place = path == target
+    context = context or JobContext()
+    meters = Meters(context)
+    with locked(target):
+        recover(target)
+        before = Fingerprint(path)
+        if in_place and source.seen is not None:
+            source.seen.refuse_change()
+        with (
+            written_whole(
+                target,
+                overwrite=overwrite or in_place,
+                context=context,
+                last_check=before.refuse_change,
+            ) as partial,
+            quietly(),
+        ):
+            _written(_Save(source, write, path, partial, in_place, meters), target.suffix)
+        if in_place and source.seen is not None:
+            source.seen.renew()
+    return target
+
+
+def write_table(table: AnnData, out: Path, *, context: JobContext | None = None) -> None:
+    """A table in memory as a new ``.h5ad``, verified like any other output.
+
+    Raises
+    ------
+    OutputError
+        If ``out`` exists or cannot be written.
+    """
+    context = context or JobContext()
+    with written_whole(out, context=context) as partial, quietly():
+        _write_table(table, partial, Meters(context))
+
+
+def target_of(source: SectionSource, out: Path | str) -> Path:
+    """Where the results of a section would be written.
+
+    Raises
+    ------
+    OutputError
+        If nothing can be written there, whatever it is.
+    """
     refuse_url(out)
     path, target = Path(os.path.realpath(source.path)), Path(os.path.realpath(out))
-    in_place = path == target
-    if in_place and source.kind == "vendor":
+    if target.exists() and not os.access(target, os.W_OK):
+        raise OutputError(
+            f"{out} is read-only.",
+            "What may not be written is not replaced either.",
+            "Give another --out, or make it writable.",
+        )
+    if path == target and source.kind == "vendor":
         raise OutputError(
             f"{out} is a vendor's folder, which is never written to.",
             "Results go into a store or an .h5ad.",
@@ -147,18 +166,6 @@ def write_results(
             "A result is written beside its section, or in place.",
             "Choose another --out.",
         )
-    meter = _Meter(context or JobContext())
-    with locked(target):
-        with written_whole(target, overwrite=overwrite or in_place) as partial:
-            if in_place and source.seen is not None:
-                source.seen.refuse_change()
-            before = Fingerprint(path)
-            with quietly():
-                _written(_Save(source, write, path, partial, in_place, meter), target.suffix)
-            meter.finish()
-            before.refuse_change()
-        if in_place and source.seen is not None:
-            source.seen.renew()
     return target
 
 
@@ -191,11 +198,11 @@ def _update_store(save: _Save) -> None:
     changed, skipped = _changes(save, table, old)
     _mirror(save, {folder.joinpath(*slot) for slot in changed.slots})
     new = _table_group(save, folder)
-    write_changes(new, table, changed, save.meter)
+    write_changes(new, table, changed, save.meters.writing)
     _keep_link(new, table)
     if not save.in_place:
-        save.meter.expect(nbytes_of(old))
-        _refuse(first_unlike_copy(old, new, skipped, save.meter))
+        save.meters.verifying.expect(nbytes_of(old))
+        _refuse(first_unlike_copy(old, new, skipped, save.meters.verifying))
     _finish_store(save, new, changed)
 
 
@@ -207,13 +214,13 @@ def _write_part(save: _Save, folder: Path) -> None:
     stores.restrict_regions(table)
     save.write(table)
     changed = Changes(slots_of(table), ())
-    save.meter.expect(2 * changed.size)
+    save.meters.expect(changed.size)
     _mirror(save, {folder})
     attributes = dict(zarr.open_group(folder, mode="r", use_consolidated=False).attrs)
     (save.partial / "tables").mkdir(exist_ok=True)
     tables = zarr.open_group(save.partial / "tables", mode="r+", use_consolidated=False)
     new = tables.create_group(folder.name, attributes=attributes)
-    write_changes(new, table, changed, save.meter)
+    write_changes(new, table, changed, save.meters.writing)
     _keep_link(new, table)
     _finish_store(save, new, changed)
 
@@ -222,14 +229,16 @@ def _changes(save: _Save, table: AnnData, old: Any) -> tuple[Changes, set[str]]:
     """Let results be added: what is then to be written, and the paths of that in the group."""
     kept = untouched(table)
     save.write(table)
-    changed = changes(table, old, kept, save.meter.tick)
-    save.meter.expect(2 * changed.size)
+    changed = changes(table, old, kept, save.meters.writing.tick)
+    save.meters.expect(changed.size)
     return changed, {"/" + "/".join(filter(None, slot)) for slot in changed.slots}
 
 
 def _mirror(save: _Save, skipped: set[Path]) -> None:
     transfer = linked if save.in_place else copied
-    mirror(save.path, save.partial, skipped=skipped, transfer=transfer, step=save.meter.tick)
+    mirror(
+        save.path, save.partial, skipped=skipped, transfer=transfer, step=save.meters.writing.tick
+    )
 
 
 def _table_group(save: _Save, folder: Path) -> Any:
@@ -246,7 +255,7 @@ def _keep_link(group: Any, table: AnnData) -> None:
 
 
 def _finish_store(save: _Save, new: Any, changed: Changes) -> None:
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(new, changed, save.meters)
     consolidate(save.path, save.partial, ("", "tables", f"tables/{save.source.table}"))
 
 
@@ -261,32 +270,36 @@ def _update_h5ad(save: _Save) -> None:
             _write_h5ad(save)
             return
         changed, skipped = _changes(save, table, old)
-        save.meter.expect(2 * nbytes_of(old))
+        save.meters.expect(nbytes_of(old))
         with hdf5.created(save.partial) as (new, check):
-            step = _checked(check, save.meter)
+            step = _checked(check, save.meters.writing)
             hdf5.copy_group(old, new, skipped, step)
             write_changes(new, table, changed, step)
         with h5py.File(save.partial, "r") as new:
-            _refuse(first_unlike_copy(old, new, skipped, save.meter))
-            _refuse(first_unlike(new, changed, save.meter))
+            _refuse(hdf5.first_unlike_copy(old, new, skipped, save.meters.verifying))
+            _verify(new, changed, save.meters)
 
 
 def _write_h5ad(save: _Save) -> None:
-    import h5py
-
     table = _part(save)
     if save.source.kind != "h5ad":
         _keep_coordinates(save.source, table)
     save.write(table)
+    _write_table(table, save.partial, save.meters)
+
+
+def _write_table(table: AnnData, path: Path, meters: Meters) -> None:
+    import h5py
+
     changed = Changes(slots_of(table), ())
-    save.meter.expect(2 * changed.size)
-    with hdf5.created(save.partial) as (new, check):
-        write_changes(new, table, changed, _checked(check, save.meter))
-    with h5py.File(save.partial, "r") as new:
-        _refuse(first_unlike(new, changed, save.meter))
+    meters.expect(changed.size)
+    with hdf5.created(path) as (new, check):
+        write_changes(new, table, changed, _checked(check, meters.writing))
+    with h5py.File(path, "r") as new:
+        _verify(new, changed, meters)
 
 
-def _checked(check: hdf5.Check, meter: _Meter) -> Callable[[int], None]:
+def _checked(check: hdf5.Check, meter: Meter) -> Callable[[int], None]:
     def step(size: int) -> None:
         check()
         meter(size)
@@ -300,14 +313,14 @@ def _write_new_store(save: _Save) -> None:
     from spatialdata import SpatialData
 
     table = _part(save)
-    circles = _tie_to_circles(table)
+    circles = tie_to_circles(table)
     save.write(table)
     changed = Changes(slots_of(table), ())
-    save.meter.expect(changed.size)
+    save.meters.verifying.expect(changed.size)
     with quietly():
         SpatialData(tables={"table": table}, shapes=circles).write(save.partial)
     new = zarr.open_group(save.partial / "tables" / "table", mode="r", use_consolidated=False)
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(new, changed, save.meters)
 
 
 def _write_read_store(save: _Save) -> None:
@@ -320,11 +333,11 @@ def _write_read_store(save: _Save) -> None:
     save.write(loaded.table)
     loaded.store.tables[loaded.name] = loaded.table
     changed = Changes(slots_of(loaded.table), ())
-    save.meter.expect(changed.size)
+    save.meters.verifying.expect(changed.size)
     with quietly():
         loaded.store.write(save.partial)
     new = zarr.open_group(save.partial / "tables" / loaded.name, mode="r", use_consolidated=False)
-    _refuse(first_unlike(new, changed, save.meter))
+    _verify(new, changed, save.meters)
 
 
 @contextmanager
@@ -348,18 +361,28 @@ def _load(source: SectionSource) -> Loaded:
 def _part(save: _Save) -> AnnData:
     """The rows of the source that were annotated."""
     loaded = _load(save.source)
-    rows = loaded.table.n_obs
-    if save.in_place and rows != loaded.total_rows:
-        raise ArgumentError(
-            f"The section is {rows} of the table's {loaded.total_rows} rows.",
-            "Written in place, the other rows would be left without a result.",
-            "Give another --out: it gets these rows alone.",
-        )
+    if save.in_place:
+        refuse_part(loaded.table.n_obs, loaded.total_rows)
     return loaded.table
 
 
+def refuse_part(rows: int, total: int) -> None:
+    """Refuse results in place for some of a table's rows.
+
+    Raises
+    ------
+    ArgumentError
+        If there are others.
+    """
+    if rows != total:
+        raise ArgumentError(
+            f"The section is {rows} of the table's {total} rows.",
+            "Written in place, the other rows would be left without a result.",
+            "Give another --out: it gets these rows alone.",
+        )
+
+
 def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
-    """Give an ``.h5ad`` the coordinates that a store keeps in other elements, and their unit."""
     placement = inspect(
         source.path,
         table=source.table,
@@ -371,40 +394,13 @@ def _keep_coordinates(source: SectionSource, table: AnnData) -> None:
     if placement.xy is None:
         return
     xy = placement.xy if placement.pieces is None else placement.xy - placement.pieces.moves
-    if "spatial" not in table.obsm:
-        table.obsm["spatial"] = xy
-    same = np.allclose(np.asarray(table.obsm["spatial"])[:, :2], xy, equal_nan=True)
-    if same and placement.unit == "µm" and "source" not in table.uns:
-        table.uns["source"] = {"spatial_unit": "um", "technology": source.technology}
+    keep_coordinates(table, xy, placement.unit, source.technology)
 
 
-def _tie_to_circles(table: AnnData) -> dict[str, Any]:
-    """Circles of half the distance to the nearest cell, and the table tied to them."""
-    import geopandas
-    from spatialdata.models import ShapesModel, TableModel
-
-    xy, _, um, _ = place_h5ad(table)
-    if xy is None:
-        return {}
-    points = xy / (um or 1.0)
-    circles = geopandas.GeoDataFrame(
-        {"radius": np.full(len(points), free_radius(points))},
-        geometry=geopandas.points_from_xy(points[:, 0], points[:, 1]),
-        index=pd.Index(table.obs_names.astype(object)),
-    )
-    region_key = _free_name(table, "region")
-    instance_key = _free_name(table, "instance_id")
-    table.obs[region_key] = pd.Categorical([_REGION] * table.n_obs)
-    table.obs[instance_key] = table.obs_names.astype(object)
-    table.uns.pop(stores.ATTRS, None)
-    TableModel.parse(table, region=_REGION, region_key=region_key, instance_key=instance_key)
-    return {_REGION: ShapesModel.parse(circles)}
-
-
-def _free_name(table: AnnData, name: str) -> str:
-    while name in table.obs:
-        name = f"_{name}"
-    return name
+def _verify(group: Any, changed: Changes, meters: Meters) -> None:
+    """Read back what was written; it is all that is left to be verified."""
+    _refuse(first_unlike(group, changed, meters.verifying))
+    meters.verifying.finish()
 
 
 def _refuse(difference: str | None) -> None:

@@ -1,7 +1,6 @@
 """Tiny stores and tables for the tests of reading and writing."""
 
 import json
-import subprocess
 from types import SimpleNamespace
 
 import anndata as ad
@@ -142,16 +141,3 @@ def tiny():
         symbols=SYMBOLS,
         forget_consolidated=forget_consolidated,
     )
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of its own of 1 MB; where mounting is not allowed the test is skipped."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"]
-    mounted = subprocess.run(["mount", *options, folder], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)

@@ -157,10 +157,12 @@ def test_labels_cut_short(tiny, tmp_path):
 
 def test_labels_without_rows_and_rows_without_labels(tiny, tmp_path):
     path = tiny.label_store(tmp_path / "x.zarr", instances=[*range(100, 110), 500, 501])
+    before = snapshot(path)
     with pytest.raises(InputError, match="2 cells of the table have no shape in the label image"):
         open_section(path)
     codes = {f.code: f.found for f in check(path).findings}
     assert "2" in codes["shapes-without-rows"]
+    assert snapshot(path) == before
 
 
 def odd_shapes(tiny):
@@ -184,10 +186,15 @@ def test_polygons_of_every_kind(tiny, tmp_path):
     frame = gpd.read_parquet(path / "shapes" / "cells" / "shapes.parquet")
     frame.geometry = odd_shapes(tiny).geometry.to_numpy()
     frame.to_parquet(path / "shapes" / "cells" / "shapes.parquet")
-    section = open_section(path).section
+    before = (path / "shapes" / "cells" / "shapes.parquet").read_bytes()
+    opened = open_section(path)
+    section = opened.section
     assert np.isfinite(section.xy).all()
     assert np.abs(section.xy - tiny.centres()).max() < 1
     assert np.diff(section.outlines.offsets).tolist()[:3] == [5, 5, 4]
+    write_results(opened.source, lambda table: table.obs.insert(0, "new", 1), path)
+    assert (path / "shapes" / "cells" / "shapes.parquet").read_bytes() == before
+    assert "new" not in opened.table.obs
 
 
 def test_an_empty_polygon_is_named(tiny, tmp_path):

@@ -1,11 +1,13 @@
 """Other writers, network addresses, full disks, cancels: nothing of anybody's is lost."""
 
+import errno
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,8 @@ from tagscope.io.preflight import check
 from tagscope.io.readers import open_section
 from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobCancelled, JobContext
+
+STAGES = ("writing MB", "verifying MB", "files onto the disk", "swapping")
 
 
 def section(tiny, folder, name):
@@ -167,6 +171,16 @@ with locked(Path({str(path)!r})):
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert (tmp_path / ".x.zarr.lock").exists()
+    (tmp_path / f".x.zarr.lock.break.{2**22 + 1}.abc").touch()  # of one killed while taking over
+    write_results(open_section(path).source, adding("ours"), path)
+    assert "ours" in read_table(path).obs
+    assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
+
+
+@pytest.mark.parametrize("content", ["", "17"])
+def test_the_lock_of_a_process_killed_before_it_was_named(tiny, tmp_path, content):
+    path = tiny.store(tmp_path / "x.zarr")
+    (tmp_path / ".x.zarr.lock").write_text(content)
     write_results(open_section(path).source, adding("ours"), path)
     assert "ours" in read_table(path).obs
     assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
@@ -204,9 +218,9 @@ def test_progress_and_cancel(tiny, tmp_path, name):
     write_results(
         opened.source, result_of(opened, 200_000).write_to, tmp_path / name, context=context
     )
-    assert {step.stage for step in steps} == {"saving"}
+    assert list(dict.fromkeys(step.stage for step in steps)) == list(STAGES)
     assert steps[-1].fraction == 1
-    assert len({step.done for step in steps}) > 3
+    assert len({(step.stage, step.done) for step in steps}) > 6
     before = read_table(tmp_path / name)
 
     def cancel_half_way(progress):
@@ -226,6 +240,71 @@ def test_progress_and_cancel(tiny, tmp_path, name):
         )
     assert set(read_table(tmp_path / name).obsm) == set(before.obsm)
     assert not list(tmp_path.glob(".*"))
+
+
+def content(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", ["x.zarr", "x.h5ad"])
+def test_a_cancel_in_any_stage_leaves_what_was_there(tiny, tmp_path, name, stage):
+    path = section(tiny, tmp_path, name)
+    before = content(tmp_path)
+
+    def cancel(progress):
+        if progress.stage == stage:
+            context.cancel()
+
+    context = JobContext(cancel)
+    opened = open_section(path)
+    with pytest.raises(JobCancelled) as caught:
+        write_results(opened.source, result_of(opened, 200_000).write_to, path, context=context)
+    assert caught.value.args == (stage,)
+    assert content(tmp_path) == before
+    assert sorted(os.listdir(tmp_path)) == [name]
+
+
+def test_a_cancel_after_the_swap_is_too_late(tiny, tmp_path):
+    path = tiny.store(tmp_path / "x.zarr")
+    context = JobContext()
+    exchange = atomic.put_in_place
+
+    def exchange_and_cancel(new, old):
+        exchange(new, old)
+        context.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atomic, "put_in_place", exchange_and_cancel)
+        write_results(open_section(path).source, adding("ours"), path, context=context)
+    assert "ours" in read_table(path).obs
+
+
+def test_a_cancel_does_not_wait_for_the_device(tiny, tmp_path, monkeypatch):
+    path = tiny.store(tmp_path / "x.zarr")
+    let_go = threading.Event()
+    monkeypatch.setattr(atomic, "_sync", lambda file: let_go.wait(20))
+    context = JobContext(lambda progress: progress.stage == STAGES[2] and context.cancel())
+    began = time.monotonic()
+    with pytest.raises(JobCancelled):
+        write_results(open_section(path).source, adding("ours"), path, context=context)
+    assert time.monotonic() - began < 10
+    let_go.set()
+    assert os.listdir(tmp_path) == ["x.zarr"]
+    assert "ours" not in read_table(path).obs
+
+
+def test_a_device_that_fails_is_reported(tiny, tmp_path, monkeypatch):
+    path = tiny.store(tmp_path / "x.zarr")
+    before = content(tmp_path)
+
+    def fail(file):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(file))
+
+    monkeypatch.setattr(atomic, "_sync", fail)
+    with pytest.raises(OutputError, match=r"x\.zarr could not be written: the device reported"):
+        write_results(open_section(path).source, adding("ours"), path)
+    assert content(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["x.zarr", "x.h5ad"])

@@ -10,6 +10,7 @@ import spatialdata
 import zarr
 from anndata.tests.helpers import assert_equal
 
+from tagscope.io import hdf5
 from tagscope.io import slots as module
 from tagscope.io.h5ad import quietly
 from tagscope.io.readers import SectionSource, open_section
@@ -126,6 +127,35 @@ def test_a_table_written_in_blocks_is_read_by_anndata(tiny, tmp_path, kind, monk
         again = (ad.read_h5ad if kind == "h5ad" else ad.read_zarr)(tmp_path / "x")
     assert_equal(again, table)
     assert_equal(again.raw.to_adata(), table.raw.to_adata())
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", ">i2", "u4", "f2", ">f4", "f8", "c8"])
+@pytest.mark.parametrize("shape", [(0,), (1,), (35,), (64, 3), (33, 2, 2)])
+def test_numbers_packed_here_are_unpacked_by_hdf5(tmp_path, dtype, shape):
+    values = (np.random.default_rng(0).random(shape) * 100).astype(dtype)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        hdf5.write_array(file, "x", values, 16, lambda size: None)
+    with h5py.File(tmp_path / "x.h5") as file:
+        np.testing.assert_array_equal(file["x"][...], values)
+        assert file["x"].dtype == values.dtype
+        assert file["x"].shuffle
+
+
+@pytest.mark.parametrize("change", ["chunk", "missing chunk", "packing", "type"])
+def test_a_copy_with_a_difference_is_found(tmp_path, change):
+    odd = {"packing": {"compression_opts": 2}, "type": {"dtype": "i8"}}
+    usual = {"dtype": "f8", "chunks": (100_000,), "compression": "gzip"}
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, layout in (("old", usual), ("new", usual | odd.get(change, {}))):
+            array = file.create_group(name).create_dataset("x", (600_000,), **layout)
+            written = slice(500_000 if (change, name) == ("missing chunk", "new") else None)
+            array[written] = np.arange(600_000.0)[written]
+        if change == "chunk":
+            file["new/x"][-1] = 0
+        for one, other in (("old", "new"), ("new", "old")):
+            found = hdf5.first_unlike_copy(file[one], file[other], (), lambda size: None)
+            assert found == f"/{one}/x"
+        assert hdf5.first_unlike_copy(file["old"], file["old"], (), lambda size: None) is None
 
 
 def empty(folder, kind):
