@@ -28,7 +28,7 @@ LOOKS = {
     "both": "Filled and outlined",
 }
 SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
-SHORT = 15  # letters of a value that has room for another beside it
+SHORT = (11, 15)  # letters of a value that has room left and right of another
 EMPTY = "Open a SpatialData store, a vendor's folder or an .h5ad, or try the sample."
 
 
@@ -116,7 +116,7 @@ class SectionPanel(QWidget):
                 widget.deleteLater()
         row = column = 0
         for name, value in card.rows:
-            wide = len(value) > SHORT
+            wide = len(value) > SHORT[column // 2]
             if wide and column:
                 row, column = row + 1, 0
             left = QLabel(name)
