@@ -14,6 +14,7 @@ from tagscope.core.section import CellOutlines
 _POINT = 0
 _POLYGON = 3
 _MULTIPOLYGON = 6
+_AT_ONCE = 50_000  # shapes in one call: shapely lets no other thread run meanwhile
 
 
 def rows_in(index: pd.Index, instances: pd.Series) -> npt.NDArray[np.int64]:
@@ -73,13 +74,22 @@ def outlines_of(
     """
     if not are_polygons(shapes):
         return None
+    parts = [_rings(shapes[i : i + _AT_ONCE]) for i in range(0, len(shapes), _AT_ONCE)]
+    vertices = np.concatenate([moved(xy, affine).astype(np.float32) for xy, _ in parts])
+    offsets = np.zeros(len(shapes) + 1, np.int64)
+    np.cumsum(np.concatenate([sizes for _, sizes in parts]), out=offsets[1:])
+    return CellOutlines(vertices, offsets)
+
+
+def _rings(
+    shapes: npt.NDArray[np.object_],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Vertices of the exterior rings, one after the other, and how many each has."""
     # of shapes without holes the exterior ring need not be made first
     whole = not shapely.get_num_interior_rings(shapes).any() and not _has_points(shapes)
     rings = shapes if whole else shapely.get_exterior_ring(shapes)
     vertices, owner = shapely.get_coordinates(rings, return_index=True)
-    offsets = np.zeros(len(shapes) + 1, np.int64)
-    np.cumsum(np.bincount(owner, minlength=len(shapes)), out=offsets[1:])
-    return CellOutlines(moved(vertices, affine).astype(np.float32), offsets)
+    return vertices, np.bincount(owner, minlength=len(shapes))
 
 
 def free_radius(points: npt.NDArray[np.float64]) -> float:
