@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,28 @@ def keep(viewer: Any, name: str, *, canvas_only: bool = False) -> None:
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         QTest.qWait(200)  # layouts settle
+        let_draw()
         path = str(Path(folder) / f"{name}.png")
         viewer.screenshot(path, canvas_only=canvas_only, flash=False)
 
 
+def let_draw() -> None:
+    """Wait until nothing is drawn in the background, and what came of it is on the canvas."""
+    QTest.qWait(50)
+    while any(thread.name == "tagscope-tiles" for thread in threading.enumerate()):
+        QTest.qWait(50)
+
+
+def photo(viewer: Any) -> npt.NDArray[np.uint8]:
+    """A picture of the canvas, (height, width, RGBA)."""
+    let_draw()
+    picture: npt.NDArray[np.uint8] = viewer.screenshot(canvas_only=True, flash=False)
+    return picture
+
+
 def drawn(viewer: Any) -> Drawn:
     """What the canvas shows, (height, width, RGB)."""
-    QTest.qWait(50)
-    picture: Drawn = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(np.int64)
-    return picture
+    return photo(viewer)[..., :3].astype(np.int64)
 
 
 def filled(picture: Drawn) -> float:

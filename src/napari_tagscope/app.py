@@ -83,6 +83,9 @@ def settle(session: Session | None, seconds: float = 1.0) -> None:
                 "A picture is taken when all jobs have ended.",
                 "Open it without --screenshot and see what it is doing.",
             )
+    if session is not None:
+        session.painter.settle()
+        QApplication.processEvents()
 
 
 def _save(viewer: napari.Viewer, path: Path) -> None:

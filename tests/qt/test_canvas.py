@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 
 from napari_tagscope.canvas.marks import NAME
 from napari_tagscope.canvas.tissue import TissueCanvas
+from pictures import photo
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import CellOutlines, Cells, Section
 
@@ -51,7 +52,7 @@ def pixel_of(viewer: Viewer, xy: np.ndarray) -> np.ndarray:
 
 def colors_at(viewer: Viewer, xy: np.ndarray) -> np.ndarray:
     """RGB drawn at world positions."""
-    picture = viewer.screenshot(canvas_only=True, flash=False)
+    picture = photo(viewer)
     x, y = pixel_of(viewer, xy).T
     return picture[y, x, :3].astype(int)
 
@@ -207,9 +208,9 @@ def test_selected_cells_are_marked_on_both_themes(
     qtbot.wait(50)
     row = int(np.abs(canvas.section.xy - canvas.section.xy.mean(axis=0)).sum(axis=1).argmin())
     canvas.fit(np.array([row])) if zoom > 1 else None
-    before = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    before = photo(canvas.viewer)
     canvas.select(np.array([row]))
-    after = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    after = photo(canvas.viewer)
     changed = (before != after).any(axis=-1)
     assert changed.sum() >= 4
     assert (np.abs(after[changed].astype(int) - MAGENTA).max(axis=1) < 60).mean() > 0.9
@@ -217,7 +218,7 @@ def test_selected_cells_are_marked_on_both_themes(
     reach = max(6.0 * canvas.viewer.scene.camera.zoom, 4)
     assert np.abs(np.argwhere(changed) - [y, x]).max() <= reach
     canvas.select(np.zeros(0, np.int64))
-    assert np.array_equal(canvas.viewer.screenshot(canvas_only=True, flash=False), before)
+    assert np.array_equal(photo(canvas.viewer), before)
 
 
 def test_a_mark_stays_with_the_painting_on_view(canvas: TissueCanvas) -> None:
@@ -302,7 +303,7 @@ def test_several_paintings_side_by_side(canvas: TissueCanvas, marked: bool) -> N
         marks = [index for index, layer in enumerate(layers) if layer.name.startswith(NAME)]
         marks = [index for index in marks if layers[index].visible]
         assert [grid.position(index, layers) for index in reversed(marks)] == places * marked
-        canvas.viewer.screenshot(canvas_only=True, flash=False)
+        photo(canvas.viewer)
         assert len(canvas.rows_in_view()) == len(canvas.section)
     canvas.select(np.arange(4))
     assert grid.position(layers.index(canvas.layer("a")), layers) == (0, 1)
@@ -322,7 +323,7 @@ def test_two_paintings_side_by_side_share_the_view(canvas: TissueCanvas, qtbot: 
     assert places == [(-1, -1), (0, 1), (0, 0)]
     canvas.fit()
     qtbot.wait(50)
-    canvas.viewer.screenshot(canvas_only=True, flash=False)
+    photo(canvas.viewer)
     assert len(canvas.rows_in_view()) == len(canvas.section)
     canvas.show("type")
     assert not grid.enabled
@@ -385,7 +386,7 @@ def test_rows_in_view_are_those_the_canvas_shows(canvas: TissueCanvas, qtbot: ob
     assert len(canvas.rows_in_view()) == len(canvas.section)
     canvas.fit(np.array([0, 1, SIDE + 4]))
     qtbot.wait(50)
-    canvas.viewer.screenshot(canvas_only=True, flash=False)
+    photo(canvas.viewer)
     shown = canvas.viewer.window._qt_viewer.canvas._viewbox_corners_in_world[:, ::-1]
     xy = canvas.section.xy
     inside = ((xy >= shown[0]) & (xy <= shown[1])).all(axis=1)
@@ -397,14 +398,14 @@ def test_rows_in_view_are_those_the_canvas_shows(canvas: TissueCanvas, qtbot: ob
 def test_the_legend_is_drawn_and_follows_the_layer(canvas: TissueCanvas, qtbot: object) -> None:
     codes = paint(canvas)
     canvas.set_hidden("type", [0, 1, 2])  # nothing but the legend is drawn
-    blank = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    blank = photo(canvas.viewer)
     canvas.show_legend(True)
     canvas.set_hidden("type", [0, 1])
     canvas.update_categories("type", np.arange(len(codes)), np.full(len(codes), -2))
     canvas.update_categories("type", np.array([0]), np.array([2]))
     canvas.set_hidden("type", [2])
     canvas.set_hidden("type", [])
-    picture = canvas.viewer.screenshot(canvas_only=True, flash=False)
+    picture = photo(canvas.viewer)
     assert not (blank[:120, :400] == [*RGB[2].tolist(), 255]).all(axis=-1).any()
     swatch = (picture[:120, :400] == [*RGB[2].tolist(), 255]).all(axis=-1)
     assert swatch.sum() > 50
@@ -425,7 +426,7 @@ def test_a_long_legend_says_how_many_more(canvas: TissueCanvas) -> None:
     assert overlay.more > 0
     counts = [entry.count for entry in overlay.entries]
     assert counts == sorted(counts, reverse=True)
-    canvas.viewer.screenshot(canvas_only=True, flash=False)  # a drawing error would raise
+    photo(canvas.viewer)  # a drawing error would raise
 
 
 def test_status_and_metadata_tell_about_the_cell(viewer: Viewer) -> None:
@@ -484,4 +485,4 @@ def test_hardly_any_cells(viewer: Viewer, count: int) -> None:
     canvas.paint_values("attention", np.ones(count))
     canvas.fit()
     assert len(canvas.rows_in_view()) == count
-    viewer.screenshot(canvas_only=True, flash=False)
+    photo(viewer)

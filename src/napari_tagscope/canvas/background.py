@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 TileKey = tuple[int, int, int]  # level, row and column of a tile
 
-MOST_WANTED = 96  # tiles: twice those on a screen; what was asked for before that is out of view
+MOST_WANTED = 200  # tiles: more than a screen shows; what was asked for before is out of view
 SHOWN_EVERY = 120  # ms between pictures while tiles arrive: each costs what a frame does
 
 

@@ -12,7 +12,7 @@ from napari_tagscope.canvas.tiles import TILE, Pixels, TilePyramid
 
 Places = npt.NDArray[np.int64]
 
-CACHE_BYTES = 96 << 20  # of every channel: several are on view
+TILES = 256  # kept of every channel: twice what the largest screens show
 AS_FINE = 1.1  # a level whose pixel is this much larger than asked for still serves
 
 
@@ -31,7 +31,7 @@ class ImagePyramid(TilePyramid):
             (0.0, 0.0),
             (float(rows), float(columns)),
             1.0,
-            CACHE_BYTES,
+            TILES * TILE * TILE * finest.dtype.itemsize * int(np.prod(finest.shape[2:])),
             dtype=finest.dtype,
             channels=tuple(finest.shape[2:]),
         )

@@ -32,7 +32,7 @@ class TilePyramid(ABC):
 
     ``origin`` (y, x) of the first pixel's corner and ``size`` (y, x) of what is covered, both in
     the section's unit; ``pixel`` is that of level 0. ``dtype`` and ``channels`` are those of a
-    pixel. Drawn tiles are kept up to ``cache_bytes``.
+    pixel. Drawn tiles are kept up to ``cache_bytes``; they must be more than a screen shows.
     Where there is a ``background``, what takes longer to draw than a frame has is left to it, and
     the same place of a coarser level stands in until then.
     """
@@ -70,9 +70,9 @@ class TilePyramid(ABC):
             return kept
         missing = self._missing(level, window)
         if self.background is None or self._draws_now(level, len(missing)):
-            labels = self._assemble(level, window, self._tile)
-            self._windows.keep((level, window), labels)
-            return labels
+            pixels = self._assemble(level, window, self._tile)
+            self._windows.keep((level, window), pixels)
+            return pixels
         self.background.ask(missing)
         return self._assemble(level, window, self._stand_in)
 
@@ -155,7 +155,7 @@ class TilePyramid(ABC):
         return _resized(overview, i * TILE * 2.0**-step, j * TILE * 2.0**-step, step)
 
     def _seen_from_afar(self) -> tuple[int, Pixels]:
-        """A level that is always there, and all of its labels."""
+        """A level that is always there, and all of its pixels."""
         if self._overview is None:
             level = next(n for n, shape in enumerate(self.shapes) if max(shape) <= OVERVIEW)
             whole = (0, self.shapes[level][0], 0, self.shapes[level][1])

@@ -133,6 +133,11 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.remove_transcripts()
 
+    def settle(self) -> None:
+        """Wait until all that is on view has been drawn."""
+        if self.canvas is not None:
+            self.canvas.settle()
+
     def stop(self) -> None:
         """Draw nothing more; the viewer may go."""
         for canvas in (self.canvas, self._preview):
