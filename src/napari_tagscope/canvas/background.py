@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Lock, Thread
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 TileKey = tuple[int, int, int]  # level, row and column of a tile
 
 MOST_WANTED = 200  # tiles: more than a screen shows; what was asked for before is out of view
 SHOWN_EVERY = 120  # ms between pictures while tiles arrive: each costs what a frame does
+
+
+def not_drawn(error: Exception) -> None:
+    """Tell a person that something stays as coarse as it is."""
+    show_warning(f"Part of the picture stays coarse, as it could not be drawn: {error}")
 
 
 class Background(QObject):

@@ -11,9 +11,8 @@ from matplotlib.colors import to_rgba
 from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
-from napari.utils.notifications import show_warning
 
-from napari_tagscope.canvas.background import Background
+from napari_tagscope.canvas.background import Background, not_drawn
 from napari_tagscope.canvas.image_tiles import ImagePyramid
 from napari_tagscope.canvas.linking import METADATA_KEY, NAME, SDATA, add_layer
 
@@ -106,7 +105,7 @@ class ImageLayers:
         def show() -> None:
             layer.refresh(thumbnail=False, extent=False, highlight=False)
 
-        pyramid.background = Background(pyramid.draw, show, _not_read)
+        pyramid.background = Background(pyramid.draw, show, not_drawn)
         self._reading.append(pyramid.background)
         return layer
 
@@ -122,10 +121,6 @@ class ImageLayers:
             "translate": (0.5, 0.5),
             "metadata": metadata,
         }
-
-
-def _not_read(error: Exception) -> None:
-    show_warning(f"Part of an image is shown coarsely, as it could not be read: {error}")
 
 
 def _colors(count: int) -> list[str]:

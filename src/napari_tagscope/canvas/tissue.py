@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.layers import Layer
-from napari.utils.notifications import show_warning
 
-from napari_tagscope.canvas.background import Background
+from napari_tagscope.canvas.background import Background, not_drawn
 from napari_tagscope.canvas.beside import SideBySide, view_size
 from napari_tagscope.canvas.drawn import Shape
 from napari_tagscope.canvas.images import ImageLayers
@@ -98,7 +97,7 @@ class TissueCanvas:
         self._about = {"section": section.name, "cells": len(section)}
         self._scale_bar_before = viewer.canvas.overlays.scale_bar.visible
         self.pyramid.background = self._background = Background(
-            self.pyramid.draw, self._on_drawn, self._on_not_drawn
+            self.pyramid.draw, self._on_drawn, not_drawn
         )
         self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
         self._tooltip_before = viewer.tooltip.visible
@@ -307,16 +306,18 @@ class TissueCanvas:
 
     def settle(self) -> None:
         """Wait until all that is on view has been drawn: for a picture to keep."""
+        for drawn in (self._images, self._transcripts):
+            if drawn is not None:
+                drawn.settle()
         self._background.finish()
-        if self._images is not None:
-            self._images.settle()
 
     def stop(self) -> None:
         """Draw nothing more in the background; the viewer may go."""
+        for drawn in (self._images, self._transcripts):
+            if drawn is not None:
+                drawn.stop()
         self._background.close()
         self.pyramid.background = None
-        if self._images is not None:
-            self._images.stop()
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
         """Call back with the row of the cell clicked, −1 for a click beside the cells."""
@@ -460,9 +461,6 @@ class TissueCanvas:
                 painted.painting.repaint()
                 painted.layer.refresh(thumbnail=False, extent=False, highlight=False)
         self._marks.refresh()
-
-    def _on_not_drawn(self, error: Exception) -> None:
-        show_warning(f"Part of the tissue is shown coarsely, as it could not be drawn: {error}")
 
     def _on_visible(self) -> None:
         self._update_legend()

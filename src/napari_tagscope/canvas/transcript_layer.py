@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
 
+from napari_tagscope.canvas.background import Background, not_drawn
 from napari_tagscope.canvas.layer import CellImage, TellingImage
 from napari_tagscope.canvas.legend import Legend, LegendEntry, elide
 from napari_tagscope.canvas.linking import METADATA_KEY, add_layer
@@ -51,6 +52,8 @@ class TranscriptLayer:
         self._hidden: frozenset[str] = frozenset()
         self._colors = [colors[gene] for gene in pyramid.genes]
         self._painting = Picture(_Dots(pyramid, self._colors))
+        self._background = Background(pyramid.draw, self._on_drawn, not_drawn)
+        pyramid.background = self._background
         pixel = pyramid.pixel
         self.layer = TellingImage(
             self._painting.levels,
@@ -93,10 +96,22 @@ class TranscriptLayer:
         gene = int(self._pyramid.value_at(y, x, self.layer.data_level)) - 1
         return self.genes[gene] if gene >= 0 else ""
 
+    def settle(self) -> None:
+        """Wait until all that is on view has been drawn: for a picture to keep."""
+        self._background.finish()
+
+    def stop(self) -> None:
+        """Draw nothing more in the background."""
+        self._background.close()
+
     def remove(self) -> None:
         """Take layer and legend out of the viewer."""
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
+
+    def _on_drawn(self) -> None:
+        self._painting.repaint()
+        self.layer.refresh(thumbnail=False, extent=False, highlight=False)
 
     def _update_legend(self) -> None:
         if not self.layer.visible:
@@ -128,6 +143,7 @@ class TranscriptLayer:
 
     def _on_layer_removed(self, event: Any) -> None:
         if event.value is self.layer:
+            self.stop()
             for layer in self._viewer.layers:
                 if isinstance(layer, CellImage):
                     layer.tell_above = None
