@@ -18,6 +18,9 @@ SPARSE_PARTS = ("data", "indices", "indptr")
 Step = Callable[[int], None]
 """Hears of every block, by its bytes; may raise to stop."""
 
+Same = Callable[[Any, Any, Step], bool]
+"""Whether two arrays are the same."""
+
 
 def is_stored(value: Any, node: Any, step: Step) -> bool:
     """Whether a zarr or HDF5 ``node`` holds ``value``, which is in memory.
@@ -43,8 +46,10 @@ def is_numeric(value: Any) -> bool:
     return type(value) is np.ndarray and value.dtype.kind in "biufc"
 
 
-def first_unlike_copy(source: Any, target: Any, skipped: Collection[str], step: Step) -> str | None:
-    """The first path of a group that is not the same in its copy, but for ``skipped``."""
+def first_unlike_copy(
+    source: Any, target: Any, skipped: Collection[str], step: Step, same: Same
+) -> str | None:
+    """The first path of a group whose array is not the same in its copy, but for ``skipped``."""
     for name in source:
         node = source[name]
         if node.name in skipped:
@@ -52,9 +57,9 @@ def first_unlike_copy(source: Any, target: Any, skipped: Collection[str], step: 
         if name not in target:
             return str(node.name)
         if hasattr(node, "shape"):
-            if not same_blocks(node, target[name], step):
+            if not same(node, target[name], step):
                 return str(node.name)
-        elif unlike := first_unlike_copy(node, target[name], skipped, step):
+        elif unlike := first_unlike_copy(node, target[name], skipped, step, same):
             return unlike
     return None
 

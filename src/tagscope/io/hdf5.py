@@ -97,25 +97,6 @@ def _packed(values: npt.NDArray[Any], rows: int, start: int) -> bytes:
     return packer.compress(shuffled.tobytes()) + packer.flush()
 
 
-def first_unlike_copy(source: Any, target: Any, skipped: Collection[str], step: Step) -> str | None:
-    """The first path of a group that is not the same in its copy, but for ``skipped``.
-
-    Chunks that were copied as they are must lie there as they are.
-    """
-    for name in source:
-        node = source[name]
-        if node.name in skipped:
-            continue
-        if name not in target:
-            return str(node.name)
-        if hasattr(node, "shape"):
-            if not _is_copy(node, target[name], step):
-                return str(node.name)
-        elif unlike := first_unlike_copy(node, target[name], skipped, step):
-            return unlike
-    return None
-
-
 def copy_group(source: Any, target: Any, skipped: Collection[str], step: Step) -> None:
     """Copy everything of a group but the paths in ``skipped``, compressed as it is."""
     _copy_attributes(source, target)
@@ -153,7 +134,8 @@ def _copy_array(array: Any, target: Any, name: str, step: Step) -> None:
         step(array.nbytes // len(places))
 
 
-def _is_copy(array: Any, copy: Any, step: Step) -> bool:
+def is_copy(array: Any, copy: Any, step: Step) -> bool:
+    """Whether an array is the same as its copy, whose chunks must lie there as they are."""
     if _is_small(array) or array.chunks is None:
         return same_blocks(array, copy, step)
     if (array.shape, array.dtype) != (copy.shape, copy.dtype):

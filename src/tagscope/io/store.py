@@ -19,7 +19,7 @@ from tagscope.errors import ArgumentError, OutputError
 from tagscope.io import hdf5
 from tagscope.io import spatialdata_store as stores
 from tagscope.io.atomic import recover, written_whole
-from tagscope.io.compare import first_unlike_copy, nbytes_of
+from tagscope.io.compare import first_unlike_copy, nbytes_of, same_blocks
 from tagscope.io.conversion import keep_coordinates, tie_to_circles
 from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, quietly
@@ -202,7 +202,7 @@ def _update_store(save: _Save) -> None:
     _keep_link(new, table)
     if not save.in_place:
         save.meters.verifying.expect(nbytes_of(old))
-        _refuse(first_unlike_copy(old, new, skipped, save.meters.verifying))
+        _refuse(first_unlike_copy(old, new, skipped, save.meters.verifying, same_blocks))
     _finish_store(save, new, changed)
 
 
@@ -276,7 +276,7 @@ def _update_h5ad(save: _Save) -> None:
             hdf5.copy_group(old, new, skipped, step)
             write_changes(new, table, changed, step)
         with h5py.File(save.partial, "r") as new:
-            _refuse(hdf5.first_unlike_copy(old, new, skipped, save.meters.verifying))
+            _refuse(first_unlike_copy(old, new, skipped, save.meters.verifying, hdf5.is_copy))
             _verify(new, changed, save.meters)
 
 
