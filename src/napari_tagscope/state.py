@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from psygnal import Signal
 
 if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, OpenedSection
+
+
+Rows = npt.NDArray[np.int64]
+
+_NONE: Rows = np.zeros(0, np.int64)
 
 
 class ViewerState:
@@ -27,6 +34,8 @@ class ViewerState:
     """``str | None``: a gene."""
     cell_selected = Signal(object)
     """``int | None``: a row of the section."""
+    rows_selected = Signal(object)
+    """``Rows``: several cells, (n,) rows in ascending order; none of them for no selection."""
 
     def __init__(self) -> None:
         self._opened: OpenedSection | None = None
@@ -35,6 +44,7 @@ class ViewerState:
         self._label: str | None = None
         self._gene: str | None = None
         self._cell: int | None = None
+        self._rows: Rows = _NONE
 
     @property
     def opened(self) -> OpenedSection | None:
@@ -66,6 +76,11 @@ class ViewerState:
         """The selected cell."""
         return self._cell
 
+    @property
+    def rows(self) -> Rows:
+        """Rows of the selected cells, ascending and read-only; empty for none."""
+        return self._rows
+
     def set_section(
         self, opened: OpenedSection | None, choices: Mapping[str, Any] | None = None
     ) -> None:
@@ -73,6 +88,7 @@ class ViewerState:
         if opened is self._opened:
             return
         self.select_cell(None)
+        self.select_rows(_NONE)
         self.select_gene(None)
         self.set_result(None)
         self._opened = opened
@@ -107,3 +123,11 @@ class ViewerState:
         if cell != self._cell:
             self._cell = cell
             self.cell_selected.emit(cell)
+
+    def select_rows(self, rows: npt.ArrayLike) -> None:
+        """Select several cells by their rows, in any order; none for no selection."""
+        chosen: Rows = np.unique(np.asarray(rows, np.int64))
+        chosen.flags.writeable = False
+        if not np.array_equal(chosen, self._rows):
+            self._rows = chosen
+            self.rows_selected.emit(chosen)
