@@ -85,3 +85,7 @@ class Painter(Protocol):
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         ...
+
+    def bring_into_view(self, row: int) -> None:
+        """Move the view to a cell that is not on the screen; the zoom stays."""
+        ...

@@ -11,9 +11,11 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
+from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.section_panel import SectionPanel
+from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.theme import colors_of, style_sheet
 
@@ -60,6 +62,7 @@ class PanelDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(scroll, 1)
+        outer.addWidget(SelectionRow(self.session.selecting))
         outer.addWidget(self.bar)
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -82,6 +85,8 @@ class PanelDock(QWidget):
             panel.set_colors(colors)
         for annotate in self.findChildren(AnnotatePanel):
             annotate.set_colors(colors)
+        for inspector in self.findChildren(InspectorPanel):
+            inspector.set_colors(colors)
 
     def _add_section(self) -> SectionPanel:
         card = Card("Section", "Open a section and see what is in it")
@@ -108,6 +113,13 @@ class PanelDock(QWidget):
         self.column.addWidget(card)
         return panel
 
+    def _add_inspector(self) -> InspectorPanel:
+        card = Card("Inspector", "See what a cell is and why, and what selected cells share")
+        panel = InspectorPanel(self.session.inspector)
+        card.body.addWidget(panel)
+        self.column.addWidget(card)
+        return panel
+
 
 class TagscopeDock(PanelDock):
     """All panels in the order of work."""
@@ -117,6 +129,7 @@ class TagscopeDock(PanelDock):
         self.section = self._add_section()
         self.annotate = self._add_annotate()
         self.attention = self._add_attention()
+        self.inspector = self._add_inspector()
         self.column.addStretch(1)
         self.follow_theme()
 
@@ -147,5 +160,15 @@ class AttentionDock(PanelDock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.attention = self._add_attention()
+        self.column.addStretch(1)
+        self.follow_theme()
+
+
+class InspectorDock(PanelDock):
+    """The Inspector alone."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self.inspector = self._add_inspector()
         self.column.addStretch(1)
         self.follow_theme()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.linking import cells_metadata, store_metadata
+from napari_tagscope.canvas.selecting import AreaTools
 from napari_tagscope.canvas.tissue import TissueCanvas, pyramid_of
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import UNASSIGNED_CODE
@@ -40,8 +41,10 @@ class CanvasPainter:
         self._in_view = False  # what the preview showed is where the section is
         self._look: Look = "filled"
         self._shape: Shape = "discs"
+        self.areas = AreaTools(viewer)
         state.section_changed.connect(self._on_section)
-        state.cell_selected.connect(self._on_cell)
+        state.cell_selected.connect(lambda _: self._mark())
+        state.rows_selected.connect(lambda _: self._mark())
 
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
@@ -140,6 +143,7 @@ class CanvasPainter:
 
     def stop(self) -> None:
         """Draw nothing more; the viewer may go."""
+        self.areas.stop()
         for canvas in (self.canvas, self._preview):
             if canvas is not None:
                 canvas.stop()
@@ -147,6 +151,13 @@ class CanvasPainter:
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
+
+    def bring_into_view(self, row: int) -> None:
+        """Move the view to a cell that is not on the screen; the zoom stays."""
+        if self.canvas is not None and row not in self.canvas.rows_in_view():
+            x, y = self.canvas.section.xy[row]
+            if np.isfinite([x, y]).all():
+                self._viewer.scene.camera.center = (0.0, y, x)
 
     def _on_section(self, opened: OpenedSection | None) -> None:
         if self.canvas is not None:
@@ -170,11 +181,17 @@ class CanvasPainter:
             self.canvas.set_look(self._look)
             self.canvas.set_shape(self._shape)
             self.canvas.show_legend(False)  # the dock has one that answers clicks
-            self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
+            self.canvas.on_pick(self._on_pick)
 
-    def _on_cell(self, cell: int | None) -> None:
+    def _on_pick(self, row: int) -> None:
+        if self.areas.tool == "click":
+            self._state.select_cell(None if row < 0 else row)
+
+    def _mark(self) -> None:
+        """Mark the selected cells and the one clicked."""
+        cell, rows = self._state.cell, self._state.rows
         if self.canvas is not None:
-            self.canvas.select(np.array([] if cell is None else [cell], dtype=np.int64))
+            self.canvas.select(rows if cell is None else np.append(rows, cell))
 
     def _pyramid_of(self, section: Section) -> LabelPyramid | None:
         """The pyramid that was prepared for a section, given away; None where there is none."""

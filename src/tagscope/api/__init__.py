@@ -23,6 +23,7 @@ from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
+from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
@@ -45,11 +46,13 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "ConvertConfig", "DistanceConfig", "EnrichConfig", "Enrichment",
+    "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
+    "EnrichConfig", "Enrichment",
     "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
     "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
-    "SectionSource", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
+    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
+    "TagTable", "TrainConfig",
     "Transcripts", "annotate", "check", "convert", "distances", "enrich", "evaluate", "export",
     "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for",
     "open_section", "read_images", "read_reference", "read_section", "read_table",

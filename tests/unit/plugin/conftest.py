@@ -95,6 +95,9 @@ class RecordingPainter:
     def rows_in_view(self):
         return self.view
 
+    def bring_into_view(self, row):
+        self.calls.append(("bring_into_view", row))
+
 
 class DirectRunner:
     """Runs tasks at once, or keeps them until :meth:`run` where ``held``."""

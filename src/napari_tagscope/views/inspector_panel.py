@@ -1,0 +1,286 @@
+"""What a cell is and why, and what the selected cells have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
+
+from napari_tagscope.controllers.inspector import InspectorController, InspectorState, number
+from napari_tagscope.views.bar_table import BarColumn, BarRow, BarTable
+from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.theme import Colors
+
+if TYPE_CHECKING:
+    from tagscope.api import CellProfile, SelectionProfile
+
+
+def _attention(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+GENES_OF_CELL = (
+    BarColumn("gene", "The cell's top attention genes: click one to paint it"),
+    BarColumn("attention", "Attention score of the gene in this cell", "attention", 10, _attention),
+    BarColumn("here", "Counts of the gene in this cell", "counts", 9, number),
+    BarColumn("type", "Mean counts over all cells of the same type", "counts", 9, number),
+    BarColumn("nearby", "Mean counts over the 10 nearest cells", "counts", 9, number),
+)
+GENES_OF_CELLS = (
+    BarColumn("gene", "Genes the selected cells get the most attention for: click one to paint it"),
+    BarColumn("attention", "Mean attention over the selection", "attention", 10, _attention),
+    BarColumn("here", "Mean counts over the selection", "counts", 9, number),
+    BarColumn("elsewhere", "Mean counts over all other cells", "counts", 9, number),
+    BarColumn("AUC", "Probability that a selected cell has more attention than another", digits=5,
+              written=number),
+)  # fmt: skip
+SLOTS = (
+    BarColumn("slot", "Memory slots of the model", digits=6),
+    BarColumn("share", "Part of the cell's genes that goes into the slot", "share", 10, _percent),
+    BarColumn("genes", "The genes that go into it most"),
+)
+CELLS = BarColumn("cells", "Number of cells", "cells", 14, _count)
+TYPES = (BarColumn("types selected", "Types of the selected cells, most first"), CELLS)
+NEAR_TYPES = (BarColumn("types nearby", "Types of the 10 nearest cells, most first"), CELLS)
+SWATCH = 10  # pixels
+
+
+class TypeLine(QWidget):
+    """A type's colour and name, elided, and its probability."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+        self.swatch = QFrame()
+        self.swatch.setFixedSize(SWATCH, SWATCH)
+        self.name = _eliding()
+        self.probability = QLabel()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.swatch)
+        row.addWidget(self.name, 1)
+        row.addWidget(self.probability)
+
+    def show_type(self, name: str, color: str, probability: float) -> None:
+        """Show a type; nothing where there is no name."""
+        self.setVisible(bool(name))
+        self.swatch.setStyleSheet(f"background-color: {color or 'transparent'}")
+        self.name.setText(name)
+        self.probability.setText(f"{self._what} {probability:.2f}")
+        self.setToolTip(f"{name}: {self._what} {probability:.2f}, of 1 at most")
+
+
+class CellView(QWidget):
+    """One cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = TypeLine("confidence")
+        self.runner_up = TypeLine("runner-up")
+        self.facts = _eliding()
+        self.facts.setObjectName("muted")
+        self.genes = BarTable("Top genes of the cell", GENES_OF_CELL)
+        self.slots = BarTable("Memory slots of the cell", SLOTS)
+        self.near = BarTable("Types of the nearest cells", NEAR_TYPES)
+        _column(self, self.label, self.runner_up, self.facts, self.genes, self.slots, self.near)
+
+    def show_cell(self, cell: CellProfile | None, domain: str, gene: str) -> None:
+        """Show a cell, or nothing."""
+        self.setVisible(cell is not None)
+        if cell is None:
+            return
+        self.label.show_type(cell.label, cell.color, cell.confidence)
+        other = cell.runner_up
+        if other is None:
+            self.runner_up.show_type("", "", 0.0)
+        else:
+            self.runner_up.show_type(other.name, other.color, other.probability)
+        self.facts.setText(_facts(cell, domain))
+        self.facts.setToolTip(self.facts.text())
+        rows = [(one.gene, one.attention, one.here, one.of_type, one.near) for one in cell.genes]
+        _show_genes(self.genes, rows, gene)
+        self.slots.show_rows(
+            [BarRow((str(one.slot), one.share, ", ".join(one.genes))) for one in cell.slots]
+        )
+        self.near.show_rows(_types(cell.neighbours))
+
+
+class SelectionView(QWidget):
+    """Several cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = _eliding()
+        self.types = BarTable("Types of the selected cells", TYPES)
+        self.genes = BarTable("Top genes of the selected cells", GENES_OF_CELLS)
+        _column(self, self.title, self.types, self.genes)
+
+    def show_selection(self, selection: SelectionProfile | None, gene: str) -> None:
+        """Show selected cells, or nothing."""
+        self.setVisible(selection is not None)
+        if selection is None:
+            return
+        text = f"{selection.cells:,} cells selected"
+        if not math.isnan(selection.confidence):
+            text += f" · mean confidence {selection.confidence:.2f}"
+        self.title.setText(text)
+        self.types.show_rows(_types(selection.types))
+        rows = [
+            (one.gene, one.attention, one.here, one.elsewhere, one.auc) for one in selection.genes
+        ]
+        _show_genes(self.genes, rows, gene)
+
+
+class InspectorPanel(QWidget):
+    """The view of an :class:`InspectorController`."""
+
+    def __init__(self, controller: InspectorController) -> None:
+        super().__init__()
+        self._controller = controller
+        self.title = _eliding()
+        self.place = QLabel()
+        self.place.setObjectName("muted")
+        self.back_button = _arrow(Qt.ArrowType.LeftArrow, "Previous cell", "Alt+Left")
+        self.next_button = _arrow(Qt.ArrowType.RightArrow, "Next cell", "Alt+Right")
+        self.cell = CellView()
+        self.like_button = QPushButton("Cells like this")
+        self.like_button.setToolTip("Select the 100 cells nearest to this one in the embedding")
+        self.copy_button = QPushButton("Copy")
+        self.copy_button.setToolTip("Copy what is shown as text, for a note or a spreadsheet")
+        self.selection = SelectionView()
+        self.hint = hint_label()
+        self.failure = FailureBox()
+        self._lay_out()
+        self._connect()
+        bind(self, controller, self.show_state)
+
+    def show_state(self, state: InspectorState) -> None:
+        """Show what the controller knows."""
+        cell = state.cell
+        self.title.setText("" if cell is None else f"Cell {cell.id}")
+        self.title.setToolTip(self.title.text())
+        self.place.setText(state.place)
+        for widget in (self.title, self.place):
+            widget.setVisible(cell is not None)
+        for button in (self.back_button, self.next_button):
+            button.setVisible(state.steps)
+        self.cell.show_cell(cell, state.domain, state.gene)
+        self.like_button.setVisible(cell is not None and state.comparable)
+        self.copy_button.setVisible(cell is not None or state.selection is not None)
+        self.selection.show_selection(state.selection, state.gene)
+        self.hint.setText(state.hint)
+        self.hint.setVisible(bool(state.hint))
+        self.failure.show_failure(state.failure)
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow the theme."""
+        back, blue, grey = colors.attention, colors.expression, colors.muted
+        self.cell.genes.set_colors([back, back, blue, grey, grey])
+        self.selection.genes.set_colors([back, back, blue, grey, grey])
+        for table in (self.cell.slots, self.cell.near, self.selection.types):
+            table.set_colors([blue] * 3)
+
+    def _lay_out(self) -> None:
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        for widget in (self.place, self.back_button, self.next_button):
+            head.addWidget(widget)
+        foot = QHBoxLayout()
+        foot.addWidget(self.like_button)
+        foot.addStretch(1)
+        foot.addWidget(self.copy_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(head)
+        column.addWidget(self.cell)
+        column.addWidget(self.selection)
+        column.addLayout(foot)
+        column.addWidget(self.hint)
+        column.addWidget(self.failure)
+
+    def _connect(self) -> None:
+        controller = self._controller
+        self.back_button.clicked.connect(lambda: controller.step(-1))
+        self.next_button.clicked.connect(lambda: controller.step(1))
+        self.like_button.clicked.connect(controller.find_like)
+        self.copy_button.clicked.connect(self._copy)
+        for table in (self.cell.genes, self.selection.genes):
+            table.row_chosen.connect(lambda row, table=table: self._choose_gene(table, row))
+
+    def _choose_gene(self, table: BarTable, row: int) -> None:
+        self._controller.choose_gene(str(table.bar_model.rows[row].values[0]))
+
+    def _copy(self) -> None:
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self._controller.as_text())
+
+
+def _show_genes(
+    table: BarTable, rows: Sequence[tuple[str, float, float, float, float]], gene: str
+) -> None:
+    """Show genes, and mark the one that is painted."""
+    table.show_rows([BarRow(row, f"{row[0]}: click to paint it") for row in rows])
+    table.mark(next((place for place, row in enumerate(rows) if row[0] == gene), -1))
+
+
+def _facts(cell: CellProfile, domain: str) -> str:
+    unit = "sum of values" if cell.normalised else "counts in all"
+    facts = [f"{number(cell.total)} {unit}"]
+    if cell.novelty is not None:
+        facts.append(f"novelty {cell.novelty:.2f}")
+    if domain:
+        facts.append(f"domain {domain}")
+    return " · ".join(facts)
+
+
+def _types(counts: Any) -> list[BarRow]:
+    return [BarRow((one.name, float(one.cells)), one.name, one.color) for one in counts]
+
+
+def _arrow(arrow: Qt.ArrowType, what: str, keys: str) -> QToolButton:
+    button = QToolButton()
+    button.setArrowType(arrow)
+    button.setShortcut(keys)
+    button.setAccessibleName(what)
+    button.setToolTip(f"{what} of the selection, or without one of the same type ({keys})")
+    return button
+
+
+def _eliding() -> QElidingLabel:
+    label = QElidingLabel()
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
+def _column(widget: QWidget, *children: QWidget) -> None:
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(3)
+    for child in children:
+        column.addWidget(child)

@@ -1,0 +1,38 @@
+"""Which cells lie next to a cell in the tissue."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from tagscope.core.section import Section
+
+
+class TissueNeighbours:
+    """Finds the cells nearest to a cell; of sections side by side, within its own alone."""
+
+    def __init__(self, section: Section) -> None:
+        self._xy = section.xy
+        self._finite: npt.NDArray[np.bool_] = np.isfinite(section.xy).all(axis=1)
+        pieces = section.pieces
+        self._pieces = np.zeros(len(section), np.int64) if pieces is None else pieces.codes
+        self._rows: dict[int, npt.NDArray[np.int64]] = {}
+        self._trees: dict[int, KDTree] = {}
+        for piece in np.unique(self._pieces[self._finite]):
+            rows = np.flatnonzero(self._finite & (self._pieces == piece))
+            self._rows[int(piece)] = rows
+            self._trees[int(piece)] = KDTree(section.xy[rows], balanced_tree=False)
+
+    def nearest(self, row: int, count: int) -> npt.NDArray[np.int64]:
+        """Rows of the ``count`` other cells nearest to a cell, the nearest first.
+
+        Fewer where there are not so many; none for a cell without a finite position.
+        """
+        if not self._finite[row]:
+            return np.zeros(0, np.int64)
+        piece = int(self._pieces[row])
+        rows = self._rows[piece]
+        _, places = self._trees[piece].query(self._xy[row], k=min(count + 1, len(rows)))
+        near: npt.NDArray[np.int64] = rows[np.atleast_1d(places)]
+        return near[near != row][:count]
