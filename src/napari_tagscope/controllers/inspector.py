@@ -258,11 +258,13 @@ def _domain_column(obs: Any) -> str | None:
     return None
 
 
-def number(value: float, digits: int = 2) -> str:
-    """A number as people read it, a dash where there is none."""
+def number(value: float) -> str:
+    """Counts or their mean as people read them, a dash where there are none."""
     if math.isnan(value):
         return "–"
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.{digits}f}"
+    if value == round(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _cell_text(cell: CellProfile, domain: str) -> str:

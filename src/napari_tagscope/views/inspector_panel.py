@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -26,7 +26,7 @@ from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:
-    from tagscope.api import CellProfile, SelectionProfile
+    from tagscope.api import CellProfile, SelectionProfile, TypeCount
 
 
 def _attention(value: float) -> str:
@@ -46,9 +46,9 @@ def _count(value: float) -> str:
 GENES_OF_CELL = (
     BarColumn("gene", "The cell's top attention genes: click one to paint it"),
     BarColumn("attention", "Attention score of the gene in this cell", "attention", 10, _attention),
-    BarColumn("here", "Counts of the gene in this cell", "counts", 9, number),
-    BarColumn("type", "Mean counts over all cells of the same type", "counts", 9, number),
-    BarColumn("nearby", "Mean counts over the 10 nearest cells", "counts", 9, number),
+    BarColumn("here", "Counts of the gene in this cell", "counts", 8, number),
+    BarColumn("in type", "Mean counts over all cells of the same type", "counts", 8, number),
+    BarColumn("nearby", "Mean counts over the 10 nearest cells", "counts", 8, number),
 )
 GENES_OF_CELLS = (
     BarColumn("gene", "Genes the selected cells get the most attention for: click one to paint it"),
@@ -66,6 +66,7 @@ SLOTS = (
 CELLS = BarColumn("cells", "Number of cells", "cells", 14, _count)
 TYPES = (BarColumn("types selected", "Types of the selected cells, most first"), CELLS)
 NEAR_TYPES = (BarColumn("types nearby", "Types of the 10 nearest cells, most first"), CELLS)
+MOST_TYPES = 10  # listed one by one
 SWATCH = 10  # pixels
 
 
@@ -259,8 +260,15 @@ def _facts(cell: CellProfile, domain: str) -> str:
     return " · ".join(facts)
 
 
-def _types(counts: Any) -> list[BarRow]:
-    return [BarRow((one.name, float(one.cells)), one.name, one.color) for one in counts]
+def _types(counts: Sequence[TypeCount]) -> list[BarRow]:
+    """The most frequent types, and the others together."""
+    rows = [BarRow((one.name, float(one.cells)), one.name, one.color) for one in counts]
+    others = counts[MOST_TYPES:]
+    if len(others) > 1:
+        cells = float(sum(one.cells for one in others))
+        names = ", ".join(one.name for one in others)
+        rows[MOST_TYPES:] = [BarRow((f"{len(others)} other types", cells), names)]
+    return rows
 
 
 def _arrow(arrow: Qt.ArrowType, what: str, keys: str) -> QToolButton:

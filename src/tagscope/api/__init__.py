@@ -23,7 +23,7 @@ from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
-from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile
+from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile, TypeCount
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
@@ -52,10 +52,9 @@ __all__ = [
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
     "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
     "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
-    "TagTable", "TrainConfig",
-    "Transcripts", "annotate", "check", "convert", "distances", "enrich", "evaluate", "export",
-    "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for",
-    "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slots",
-    "tag_table", "tags", "train", "write_result",
+    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "annotate", "check", "convert",
+    "distances", "enrich", "evaluate", "export", "faithfulness", "flows", "info", "integration",
+    "label_flows", "load_bundle", "network_for", "open_section", "read_images", "read_reference",
+    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
+    "simulate", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

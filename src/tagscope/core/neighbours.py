@@ -14,7 +14,7 @@ class TissueNeighbours:
 
     def __init__(self, section: Section) -> None:
         self._xy = section.xy
-        self._finite: npt.NDArray[np.bool_] = np.isfinite(section.xy).all(axis=1)
+        self._finite = np.asarray(np.isfinite(section.xy).all(axis=1))
         pieces = section.pieces
         self._pieces = np.zeros(len(section), np.int64) if pieces is None else pieces.codes
         self._rows: dict[int, npt.NDArray[np.int64]] = {}
@@ -34,5 +34,5 @@ class TissueNeighbours:
         piece = int(self._pieces[row])
         rows = self._rows[piece]
         _, places = self._trees[piece].query(self._xy[row], k=min(count + 1, len(rows)))
-        near: npt.NDArray[np.int64] = rows[np.atleast_1d(places)]
-        return near[near != row][:count]
+        near = rows[np.atleast_1d(places)]
+        return np.asarray(near[near != row][:count])

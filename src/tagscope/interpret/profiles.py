@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,7 +142,13 @@ class CellProfiles:
         self.section = section
         self.result = result
         self.neighbours = neighbours or TissueNeighbours(section)
-        self._values = section.cells.values
+        self._values, self._totals = section.cells.values, section.cells.totals
+        self._annotation = None if result is None else result.annotation
+        self._labels, self._codes = LabelSet(()), np.full(len(section), -1, np.int64)
+        self._confidence = np.full(len(section), np.nan, np.float32)
+        if self._annotation is not None:
+            self._labels, self._codes = self._annotation.labels, self._annotation.codes
+            self._confidence = self._annotation.confidence
         self._names = np.array(section.panel.symbols, dtype=object)
         scored = None if result is None else result.gene_scores
         self._scores = None if scored is None else _sorted(scored.scores)
@@ -151,24 +156,23 @@ class CellProfiles:
         memory = None if result is None else result.slot_scores
         self._slots = () if memory is None else tuple(_sorted(one) for one in memory.scores)
         self._slot_names = () if memory is None else memory.panel.symbols
-        self._type_means = _means(self._values, self._codes(), self._labels())
+        self._type_means = _means(self._values, self._codes, self._labels)
 
     def of_cell(self, row: int, top: int = 8) -> CellProfile:
         """All that is known of the cell in ``row``, with its ``top`` genes."""
         near = self.neighbours.nearest(row, NEAR)
-        codes, annotation = self._codes(), self._annotation
-        code = int(codes[row])
-        name, color = ("", "") if annotation is None else _named(annotation.labels, code)
+        annotation, code = self._annotation, int(self._codes[row])
+        name, color = ("", "") if annotation is None else _named(self._labels, code)
         novelty = None if annotation is None else annotation.novelty
         return CellProfile(
             row,
             str(self.section.ids[row]),
             name,
             color,
-            np.nan if annotation is None else float(annotation.confidence[row]),
+            float(self._confidence[row]),
             None if annotation is None else _runner_up(annotation, row, code),
             None if novelty is None else float(novelty[row]),
-            float(self.section.cells.totals[row]),
+            float(self._totals[row]),
             self.section.cells.normalised,
             self._genes(row, code, near, top),
             self._slots_of(row),
@@ -195,11 +199,10 @@ class CellProfiles:
         if not genes:
             order = np.argsort(-means[0], kind="stable")[:top]
             genes = [(int(column), np.nan, np.nan) for column in order if means[0, column] > 0]
-        annotation = self._annotation
         return SelectionProfile(
             len(rows),
             self._types(rows),
-            np.nan if annotation is None else float(annotation.confidence[rows].mean()),
+            float(self._confidence[rows].mean()),
             self.section.cells.normalised,
             tuple(
                 SelectionGene(
@@ -248,18 +251,6 @@ class CellProfiles:
     def has_embedding(self) -> bool:
         """Whether cells can be compared by :meth:`like`."""
         return self._annotation is not None and self._annotation.embedding.shape[1] > 0
-
-    @property
-    def _annotation(self) -> Annotation | None:
-        return None if self.result is None else self.result.annotation
-
-    def _labels(self) -> LabelSet:
-        return LabelSet(()) if self._annotation is None else self._annotation.labels
-
-    def _codes(self) -> Ints:
-        if self._annotation is None:
-            return np.full(len(self.section), -1, np.int64)
-        return self._annotation.codes
 
     def _genes(self, row: int, code: int, near: Ints, top: int) -> tuple[CellGene, ...]:
         here = self._values[[row]].toarray().ravel()
@@ -313,10 +304,9 @@ class CellProfiles:
     def _types(self, rows: Ints) -> tuple[TypeCount, ...]:
         if self._annotation is None:
             return ()
-        codes, counts = np.unique(self._codes()[rows], return_counts=True)
+        codes, counts = np.unique(self._codes[rows], return_counts=True)
         order = np.lexsort((codes, -counts))
-        labels = self._annotation.labels
-        return tuple(TypeCount(*_named(labels, int(codes[i])), int(counts[i])) for i in order)
+        return tuple(TypeCount(*_named(self._labels, int(codes[i])), int(counts[i])) for i in order)
 
     def _tags(self, groups: LabelSet, codes: Ints, top: int) -> list[tuple[int, float, float]]:
         """Column, mean attention and AUC of the selection's TAGs."""
@@ -370,7 +360,7 @@ def _row_of(matrix: sp.csc_matrix, row: int) -> Floats:
     return found
 
 
-def _means(values: sp.csr_matrix, codes: Ints, groups: LabelSet | Sequence[str]) -> Floats:
+def _means(values: sp.csr_matrix, codes: Ints, groups: LabelSet) -> Floats:
     """Mean values of every group, and last of the cells in none, (groups + 1, G)."""
     count = len(groups) + 1
     places = np.where(codes < 0, count - 1, codes)
