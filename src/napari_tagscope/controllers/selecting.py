@@ -80,7 +80,10 @@ class SelectionController(Observed[SelectionState]):
         xy = opened.section.xy
 
         def work(context: JobContext) -> Rows:
-            return _combined(before, rows_inside(xy, ring, context), how)
+            chosen = np.zeros(len(xy), np.bool_)
+            chosen[before] = how != "replace"
+            chosen[rows_inside(xy, ring, context)] = how != "remove"
+            return np.flatnonzero(chosen)
 
         self._runner.start(
             Task(
@@ -102,11 +105,3 @@ class SelectionController(Observed[SelectionState]):
         self._runner.cancel(TOPIC)
         self._tools.use("click")
         self._update(usable=opened is not None, tool="click", failure=None)
-
-
-def _combined(before: Rows, inside: Rows, how: How) -> Rows:
-    if how == "add":
-        return np.union1d(before, inside)
-    if how == "remove":
-        return np.setdiff1d(before, inside, assume_unique=True)
-    return inside
