@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_tagscope.views.dock import InspectorDock
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.selection_row import SelectionRow
 from pictures import changed, drawn, keep
+from tagscope.core.results import SlotScores
 
 LEFT = Qt.MouseButton.LeftButton
 PLAIN, SHIFT, ALT = (
@@ -99,6 +101,7 @@ def test_a_lasso_selects_adds_and_takes_away(viewer, dock, native, wait):
 
     before = session.state.rows
     half = (ring + ring.mean(axis=0)) / 2
+    session.attention.choose_gene("Gad1")  # another layer is active, and lets the mouse move
     lasso(viewer, native, half, ALT)
     wait(lambda: len(session.state.rows) < len(before) and not session.busy)
     hole = session.state.rows
@@ -106,6 +109,7 @@ def test_a_lasso_selects_adds_and_takes_away(viewer, dock, native, wait):
     lasso(viewer, native, half, SHIFT)
     wait(lambda: len(session.state.rows) > len(hole) and not session.busy)
     assert nearly(session.state.rows, before)
+    assert viewer.scene.camera.center == center
     click(row.clear_button)
     assert len(session.state.rows) == 0
     assert not marks.visible
@@ -233,10 +237,40 @@ def test_the_inspector_alone_in_both_themes(viewer, annotated, wait):
     assert not dock.findChild(SelectionRow).isVisible()
     dock.session.section.open(annotated)
     wait(lambda: dock.session.state.result is not None and not dock.session.busy)
+    result = dock.session.state.result
+    scores = result.gene_scores
+    shares = np.linspace(0.5, 2, 8) / np.linspace(0.5, 2, 8).sum()
+    slots = SlotScores(scores.ids, scores.panel, tuple(scores.scores * s for s in shares))
+    dock.session.state.set_result(replace(result, slot_scores=slots))
+    wait(lambda: not dock.session.busy)
     dock.session.state.select_cell(100)
     dock.session.state.select_rows(np.arange(50, 400))
     wait(lambda: dock.inspector.selection.isVisible() and not dock.session.busy)
     keep(viewer, "inspector-8-dark")
     viewer.theme = "light"
     keep(viewer, "inspector-9-light")
+    texts = [row.values[1] for row in dock.inspector.cell.slots.bar_model.rows]
+    np.testing.assert_allclose(texts, shares, rtol=1e-5)
     assert all(isinstance(layer, Image) for layer in viewer.layers)
+
+
+def test_a_window_can_be_closed_while_an_area_is_drawn(viewer, dock, native):
+    dock.session.selecting.choose("lasso")
+    ring, _ = box(dock, np.arange(len(dock.session.state.opened.section)))
+    lasso(viewer, native, ring, release=False)
+    viewer.close()
+
+
+def test_another_section_ends_the_drawing(viewer, dock, native, wait, sample_data):
+    session, row = dock.session, dock.findChild(SelectionRow)
+    session.selecting.choose("polygon")
+    QTest.mouseClick(native, LEFT, PLAIN, QPoint(300, 300))
+    session.section.open(sample_data / "section.zarr")
+    wait(lambda: session.state.result is None and not session.busy)
+    assert row.buttons["click"].isChecked()
+    at = pixel(viewer, session.state.opened.section.xy[7])
+    QTest.mouseMove(native, at)
+    QTest.mouseClick(native, LEFT, PLAIN, at)
+    assert session.state.cell == 7
+    assert dock.inspector.title.text().endswith(str(session.state.opened.section.ids[7]))
+    keep(viewer, "inspector-10-without-types")

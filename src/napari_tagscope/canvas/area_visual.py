@@ -1,4 +1,4 @@
-"""How napari's canvas draws an area that is being made; as private a side of napari as legends'."""
+"""How napari's canvas draws an area that is being made, on napari's private side."""
 
 from __future__ import annotations
 

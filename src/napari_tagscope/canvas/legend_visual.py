@@ -1,4 +1,4 @@
-"""How napari's canvas draws the legend: the only module that touches napari's private side."""
+"""How napari's canvas draws the legend; this and ``area_visual`` touch napari's private side."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.components.overlays import SceneOverlay
-from napari.layers.base._base_constants import Blending
 
 try:
     from napari_tagscope.canvas import area_visual
@@ -32,7 +31,6 @@ class AreaOverlay(SceneOverlay):  # type: ignore[misc]
     """What napari's canvas draws: ``corners`` (x, y) in world coordinates, in every picture."""
 
     corners: tuple[Any, ...] = ()
-    blending: Blending = Blending.TRANSLUCENT_NO_DEPTH
 
 
 class AreaTools:
@@ -53,7 +51,7 @@ class AreaTools:
         self._drawn: Drawn | None = None
         self._wanted: Callable[[Tool], None] | None = None
         self._set_aside: dict[str, list[Any]] = {}
-        self._overlay = AreaOverlay()
+        self._overlay = AreaOverlay(blending="translucent_no_depth")
         self._key = f"tagscope_area_{id(self):x}"
         for key, tool in KEYS.items():
             viewer.bind_key(key, lambda _, tool=tool: self._want(tool), overwrite=True)
@@ -167,8 +165,9 @@ class AreaTools:
         away = np.subtract(_place(event), self._corners[0]) * self._viewer.scene.camera.zoom
         return bool(np.abs(away).max() <= CLOSING)
 
-    def _on_move(self, _: ViewerModel, event: Any) -> None:
+    def _on_move(self, viewer: ViewerModel, event: Any) -> None:
         """Draw a polygon's next side to where the mouse is."""
+        viewer.cursor.style = "crosshair"  # another layer on view brings its own
         if self._tool == "polygon" and self._corners:
             self._show(*self._corners, _place(event))
 

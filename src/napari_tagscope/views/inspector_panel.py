@@ -102,12 +102,15 @@ class CellView(QWidget):
         super().__init__()
         self.label = TypeLine("confidence")
         self.runner_up = TypeLine("runner-up")
-        self.facts = _eliding()
-        self.facts.setObjectName("muted")
+        self.facts = _caption()
+        self.caption = _caption()
         self.genes = BarTable("Top genes of the cell", GENES_OF_CELL)
         self.slots = BarTable("Memory slots of the cell", SLOTS)
         self.near = BarTable("Types of the nearest cells", NEAR_TYPES)
-        _column(self, self.label, self.runner_up, self.facts, self.genes, self.slots, self.near)
+        _column(
+            self, self.label, self.runner_up, self.facts, self.caption, self.genes, self.slots,
+            self.near,
+        )  # fmt: skip
 
     def show_cell(self, cell: CellProfile | None, domain: str, gene: str) -> None:
         """Show a cell, or nothing."""
@@ -122,6 +125,9 @@ class CellView(QWidget):
             self.runner_up.show_type(other.name, other.color, other.probability)
         self.facts.setText(_facts(cell, domain))
         self.facts.setToolTip(self.facts.text())
+        scored = any(one.attention > 0 for one in cell.genes)
+        what, unit = _ranked(scored), _unit(cell.normalised)
+        self.caption.setText(f"{what} · {unit} here, mean in type and nearby")
         rows = [(one.gene, one.attention, one.here, one.of_type, one.near) for one in cell.genes]
         _show_genes(self.genes, rows, gene)
         self.slots.show_rows(
@@ -137,8 +143,9 @@ class SelectionView(QWidget):
         super().__init__()
         self.title = _eliding()
         self.types = BarTable("Types of the selected cells", TYPES)
+        self.caption = _caption()
         self.genes = BarTable("Top genes of the selected cells", GENES_OF_CELLS)
-        _column(self, self.title, self.types, self.genes)
+        _column(self, self.title, self.types, self.caption, self.genes)
 
     def show_selection(self, selection: SelectionProfile | None, gene: str) -> None:
         """Show selected cells, or nothing."""
@@ -150,6 +157,9 @@ class SelectionView(QWidget):
             text += f" · mean confidence {selection.confidence:.2f}"
         self.title.setText(text)
         self.types.show_rows(_types(selection.types))
+        scored = any(one.attention > 0 for one in selection.genes)
+        unit = _unit(selection.normalised)
+        self.caption.setText(f"{_ranked(scored)} · mean {unit} here and elsewhere")
         rows = [
             (one.gene, one.attention, one.here, one.elsewhere, one.auc) for one in selection.genes
         ]
@@ -250,9 +260,16 @@ def _show_genes(
     table.mark(next((place for place, row in enumerate(rows) if row[0] == gene), -1))
 
 
+def _unit(normalised: bool) -> str:
+    return "values" if normalised else "counts"
+
+
+def _ranked(scored: bool) -> str:
+    return "Top attention genes" if scored else "Most expressed genes"
+
+
 def _facts(cell: CellProfile, domain: str) -> str:
-    unit = "sum of values" if cell.normalised else "counts in all"
-    facts = [f"{number(cell.total)} {unit}"]
+    facts = [f"{number(cell.total)} {_unit(cell.normalised)} in all"]
     if cell.novelty is not None:
         facts.append(f"novelty {cell.novelty:.2f}")
     if domain:
@@ -283,6 +300,12 @@ def _arrow(arrow: Qt.ArrowType, what: str, keys: str) -> QToolButton:
 def _eliding() -> QElidingLabel:
     label = QElidingLabel()
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
+def _caption() -> QElidingLabel:
+    label = _eliding()
+    label.setObjectName("muted")
     return label
 
 
