@@ -60,6 +60,11 @@ class BarModel(QAbstractTableModel):
                     self._most[column.scale] = max(self._most.get(column.scale, 0.0), value)
         self.endResetModel()
 
+    def set_column(self, place: int, column: BarColumn) -> None:
+        """Let a column of the same kind of numbers mean something else."""
+        self.columns = (*self.columns[:place], column, *self.columns[place + 1 :])
+        self.headerDataChanged.emit(Qt.Orientation.Horizontal, place, place)
+
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 

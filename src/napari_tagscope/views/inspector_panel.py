@@ -36,13 +36,14 @@ def _attention(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:.0%}"
+    return f"{100 * value:.0f} %"
 
 
 def _count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+ATTENTION, OF_TYPE, AUC = 1, 3, 4  # columns of genes
 GENES_OF_CELL = (
     BarColumn("gene", "The cell's top attention genes: click one to paint it"),
     BarColumn("attention", "Attention score of the gene in this cell", "attention", 10, _attention),
@@ -50,6 +51,8 @@ GENES_OF_CELL = (
     BarColumn("in type", "Mean counts over all cells of the same type", "counts", 8, number),
     BarColumn("nearby", "Mean counts over the 10 nearest cells", "counts", 8, number),
 )
+IN_TYPE = GENES_OF_CELL[OF_TYPE]
+IN_ALL = BarColumn("in all", "Mean counts over all cells of the section", "counts", 8, number)
 GENES_OF_CELLS = (
     BarColumn("gene", "Genes the selected cells get the most attention for: click one to paint it"),
     BarColumn("attention", "Mean attention over the selection", "attention", 10, _attention),
@@ -125,9 +128,9 @@ class CellView(QWidget):
             self.runner_up.show_type(other.name, other.color, other.probability)
         self.facts.setText(_facts(cell, domain))
         self.facts.setToolTip(self.facts.text())
-        scored = any(one.attention > 0 for one in cell.genes)
-        what, unit = _ranked(scored), _unit(cell.normalised)
-        self.caption.setText(f"{what} · {unit} here, mean in type and nearby")
+        self.caption.setText(_ranked(cell))
+        self.genes.bar_model.set_column(OF_TYPE, IN_TYPE if cell.label else IN_ALL)
+        self.genes.setColumnHidden(ATTENTION, not _scored(cell))
         rows = [(one.gene, one.attention, one.here, one.of_type, one.near) for one in cell.genes]
         _show_genes(self.genes, rows, gene)
         self.slots.show_rows(
@@ -157,9 +160,9 @@ class SelectionView(QWidget):
             text += f" · mean confidence {selection.confidence:.2f}"
         self.title.setText(text)
         self.types.show_rows(_types(selection.types))
-        scored = any(one.attention > 0 for one in selection.genes)
-        unit = _unit(selection.normalised)
-        self.caption.setText(f"{_ranked(scored)} · mean {unit} here and elsewhere")
+        self.caption.setText(_ranked(selection))
+        for column in (ATTENTION, AUC):
+            self.genes.setColumnHidden(column, not _scored(selection))
         rows = [
             (one.gene, one.attention, one.here, one.elsewhere, one.auc) for one in selection.genes
         ]
@@ -229,8 +232,8 @@ class InspectorPanel(QWidget):
         column.setSpacing(4)
         column.addLayout(head)
         column.addWidget(self.cell)
-        column.addWidget(self.selection)
         column.addLayout(foot)
+        column.addWidget(self.selection)
         column.addWidget(self.hint)
         column.addWidget(self.failure)
 
@@ -264,8 +267,14 @@ def _unit(normalised: bool) -> str:
     return "values" if normalised else "counts"
 
 
-def _ranked(scored: bool) -> str:
-    return "Top attention genes" if scored else "Most expressed genes"
+def _scored(shown: CellProfile | SelectionProfile) -> bool:
+    """Whether its genes are ranked by attention."""
+    return any(one.attention > 0 for one in shown.genes)
+
+
+def _ranked(shown: CellProfile | SelectionProfile) -> str:
+    what = "Top attention genes" if _scored(shown) else "Most expressed genes"
+    return f"{what} · {_unit(shown.normalised)} and their means"
 
 
 def _facts(cell: CellProfile, domain: str) -> str:
