@@ -7,12 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QPainter
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+)
 
-from napari_tagscope.views.tag_table import BAR_ROLE, ROW_HEIGHT, BarDelegate
-
+BAR_ROLE = Qt.ItemDataRole.UserRole
+ROW_HEIGHT = 20
+BAR_SHARE = 0.42  # of its cell
+BAR_HEIGHT = 6
 _Role = Qt.ItemDataRole
 
 
@@ -101,6 +110,50 @@ class BarModel(QAbstractTableModel):
         return value / (self._most.get(scale) or 1.0)
 
 
+class BarDelegate(QStyledItemDelegate):
+    """Draws a number behind its bar; ``colors`` are those of the columns."""
+
+    def __init__(self, table: QTableView, colors: Sequence[QColor]) -> None:
+        super().__init__(table)
+        self._table = table
+        self.colors = tuple(colors)
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        share = index.data(BAR_ROLE)
+        if share is None or painter is None:
+            super().paint(painter, option, index)
+            return
+        option = QStyleOptionViewItem(option)
+        self.initStyleOption(option, index)
+        text, option.text = option.text, ""
+        style = self._table.style()
+        assert style is not None
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, self._table)
+        rect = QRectF(option.rect)
+        whole = QRectF(
+            rect.left() + 3, rect.center().y() - BAR_HEIGHT / 2, rect.width() * BAR_SHARE,
+            BAR_HEIGHT,
+        )  # fmt: skip
+        painter.save()
+        painter.setPen(self._table.palette().text().color())
+        beside = rect.adjusted(whole.width() + 8, 0, -2, 0)
+        painter.drawText(beside, int(Qt.AlignmentFlag.AlignVCenter), text)
+        self._draw_bar(painter, whole, float(share), self.colors[index.column()])
+        painter.restore()
+
+    def _draw_bar(self, painter: QPainter, whole: QRectF, share: float, color: QColor) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        ground = QColor(color)
+        ground.setAlpha(50)
+        for fill, width in ((ground, whole.width()), (color, max(2.0, whole.width() * share))):
+            painter.setBrush(fill)
+            bar = QRectF(whole.left(), whole.top(), width, BAR_HEIGHT)
+            painter.drawRoundedRect(bar, BAR_HEIGHT / 2, BAR_HEIGHT / 2)
+
+
 class BarTable(QTableView):
     """As high as its rows; choosing a row by mouse, arrow keys or Return tells its place."""
 
@@ -110,8 +163,7 @@ class BarTable(QTableView):
         super().__init__()
         self.bar_model = BarModel(columns)
         self.setModel(self.bar_model)
-        self.bars = BarDelegate(self)
-        self.set_colors([QColor("#56b4e9")] * len(columns))
+        self.bars = BarDelegate(self, [QColor("#56b4e9")] * len(columns))
         self.setItemDelegate(self.bars)
         self.setAccessibleName(name)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -143,7 +195,7 @@ class BarTable(QTableView):
 
     def set_colors(self, colors: Sequence[QColor]) -> None:
         """Colours of the columns' bars."""
-        self.bars.colors = dict(enumerate(colors))
+        self.bars.colors = tuple(colors)
         viewport = self.viewport()
         if viewport is not None:
             viewport.update()
