@@ -15,7 +15,6 @@ import argparse
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from measuring import peak_so_far
@@ -24,26 +23,12 @@ PATIENCE = 300.0
 LOOKING = 5.0  # s that a person takes to choose a file
 
 
-@dataclass
-class Heartbeat:
-    """The longest time between two rounds of the event loop, s."""
-
-    longest: float = 0.0
-    last: float = 0.0
-
-    def beat(self) -> None:
-        now = time.perf_counter()
-        if self.last:
-            self.longest = max(self.longest, now - self.last)
-        self.last = now
-
-
 def open_once(path: Path) -> None:
     """Open one file and print its row of the table."""
     import napari
-    from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
+    from heart import Heart
     from napari_tagscope.views.open import show_dock
     from napari_tagscope.views.session import session_of
 
@@ -56,9 +41,8 @@ def open_once(path: Path) -> None:
         QApplication.processEvents()
         time.sleep(0.02)
     before = peak_so_far()
-    heart, timer = Heartbeat(), QTimer()
-    timer.timeout.connect(heart.beat)
-    timer.start(5)
+    heart = Heart()
+    heart.start()
     started, first = time.perf_counter(), None
     session.section.open(path)
     while session.state.opened is None and time.perf_counter() - started < PATIENCE:
@@ -72,6 +56,7 @@ def open_once(path: Path) -> None:
     while session.busy:
         QApplication.processEvents()
         time.sleep(0.001)
+    heart.stop()
     section = session.state.opened.section
     kind = "centroids" if section.outlines is None else "polygons"
     shown = "–" if first is None else f"{first:.2f}"
