@@ -85,3 +85,15 @@ class Painter(Protocol):
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         ...
+
+    def seen(self) -> Any:
+        """What is on view of the open section, for :meth:`restore`."""
+        ...
+
+    def restore(self, seen: Any) -> None:
+        """Put the camera back where it was, and show again what was on view of what is painted."""
+        ...
+
+    def forget(self, section: Section) -> None:
+        """Let go of all that is kept of a section that was closed."""
+        ...

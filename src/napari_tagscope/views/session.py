@@ -13,6 +13,8 @@ from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.preflight import PreflightController
+from napari_tagscope.controllers.recent import RecentSections
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.jobs import JobRunner
@@ -31,7 +33,8 @@ class Session:
         self.runner = JobRunner()
         self.painter = CanvasPainter(viewer, self.state)
         bundles = KnownBundles(bundle_folder())
-        self.section = SectionController(self.state, self.runner, self.painter)
+        recent = RecentSections(bundles.folder / "recent-sections.json")
+        self.section = SectionController(self.state, self.runner, self.painter, recent)
         self.layers = LayersController(self.state, self.runner, self.painter)
         self.legend = LegendController(self.state, self.painter)
         self.annotate = AnnotateController(
@@ -39,6 +42,9 @@ class Session:
         )
         self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
         self.attention = AttentionController(self.state, self.runner, self.painter)
+        self.preflight = PreflightController(
+            self.state, self.runner, self.annotate, self.section.reopen
+        )
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 

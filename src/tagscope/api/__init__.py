@@ -26,8 +26,9 @@ from tagscope.interpret.faithfulness_report import FaithfulnessReport
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
+from tagscope.io.choices import alternatives
 from tagscope.io.images import SectionImage, read_images
-from tagscope.io.preflight import Finding, Preflight
+from tagscope.io.preflight import Finding, Preflight, estimate_text
 from tagscope.io.readers import (
     OpenedSection,
     SectionSource,
@@ -50,9 +51,9 @@ __all__ = [
     "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
     "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
     "SectionSource", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
-    "Transcripts", "annotate", "check", "convert", "distances", "enrich", "evaluate", "export",
-    "faithfulness", "flows", "info", "integration", "label_flows", "load_bundle", "network_for",
-    "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slots",
-    "tag_table", "tags", "train", "write_result",
+    "Transcripts", "alternatives", "annotate", "check", "convert", "distances", "enrich",
+    "estimate_text", "evaluate", "export", "faithfulness", "flows", "info", "integration",
+    "label_flows", "load_bundle", "network_for", "open_section", "read_images", "read_reference",
+    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
+    "simulate", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

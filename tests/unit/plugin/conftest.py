@@ -95,6 +95,16 @@ class RecordingPainter:
     def rows_in_view(self):
         return self.view
 
+    def seen(self):
+        return self.front
+
+    def restore(self, seen):
+        self.calls.append(("restore", seen))
+        self.front = seen
+
+    def forget(self, section):
+        self.calls.append(("forget", section))
+
 
 class DirectRunner:
     """Runs tasks at once, or keeps them until :meth:`run` where ``held``."""
