@@ -85,8 +85,10 @@ class SectionPanel(QWidget):
         self.hint.setText(f"{state.opening}…" if state.opening else EMPTY)
         self.hint.setVisible(bool(state.opening) or state.card is None)
         self._show_card(state.card)
-        self.failure.show_failure(state.failure)
-        self.findings.show_findings(state.findings if state.failure is not None else ())
+        failure, found = state.failure, state.findings
+        told = failure is not None and any(f.found == failure.error.found for f in found)
+        self.failure.show_failure(None if told else failure)
+        self.findings.show_findings(found if failure is not None else ())
         self._show_recent(state.recent)
         self.keys.setVisible(len(state.keys) > 1)
         if [self.keys.itemText(i) for i in range(self.keys.count())] != list(state.keys):
