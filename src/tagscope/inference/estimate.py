@@ -14,7 +14,8 @@ from tagscope.inference.annotate import AnnotateConfig, annotate
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellModel
 
-_HANDFUL = 16
+_FIRST, _FEW = 8, 32  # cells
+_SPENT = 0.8  # of the time that is left
 _LEAST = 0.5  # of the mean time per cell that the last ones may be thought to take
 # What lies in memory beside the scores at the worst moment, per byte of them: they are gathered,
 # then copied column by column.
@@ -43,25 +44,27 @@ def estimate(
 ) -> Estimate:
     """Annotate some cells, drawn at random, for about ``limit`` seconds, and reckon from them.
 
-    ``context`` hears ``step("timing some cells", cells, N)``; a cancel is answered within one
-    handful.
+    ``context`` hears ``step("timing some cells", cells, N)``; a cancel is answered between
+    two runs.
     """
     context = context or JobContext()
     order = np.random.default_rng(0).permutation(len(cells))
     began = time.monotonic()
-    _timed(cells.take(order[:_HANDFUL]), model, config)  # the first run is slower than any other
-    counts, times, count = [0], [0.0], min(_HANDFUL, len(cells))
-    while True:
-        context.step("timing some cells", count, len(cells))
-        taken, result = _timed(cells.take(order[:count]), model, config)
-        counts.append(count)
-        times.append(taken)
-        if count == len(cells) or time.monotonic() - began + 2 * taken > limit:
-            break
-        count = min(2 * count, len(cells))
-    per_cell = (times[-1] - times[-2]) / (counts[-1] - counts[-2])
-    per_cell = max(per_cell, _LEAST * times[-1] / counts[-1])
-    seconds = times[-1] + per_cell * (len(cells) - counts[-1])
+    _timed(cells.take(order[:_FIRST]), model, config)  # the first run is slower than any other
+    context.step("timing some cells", _FIRST, len(cells))
+    few = min(_FEW, len(cells))
+    taken, result = _timed(cells.take(order[:few]), model, config)
+    context.step("timing some cells", few, len(cells))
+    seconds, count, per_cell = taken, few, taken / few
+    left = limit - (time.monotonic() - began)
+    many = min(len(cells), int(_SPENT * left / per_cell))
+    if (
+        many > 2 * few
+    ):  # what every run takes, however few its cells are, falls out of the difference
+        seconds, result = _timed(cells.take(order[:many]), model, config)
+        count = many
+        per_cell = max((seconds - taken) / (many - few), _LEAST * seconds / many)
+    seconds += per_cell * (len(cells) - count)
     free = int(psutil.virtual_memory().available)
     return Estimate(seconds, _memory(cells, result, count), free)
 
