@@ -1,8 +1,9 @@
-"""How long annotating takes on this machine and how much memory, by a timed handful of cells."""
+"""How long annotating takes on this machine and how much memory, by some that are timed."""
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,11 @@ import psutil
 from tagscope.core.results import AnnotationResult
 from tagscope.core.section import Cells
 from tagscope.inference.annotate import AnnotateConfig, annotate
-from tagscope.jobs import JobContext
+from tagscope.jobs import JobCancelled, JobContext, Progress
 from tagscope.models.base import CellModel
 
-_FIRST, _FEW = 8, 32  # cells
-_SPENT = 0.8  # of the time that is left
-_LEAST = 0.5  # of the mean time per cell that the last ones may be thought to take
+_FIRST = 8  # cells: the first run is slower than any other, and tells how large a result is
+_MOST = 4096  # cells: enough for a model to read what recurs in them once, as it does of all
 # What lies in memory beside the scores at the worst moment, per byte of them: they are gathered,
 # then copied column by column.
 _COPIES = 2.0
@@ -34,6 +34,44 @@ class Estimate:
     free_bytes: int
 
 
+class _Watch:
+    """Notes when how many values had been read, and ends the run after its time."""
+
+    def __init__(self, cells: Cells, ends: float, context: JobContext) -> None:
+        self._values = np.diff(cells.values.indptr)
+        self._ends = ends
+        self._context = context
+        self.times: list[float] = []
+        self.read: list[int] = []
+
+    def hear(self, progress: Progress) -> None:
+        """One step of the run.
+
+        Raises
+        ------
+        JobCancelled
+            If the time is over, or somebody cancelled.
+        """
+        self._context.step("timing some cells", progress.done, progress.total)
+        now, part = time.monotonic(), progress.partial
+        if part is None:
+            if not self.times and progress.stage == "annotating":
+                self.times, self.read = [now], [0]
+            return
+        self.times.append(now)
+        self.read.append(self.read[-1] + int(self._values[part.rows].sum()))
+        if now > self._ends:
+            raise JobCancelled("the time is over")
+
+    def seconds_for(self, values: int) -> float:
+        """Seconds for a section of that many stored values; the first batch is a start as well."""
+        first = 1 if len(self.times) > 2 else 0
+        read = max(self.read[-1] - self.read[first], 1)
+        per_value = (self.times[-1] - self.times[first]) / read
+        start = self.times[first] - self.times[0] - per_value * self.read[first]
+        return max(start, 0.0) + per_value * values
+
+
 def estimate(
     cells: Cells,
     model: CellModel,
@@ -42,47 +80,30 @@ def estimate(
     limit: float = 1.0,
     context: JobContext | None = None,
 ) -> Estimate:
-    """Annotate some cells, drawn at random, for about ``limit`` seconds, and reckon from them.
+    """Annotate cells drawn at random for ``limit`` seconds, one batch at least, and reckon on.
 
-    ``context`` hears ``step("timing some cells", cells, N)``; a cancel is answered between
-    two runs.
+    ``context`` hears ``step("timing some cells", cells, N)`` after every batch.
     """
     context = context or JobContext()
-    order = np.random.default_rng(0).permutation(len(cells))
-    began = time.monotonic()
-    _timed(cells.take(order[:_FIRST]), model, config)  # the first run is slower than any other
-    context.step("timing some cells", _FIRST, len(cells))
-    few = min(_FEW, len(cells))
-    taken, result = _timed(cells.take(order[:few]), model, config)
-    context.step("timing some cells", few, len(cells))
-    seconds, count, per_cell = taken, few, taken / few
-    left = limit - (time.monotonic() - began)
-    many = min(len(cells), int(_SPENT * left / per_cell))
-    if (
-        many > 2 * few
-    ):  # what every run takes, however few its cells are, falls out of the difference
-        seconds, result = _timed(cells.take(order[:many]), model, config)
-        count = many
-        per_cell = max((seconds - taken) / (many - few), _LEAST * seconds / many)
-    seconds += per_cell * (len(cells) - count)
+    ends = time.monotonic() + limit
+    order = np.random.default_rng(0).permutation(len(cells))[:_MOST]
+    few = annotate(cells.take(order[:_FIRST]), model, config)
+    sample = cells.take(order)
+    watch = _Watch(sample, ends, context)
+    with suppress(JobCancelled):
+        annotate(sample, model, config, context=JobContext(watch.hear))
+    context.step("timing some cells", len(sample), len(sample))
     free = int(psutil.virtual_memory().available)
-    return Estimate(seconds, _memory(cells, result, count), free)
+    memory = _memory(cells, few)
+    return Estimate(watch.seconds_for(cells.values.nnz), memory, free)
 
 
-def _timed(
-    cells: Cells, model: CellModel, config: AnnotateConfig
-) -> tuple[float, AnnotationResult]:
-    began = time.monotonic()
-    result = annotate(cells, model, config)
-    return time.monotonic() - began, result
-
-
-def _memory(cells: Cells, result: AnnotationResult, count: int) -> int:
-    """Bytes that a result for all cells takes while it is made."""
+def _memory(cells: Cells, result: AnnotationResult) -> int:
+    """Bytes that a result for all cells takes while it is made, by one for a few of them."""
     annotation = result.annotation
     plain = annotation.probabilities.nbytes + annotation.embedding.nbytes
     matrices = [] if result.gene_scores is None else [result.gene_scores.scores]
     matrices += [] if result.slot_scores is None else [*result.slot_scores.scores]
     scores = sum(matrix.data.nbytes + matrix.indices.nbytes for matrix in matrices)
-    whole = (plain + _COPIES * scores) * len(cells) / count
+    whole = (plain + _COPIES * scores) * len(cells) / len(annotation.ids)
     return int(whole + _BYTES_PER_VALUE * cells.values.nnz + _BATCH_BYTES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -33,9 +35,9 @@ def many(panel):
 
 def test_time_is_that_of_a_cell_times_all(model, many, monkeypatch):
     monkeypatch.setattr(module, "time", Clock(model))
-    found = estimate(many, model, CONFIG, limit=5.0)
-    assert found.seconds == pytest.approx(100.0)
-    assert sum(len(rows) for rows in model.seen) <= 100
+    found = estimate(many, model, replace(CONFIG, batch_size=20), limit=5.0)
+    assert found.seconds == pytest.approx(100.0, rel=0.5)
+    assert sum(len(rows) for rows in model.seen) <= 70
 
 
 def test_a_small_section_is_timed_whole(model, cells, monkeypatch):
