@@ -162,36 +162,51 @@ def _overlap(
     genes: Genes, var: pd.DataFrame, bundle: GenePanel
 ) -> tuple[list[Finding], dict[str, int]]:
     """How much of a model's panel was measured, and what the summary says of that."""
-    shared = 0 if genes.kind == "missing" else _shared(bundle, genes.panel)
+    missing = genes.kind == "missing"
+    shared = 0 if missing else _shared(bundle, genes.panel)
     told = {"shared_genes": shared, "bundle_genes": len(bundle)}
-    if genes.kind == "missing":
+    if missing:
         return [], told
+    finding = _of_shared(genes, bundle, shared)
+    better = () if finding.severity == "info" else _better_columns(var, genes, bundle, shared)
+    if better:
+        fix = f"More are named in {listed(better, 4)} of var: choose with --genes."
+        finding = replace(finding, fix=fix, offer={"genes": better[0]}, among=better)
+    return [finding], told
+
+
+def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
     of = f"{shared} of the model's {len(bundle)} genes are in the section"
-    species, theirs = genes.species, species_of(bundle)
-    abroad = genes.panel.aliases is None and {species, theirs} == {"human", "mouse"}
+    own, theirs = genes.species, species_of(bundle)
+    abroad = genes.panel.aliases is None and {own, theirs} == {"human", "mouse"}
+    ask = "orthologues" if abroad else ""
     if not shared:
-        finding = _no_overlap(genes, bundle, of, theirs)
-    elif abroad:
-        finding = _other_species(species, theirs, of)
-    elif shared < _LITTLE_SHARED * len(bundle):
-        finding = Finding(
+        fix = f"The section's look like {listed(genes.panel.symbols, 3)}, "
+        fix += f"the model's like {listed(bundle.symbols, 3)}."
+        if abroad:
+            fix = f"The section is {own}, the model {theirs}: use a model of its species, "
+            fix += "or a table of orthologues with --orthologues."
+        needed = "Shared genes are needed."
+        return Finding("error", "no-shared-genes", f"{of}.", needed, fix, ask=ask)
+    if shared < _LITTLE_SHARED * len(bundle):
+        return Finding(
             "warning",
             "few-shared-genes",
             f"Only {of}.",
             "The others are read as not measured, which costs accuracy.",
             "Train on the shared genes: tagscope train … --panel SECTION.",
+            ask=ask,
         )
-    else:
-        return [Finding("info", "shared-genes", f"{of}.")], told
-    better = _better_columns(var, genes, bundle, shared)
-    if better:
-        finding = replace(
-            finding,
-            fix=f"More are named in {listed(better, 4)} of var: choose with --genes.",
-            offer={"genes": better[0]},
-            among=better,
+    if abroad:
+        return Finding(
+            "warning",
+            "other-species",
+            f"The section is {own}, the model {theirs}: {of}, by spelling alone.",
+            "A gene may be called otherwise in the other species.",
+            "Give a table of orthologues with --orthologues.",
+            ask=ask,
         )
-    return [finding], told
+    return Finding("info", "shared-genes", f"{of}.")
 
 
 def _shared(bundle: GenePanel, panel: GenePanel) -> int:
@@ -208,28 +223,6 @@ def _better_columns(
             found[column] = _shared(bundle, read_genes(var, column=column).panel)
     best = sorted(found, key=lambda column: -found[column])
     return tuple(column for column in best if found[column] > shared)
-
-
-def _no_overlap(genes: Genes, bundle: GenePanel, of: str, theirs: str) -> Finding:
-    fix = f"The section's look like {listed(genes.panel.symbols, 3)}, "
-    fix += f"the model's like {listed(bundle.symbols, 3)}."
-    ask = ""
-    if genes.panel.aliases is None and {genes.species, theirs} == {"human", "mouse"}:
-        fix = f"The section is {genes.species}, the model {theirs}: use a model of its species, "
-        fix += "or a table of orthologues with --orthologues."
-        ask = "orthologues"
-    return Finding("error", "no-shared-genes", f"{of}.", "Shared genes are needed.", fix, ask=ask)
-
-
-def _other_species(own: str, theirs: str, of: str) -> Finding:
-    return Finding(
-        "warning",
-        "other-species",
-        f"The section is {own}, the model {theirs}: {of}, by spelling alone.",
-        "A gene may be called otherwise in the other species.",
-        "Give a table of orthologues with --orthologues.",
-        ask="orthologues",
-    )
 
 
 def _shapes_without_rows(found: Inspection) -> list[Finding]:
