@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,7 +182,8 @@ class CanvasPainter:
         if self.canvas is not None:
             left = self.canvas.section
             self._kept[id(left)] = (left, self.canvas.pyramid)
-            self.canvas.remove()
+            with _nothing_collected():
+                self.canvas.remove()
             self.canvas = None
         seen = None if self._preview is None else self._preview.pyramid.extent
         self.preview(None)
@@ -225,6 +228,17 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """napari looks through all objects of the process for garbage with every layer that goes,
+    which is most of what changing the section costs; what there is waits for the next time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
