@@ -34,6 +34,17 @@ class ArgumentError(TagscopeError):
     """The request itself is wrong: an unknown option value, a column that is not there."""
 
 
+class ChoiceError(ArgumentError):
+    """One of several must be chosen: ``choice`` names the option, ``among`` its values."""
+
+    def __init__(
+        self, found: str, needed: str, fix: str, choice: str, among: tuple[str, ...]
+    ) -> None:
+        super().__init__(found, needed, fix)
+        self.choice = choice
+        self.among = among
+
+
 class InputError(TagscopeError):
     """A file or table cannot be used as it is."""
 

@@ -96,7 +96,7 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     session.annotate.choose(bundle.path)
     wait(lambda: dock.annotate.run_button.isEnabled() and not session.busy)
     assert "14 types" in dock.annotate.about.text()
-    assert session.annotate.state.findings == ()
+    assert dock.preflight.verdict.text().startswith("✓ Ready: ")
     click(dock.annotate.run_button)
     wait(lambda: session.state.result is not None and not session.busy)
     legend = dock.annotate.legend.table

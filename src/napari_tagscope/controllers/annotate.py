@@ -1,4 +1,4 @@
-"""Choosing a bundle, checking that it suits the section, annotating, and saving."""
+"""Choosing a bundle, annotating, and saving."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, Bundle, Finding, OpenedSection
+    from tagscope.api import AnnotationResult, Bundle, OpenedSection
 
 TOPIC = "annotate"
 LOAD_TOPIC = "load bundle"
-CHECK_TOPIC = "preflight"
 SAVE_TOPIC = "save"
 
 
@@ -36,7 +35,6 @@ class AnnotateState:
     known: tuple[Path, ...] = ()
     chosen: Path | None = None
     bundle: Bundle | None = None
-    findings: tuple[Finding, ...] = ()
     running: bool = False
     attention: bool = True
     failure: Failure | None = None
@@ -73,7 +71,7 @@ class AnnotateController(Observed[AnnotateState]):
 
     def choose(self, path: Path) -> None:
         """Load and verify a bundle."""
-        self._update(chosen=path, bundle=None, findings=(), failure=None)
+        self._update(chosen=path, bundle=None, failure=None)
         self._runner.start(
             Task(
                 topic=LOAD_TOPIC,
@@ -88,8 +86,7 @@ class AnnotateController(Observed[AnnotateState]):
         """Take a bundle that is loaded already, such as one just trained."""
         self._bundles.remember(bundle.path)
         known = self._bundles.paths()
-        self._update(bundle=bundle, chosen=bundle.path, known=known, failure=None, findings=())
-        self._check()
+        self._update(bundle=bundle, chosen=bundle.path, known=known, failure=None)
 
     def set_attention(self, wanted: bool) -> None:
         """Keep attention scores when annotating, or only labels (a little faster)."""
@@ -145,30 +142,13 @@ class AnnotateController(Observed[AnnotateState]):
 
     def _on_section(self, opened: OpenedSection | None) -> None:
         self.cancel()
-        self._update(has_section=opened is not None, findings=(), failure=None, saved=None)
-        self._check()
+        self._update(has_section=opened is not None, failure=None, saved=None)
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         opened = self._viewer_state.opened
         kept = result is not None and opened is not None and result.key in opened.table.obs
         replaces = result.key if result is not None and kept else ""
         self._update(can_save=result is not None, replaces=replaces, saved=None)
-
-    def _check(self) -> None:
-        """Look for whatever is wrong with this section for this bundle."""
-        opened, bundle = self._viewer_state.opened, self.state.bundle
-        if opened is None or bundle is None:
-            return
-        path, choices = opened.source.path, self._viewer_state.choices
-        self._runner.start(
-            Task(
-                topic=CHECK_TOPIC,
-                title="Checking the section for this bundle",
-                work=lambda _: _findings(path, bundle, choices),
-                done=lambda findings: self._update(findings=findings),
-                failed=lambda failure: self._update(failure=failure),
-            )
-        )
 
     def _on_saved(self, path: Path, key: str) -> None:
         opened = self._viewer_state.opened
@@ -201,12 +181,6 @@ def _load_bundle(path: Path) -> Bundle:
     from tagscope import api
 
     return api.load_bundle(path)
-
-
-def _findings(path: Path, bundle: Bundle, choices: dict[str, Any]) -> tuple[Finding, ...]:
-    from tagscope import api
-
-    return tuple(f for f in api.check(path, bundle, **choices).findings if f.severity != "info")
 
 
 def _annotate(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_tagscope.controllers.recent import read_list, write_list
+
 if TYPE_CHECKING:
     from tagscope.api import Bundle
-
-LONGEST_LIST = 20
 
 
 def bundle_folder() -> Path:
@@ -68,11 +67,8 @@ class KnownBundles:
     def remember(self, path: Path) -> None:
         """Put a bundle first in the list."""
         path = path.absolute()
-        kept = [p for p in self._remembered() if p != path][: LONGEST_LIST - 1]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self._list.with_suffix(".json.new")
-        beside.write_text(json.dumps([str(p) for p in [path, *kept]]))
-        beside.replace(self._list)
+        kept = [p for p in self._remembered() if p != path]
+        write_list(self._list, [str(p) for p in [path, *kept]])
 
     def free_name(self, name: str) -> Path:
         """A folder for a new bundle that nothing is in the way of."""
@@ -83,7 +79,4 @@ class KnownBundles:
         return next(path for path in candidates if not path.exists())
 
     def _remembered(self) -> list[Path]:
-        try:
-            return [Path(entry) for entry in json.loads(self._list.read_text())]
-        except (FileNotFoundError, ValueError):
-            return []
+        return [Path(entry) for entry in read_list(self._list)]

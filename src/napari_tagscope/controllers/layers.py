@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
 
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
@@ -37,13 +38,18 @@ class LayersState:
 
 
 class LayersController(Observed[LayersState]):
-    """Reads images and transcripts when they are asked for, and shows them."""
+    """Reads images and transcripts when they are asked for, and shows them.
+
+    A section that is left and shown again gets back what was asked for in it.
+    """
 
     def __init__(self, viewer_state: ViewerState, runner: Runner, painter: Painter) -> None:
         super().__init__(LayersState())
         self._viewer_state = viewer_state
         self._runner = runner
         self._painter = painter
+        self._left: list[tuple[ReferenceType[OpenedSection], LayersState]] = []
+        self._shown: ReferenceType[OpenedSection] | None = None
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.gene_selected.connect(self._on_gene)
 
@@ -122,15 +128,32 @@ class LayersController(Observed[LayersState]):
     def _on_section(self, opened: OpenedSection | None) -> None:
         self._runner.cancel(IMAGES_TOPIC)
         self._runner.cancel(TRANSCRIPTS_TOPIC)
+        asked = self._exchange(opened)
         store = None if opened is None else opened.sdata
         self._update(
             has_images=store is not None and len(store.images) > 0,
             has_transcripts=store is not None and len(store.points) > 0,
             images=False,
-            transcripts=False,
-            kept=(),
+            transcripts=asked.transcripts,
+            kept=asked.kept,
             failure=None,
         )
+        self.set_images(asked.images)
+
+    def _exchange(self, opened: OpenedSection | None) -> LayersState:
+        """Keep what is asked for in the section left; what was in the one that is shown now."""
+        if self._shown is not None:
+            self._left.append((self._shown, self.state))
+        self._shown = None if opened is None else ref(opened)
+        open_still = [(left(), state) for left, state in self._left]
+        asked = LayersState()
+        self._left = []
+        for section, state in open_still:
+            if section is opened:
+                asked = state if section is not None else asked
+            elif section is not None:
+                self._left.append((ref(section), state))
+        return asked
 
     def _on_gene(self, gene: str | None) -> None:
         self._update(gene=gene, failure=None)

@@ -89,3 +89,15 @@ class Painter(Protocol):
     def bring_into_view(self, row: int) -> None:
         """Move the view to a cell that is not on the screen; the zoom stays."""
         ...
+
+    def seen(self) -> Any:
+        """What is on view of the open section, for :meth:`restore`."""
+        ...
+
+    def restore(self, seen: Any) -> None:
+        """Put the camera back where it was, and show again what was on view of what is painted."""
+        ...
+
+    def forget(self, section: Section) -> None:
+        """Let go of all that is kept of a section that was closed."""
+        ...

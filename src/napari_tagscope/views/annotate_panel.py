@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -25,7 +23,7 @@ from napari_tagscope.controllers.annotate import AnnotateController, AnnotateSta
 from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.training import TrainingController
-from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
+from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.legend_view import LegendView
 from napari_tagscope.views.theme import Colors
 from napari_tagscope.views.training_form import TrainingForm
@@ -39,7 +37,6 @@ class AnnotatePanel(QWidget):
         controller: AnnotateController,
         training: TrainingController,
         legend: LegendController,
-        on_fix: Callable[[dict[str, Any]], None],
     ) -> None:
         super().__init__()
         self._controller = controller
@@ -72,7 +69,6 @@ class AnnotatePanel(QWidget):
         self.save_button.setMenu(self.save_menu)
         self.save_button.setToolTip("Write types, confidence and attention into a store")
         self.hint = hint_label()
-        self.findings = FindingsBox(on_fix)
         self.failure = FailureBox()
         self.legend = LegendView(legend)
         self._lay_out()
@@ -102,7 +98,6 @@ class AnnotatePanel(QWidget):
         self.save_button.setEnabled(state.can_save and not state.saving and not state.running)
         self.hint.setText(hint(state))
         self.hint.setVisible(bool(self.hint.text()))
-        self.findings.show_findings(state.findings)
         self.failure.show_failure(state.failure)
 
     def set_colors(self, colors: Colors) -> None:
@@ -124,7 +119,7 @@ class AnnotatePanel(QWidget):
         column.setSpacing(4)
         column.addLayout(choose)
         above = (self.about, self.train_toggle, self.training)
-        below = (self.hint, self.findings, self.failure, self.legend)
+        below = (self.hint, self.failure, self.legend)
         for widget in above:
             column.addWidget(widget)
         column.addLayout(act)

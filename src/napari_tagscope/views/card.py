@@ -1,17 +1,15 @@
-"""A panel of the dock: a heading that folds its body away, and notices of what went wrong."""
+"""A panel of the dock: a heading that folds its body away, and a notice of what went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QLabel,
     QPlainTextEdit,
-    QPushButton,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -20,9 +18,6 @@ from qtpy.QtWidgets import (
 
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.tasks import Failure
-
-if TYPE_CHECKING:
-    from tagscope.api import Finding
 
 S = TypeVar("S")
 
@@ -72,7 +67,7 @@ class FailureBox(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("error")
-        self.text = _wrapped()
+        self.text = wrapped_label()
         self.more = QToolButton()
         self.more.setText("Details")
         self.more.setToolTip("Show the technical details, for a report")
@@ -100,54 +95,8 @@ class FailureBox(QFrame):
             self.details.setPlainText(failure.details)
 
 
-class FindingsBox(QWidget):
-    """What a check found, each with a button for its fix where there is one."""
-
-    def __init__(self, on_fix: Callable[[dict[str, Any]], None]) -> None:
-        super().__init__()
-        self._on_fix = on_fix
-        self._shown: tuple[Finding, ...] = ()
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(3)
-
-    def show_findings(self, findings: Sequence[Finding]) -> None:
-        """Show findings, the worst first."""
-        order = ("error", "warning", "info")
-        wanted = tuple(sorted(findings, key=lambda f: order.index(f.severity)))
-        if wanted == self._shown:
-            return
-        self._shown = wanted
-        while (item := self._column.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.deleteLater()
-        for finding in wanted:
-            self._column.addWidget(self._line(finding))
-        self.setVisible(bool(wanted))
-
-    def _line(self, finding: Finding) -> QWidget:
-        frame = QFrame()
-        frame.setObjectName(finding.severity)
-        row = QHBoxLayout(frame)
-        row.setContentsMargins(4, 1, 1, 1)
-        text = _wrapped()
-        text.setText(finding.found)
-        text.setToolTip(" ".join(p for p in (finding.found, finding.needed, finding.fix) if p))
-        row.addWidget(text, 1)
-        if finding.offer:
-            button = QPushButton(_offer_text(finding.offer))
-            button.setToolTip(finding.fix)
-            button.clicked.connect(lambda: self._on_fix(finding.offer))
-            row.addWidget(button)
-        return frame
-
-
-def _offer_text(offer: dict[str, Any]) -> str:
-    name, value = next(iter(offer.items()))
-    return f"Use {name} {value}" if not isinstance(value, bool) else f"Open as {name}"
-
-
-def _wrapped() -> QLabel:
+def wrapped_label() -> QLabel:
+    """Text of several lines that can be selected and copied."""
     label = QLabel()
     label.setWordWrap(True)
     label.setTextInteractionFlags(

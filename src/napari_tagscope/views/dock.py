@@ -14,6 +14,7 @@ from napari_tagscope.views.card import Card
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
+from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
@@ -96,12 +97,17 @@ class PanelDock(QWidget):
         self.column.addWidget(card)
         return panel
 
+    def _add_preflight(self) -> PreflightPanel:
+        card = Card("Preflight", "See whether the section can be annotated with the bundle")
+        panel = PreflightPanel(self.session.preflight)
+        card.body.addWidget(panel)
+        self.column.addWidget(card)
+        return panel
+
     def _add_annotate(self) -> AnnotatePanel:
         session = self.session
         card = Card("Annotate", "Give every cell a type")
-        panel = AnnotatePanel(
-            session.annotate, session.training, session.legend, session.section.apply_offer
-        )
+        panel = AnnotatePanel(session.annotate, session.training, session.legend)
         card.body.addWidget(panel)
         self.column.addWidget(card)
         return panel
@@ -127,6 +133,7 @@ class TagscopeDock(PanelDock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.section = self._add_section()
+        self.preflight = self._add_preflight()
         self.annotate = self._add_annotate()
         self.attention = self._add_attention()
         self.inspector = self._add_inspector()
@@ -135,20 +142,22 @@ class TagscopeDock(PanelDock):
 
 
 class SectionDock(PanelDock):
-    """The Section panel alone."""
+    """The Section panel, with what is found in the section."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.section = self._add_section()
+        self.preflight = self._add_preflight()
         self.column.addStretch(1)
         self.follow_theme()
 
 
 class AnnotateDock(PanelDock):
-    """The Annotate panel alone."""
+    """The Annotate panel, with what stands in its way."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
+        self.preflight = self._add_preflight()
         self.annotate = self._add_annotate()
         self.column.addStretch(1)
         self.follow_theme()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +40,7 @@ class CanvasPainter:
         self.canvas: TissueCanvas | None = None
         self._preview: TissueCanvas | None = None
         self._prepared: dict[int, tuple[Section, LabelPyramid]] = {}
+        self._kept: dict[int, tuple[Section, LabelPyramid]] = {}  # of sections left open
         self._in_view = False  # what the preview showed is where the section is
         self._look: Look = "filled"
         self._shape: Shape = "discs"
@@ -159,9 +162,39 @@ class CanvasPainter:
             if np.isfinite([x, y]).all():
                 self._viewer.scene.camera.center = (0.0, y, x)
 
+    def seen(self) -> Any:
+        """Where the camera is, and the names of the paintings on view, from the left."""
+        if self.canvas is None:
+            return None
+        camera, canvas = self._viewer.scene.camera, self.canvas
+        shown = [name for name in canvas.names if canvas.layer(name).visible]
+        layers = self._viewer.layers
+        shown.sort(key=lambda name: -layers.index(canvas.layer(name)))
+        return tuple(camera.center), float(camera.zoom), tuple(shown)
+
+    def restore(self, seen: Any) -> None:
+        """Put the camera back, and show again the paintings that were on view."""
+        if self.canvas is None or seen is None:
+            return
+        center, zoom, names = seen
+        shown = [name for name in names if name in self.canvas.names]
+        if len(shown) > 1:
+            self.canvas.show_beside(*shown)
+        elif shown:
+            self.canvas.show(shown[0])
+        self._viewer.scene.camera.center = center
+        self._viewer.scene.camera.zoom = zoom
+
+    def forget(self, section: Section) -> None:
+        """Drop the pyramid of a section that was closed, with its tiles in memory."""
+        self._kept.pop(id(section), None)
+
     def _on_section(self, opened: OpenedSection | None) -> None:
         if self.canvas is not None:
-            self.canvas.remove()
+            left = self.canvas.section
+            self._kept[id(left)] = (left, self.canvas.pyramid)
+            with _nothing_collected():
+                self.canvas.remove()
             self.canvas = None
         seen = None if self._preview is None else self._preview.pyramid.extent
         self.preview(None)
@@ -194,8 +227,8 @@ class CanvasPainter:
             self.canvas.select(rows if cell is None else np.append(rows, cell))
 
     def _pyramid_of(self, section: Section) -> LabelPyramid | None:
-        """The pyramid that was prepared for a section, given away; None where there is none."""
-        prepared = self._prepared.pop(id(section), None)
+        """The pyramid that was prepared for a section or kept, given away; None without one."""
+        prepared = self._prepared.pop(id(section), None) or self._kept.pop(id(section), None)
         return None if prepared is None else prepared[1]
 
     def _describe(self, row: int) -> str:
@@ -212,6 +245,17 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """napari looks through all objects of the process for garbage with every layer that goes,
+    which is most of what changing the section costs; what there is waits for the next time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -17,9 +18,13 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.section import Card as SectionCard
+from napari_tagscope.controllers.recent import RecentSection
 from napari_tagscope.controllers.section import SectionController, SectionState
-from napari_tagscope.views.card import FailureBox, FindingsBox, bind, hint_label
+from napari_tagscope.controllers.section_card import Card as SectionCard
+from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.findings_box import FindingsBox
+from napari_tagscope.views.open_sections_row import OpenSectionsRow
+from napari_tagscope.views.section_choices import SectionChoices
 
 LOOKS = {
     "filled": "Cells filled",
@@ -38,17 +43,22 @@ class SectionPanel(QWidget):
     def __init__(self, controller: SectionController) -> None:
         super().__init__()
         self._controller = controller
+        self._recent: tuple[RecentSection, ...] = ()
         self.store_button = QPushButton("Store…")
         self.store_button.setToolTip(
             "Open a SpatialData store (.zarr), or the folder a machine left"
         )
         self.file_button = QPushButton("File…")
         self.file_button.setToolTip('Open an .h5ad with coordinates in obsm["spatial"], or a .gef')
+        self.recent_button = QPushButton("Recent")
+        self.recent_menu = QMenu(self.recent_button)
+        self.recent_menu.setToolTipsVisible(True)
+        self.recent_button.setMenu(self.recent_menu)
         self.sample_button = QPushButton("Sample")
         self.sample_button.setToolTip("Open the simulated cortex, whose true types are known")
         self.hint = hint_label()
-        self.title = QElidingLabel()
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.sections = OpenSectionsRow(controller)
+        self.choices = SectionChoices(controller)
         self.grid_holder = QWidget()
         self.grid = QGridLayout(self.grid_holder)
         self.grid.setContentsMargins(0, 0, 0, 0)
@@ -75,8 +85,11 @@ class SectionPanel(QWidget):
         self.hint.setText(f"{state.opening}…" if state.opening else EMPTY)
         self.hint.setVisible(bool(state.opening) or state.card is None)
         self._show_card(state.card)
-        self.failure.show_failure(state.failure)
-        self.findings.show_findings(state.findings)
+        failure, found = state.failure, state.findings
+        told = failure is not None and any(f.found == failure.error.found for f in found)
+        self.failure.show_failure(None if told else failure)
+        self.findings.show_findings(found if failure is not None else ())
+        self._show_recent(state.recent)
         self.keys.setVisible(len(state.keys) > 1)
         if [self.keys.itemText(i) for i in range(self.keys.count())] != list(state.keys):
             self.keys.clear()
@@ -89,7 +102,9 @@ class SectionPanel(QWidget):
 
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
-        for button in (self.store_button, self.file_button, self.sample_button):
+        for button in (
+            self.store_button, self.file_button, self.recent_button, self.sample_button,
+        ):  # fmt: skip
             buttons.addWidget(button)
         drawing = QHBoxLayout()
         for box in (self.looks, self.shapes):
@@ -97,20 +112,18 @@ class SectionPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
+        column.addWidget(self.sections)
         column.addLayout(buttons)
         for widget in (
-            self.hint, self.title, self.grid_holder, self.keys, self.failure, self.findings,
+            self.hint, self.failure, self.findings, self.grid_holder, self.choices, self.keys,
         ):  # fmt: skip
             column.addWidget(widget)
         column.insertLayout(column.indexOf(self.keys), drawing)
 
     def _show_card(self, card: SectionCard | None) -> None:
-        self.title.setVisible(card is not None)
         self.grid_holder.setVisible(card is not None)
         if card is None:
             return
-        self.title.setText(card.title)
-        self.title.setToolTip(card.path)
         while (item := self.grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
@@ -129,6 +142,22 @@ class SectionPanel(QWidget):
             row, column = (row + 1, 0) if wide or column else (row, 2)
         for column, stretch in ((1, 2), (3, 3)):
             self.grid.setColumnStretch(column, stretch)
+
+    def _show_recent(self, recent: tuple[RecentSection, ...]) -> None:
+        self.recent_button.setEnabled(bool(recent))
+        self.recent_button.setToolTip(
+            "Open a section again as it was" if recent else "Sections that you open are listed here"
+        )
+        if recent == self._recent:
+            return
+        self._recent = recent
+        self.recent_menu.clear()
+        for entry in recent:
+            action = self.recent_menu.addAction(f"{entry.path.name}  ({entry.path.parent.name})")
+            assert action is not None
+            chosen = ", ".join(f"{name} {value}" for name, value in entry.choices.items())
+            action.setToolTip(f"{entry.path}\n{chosen}" if chosen else str(entry.path))
+            action.triggered.connect(lambda _, wanted=entry: self._controller.open_recent(wanted))
 
     def _choose_store(self) -> None:
         title = "Open a SpatialData store or a vendor's output folder"

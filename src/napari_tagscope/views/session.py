@@ -14,6 +14,8 @@ from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.preflight import PreflightController
+from napari_tagscope.controllers.recent import RecentSections
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.selecting import SelectionController
 from napari_tagscope.controllers.training import TrainingController
@@ -33,7 +35,8 @@ class Session:
         self.runner = JobRunner()
         self.painter = CanvasPainter(viewer, self.state)
         bundles = KnownBundles(bundle_folder())
-        self.section = SectionController(self.state, self.runner, self.painter)
+        recent = RecentSections(bundles.folder / "recent-sections.json")
+        self.section = SectionController(self.state, self.runner, self.painter, recent)
         self.layers = LayersController(self.state, self.runner, self.painter)
         self.legend = LegendController(self.state, self.painter)
         self.annotate = AnnotateController(
@@ -43,6 +46,9 @@ class Session:
         self.attention = AttentionController(self.state, self.runner, self.painter)
         self.selecting = SelectionController(self.state, self.runner, self.painter.areas)
         self.inspector = InspectorController(self.state, self.runner, self.painter)
+        self.preflight = PreflightController(
+            self.state, self.runner, self.annotate, self.section.reopen
+        )
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 

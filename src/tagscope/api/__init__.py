@@ -27,8 +27,9 @@ from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProf
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
+from tagscope.io.choices import alternatives
 from tagscope.io.images import SectionImage, read_images
-from tagscope.io.preflight import Finding, Preflight
+from tagscope.io.preflight import Finding, Preflight, estimate_text
 from tagscope.io.readers import (
     OpenedSection,
     SectionSource,
@@ -47,13 +48,13 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
     "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
-    "EnrichConfig", "Enrichment",
-    "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
-    "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
-    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
-    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "annotate", "check", "convert",
-    "distances", "enrich", "evaluate", "export", "faithfulness", "flows", "info", "integration",
+    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
+    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
+    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
+    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
+    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
+    "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
+    "estimate_text", "evaluate", "export", "faithfulness", "flows", "info", "integration",
     "label_flows", "load_bundle", "network_for", "open_section", "read_images", "read_reference",
     "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
     "simulate", "slots", "tag_table", "tags", "train", "write_result",

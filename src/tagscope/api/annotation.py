@@ -66,8 +66,9 @@ def annotate(
     if opened is not None:
         opened.refuse_errors()
         inputs["section"] = str(opened.source.path)
-        chosen = {"layer": opened.source.layer, "where": opened.source.where}
-        inputs |= {name: choice for name, choice in chosen.items() if choice}
+        names = ("layer", "where", "genes", "orthologues")
+        chosen = {name: getattr(opened.source, name) for name in names}
+        inputs |= {name: str(choice) for name, choice in chosen.items() if choice}
     if snapshot.cells.normalised:
         inputs["values"] = "log-normalised"
     if out is not None and opened is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,69 @@ from tagscope.core.results import AnnotationResult
 from tagscope.exporters import ExportConfig
 from tagscope.exporters import export as _export
 from tagscope.exporters.handover import Format as ExportFormat
-from tagscope.io.preflight import Preflight
+from tagscope.inference.annotate import AnnotateConfig
+from tagscope.inference.estimate import Estimate, estimate
+from tagscope.io.findings import Finding, by_severity
+from tagscope.io.preflight import Preflight, check_opened
 from tagscope.io.preflight import check as _check
 from tagscope.io.readers import OpenedSection, open_section
 from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobContext
+from tagscope.models.base import Capability
 from tagscope.models.bundle import Bundle, load_bundle
+from tagscope.models.device import choose_device
+from tagscope.models.registry import load_model
 from tagscope.simulation import Layout, SimulateConfig
 
 
-def check(path: AnyPath, bundle: Bundle | AnyPath | None = None, **choices: Any) -> Preflight:
+def check(
+    section: OpenedSection | AnyPath,
+    bundle: Bundle | AnyPath | None = None,
+    *,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> Preflight:
     """Everything that is wrong with a section for a model, all of it at once, with the fixes.
 
     ``choices`` are those of :func:`open_section` (``table``, ``region``, ``layer``, ``where``,
-    ``coordinate_system``, ``normalised``, ``sections``).
+    ``coordinate_system``, ``normalised``, ``sections``, ``genes``, ``orthologues``,
+    ``um_per_unit``); one that is open already has them. Where nothing prevents annotating, some
+    cells are timed, for about a second, to say what all will take; what was found by then is the
+    first partial result that ``context`` hears.
     """
-    panel = bundle_of(bundle).panel if bundle is not None else None
-    return _check(Path(path), bundle_panel=panel, **choices)
+    bundle = None if bundle is None else bundle_of(bundle)
+    panel = None if bundle is None else bundle.panel
+    if isinstance(section, OpenedSection):
+        found = check_opened(section, panel)
+    else:
+        found = _check(Path(section), bundle_panel=panel, **choices)
+    return found if bundle is None else _timed(found, bundle, context)
+
+
+def _timed(found: Preflight, bundle: Bundle, context: JobContext | None) -> Preflight:
+    """With what annotating takes, and a warning where there is too little memory for it."""
+    if found.cells is None:
+        return found
+    context = context or JobContext()
+    context.step("timing some cells", 0, len(found.cells), found)
+    config = AnnotateConfig(attention=Capability.GENE_SCORES in bundle.capabilities)
+    model = load_model(bundle, choose_device(config.device))
+    needs = estimate(found.cells, model, config, context=context)
+    findings = found.findings
+    if needs.memory_bytes > needs.free_bytes:
+        findings = by_severity((*findings, _little_memory(needs)))
+    return replace(found, findings=findings, summary={**found.summary, **asdict(needs)})
+
+
+def _little_memory(needs: Estimate) -> Finding:
+    return Finding(
+        "warning",
+        "little-memory",
+        f"Annotating takes about {needs.memory_bytes / 1e9:.1f} GB of memory, "
+        f"{needs.free_bytes / 1e9:.1f} GB are free.",
+        "What does not fit is swapped to disk, or ends the program.",
+        "Close other programs and sections, or annotate a part of the cells with --where.",
+    )
 
 
 def info(path: AnyPath) -> dict[str, Any]:

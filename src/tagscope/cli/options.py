@@ -40,6 +40,19 @@ def add_section_options(parser: argparse.ArgumentParser) -> None:
         help="obs column that tells sections apart which share coordinates: lay them side by side",
     )
     group.add_argument("--coordinate-system", help="coordinate system, where there are several")
+    group.add_argument(
+        "--um-per-unit", type=float, metavar="UM", help="µm per coordinate unit, if you know it"
+    )
+    group = parser.add_argument_group("genes")
+    group.add_argument(
+        "--genes", metavar="COLUMN", help="var column that names genes; 'index' for its index"
+    )
+    group.add_argument(
+        "--orthologues",
+        type=Path,
+        metavar="CSV",
+        help="pairs of genes (human_symbol, mouse_symbol), for a model of the other species",
+    )
 
 
 def cells_choices(options: argparse.Namespace) -> dict[str, Any]:
@@ -49,7 +62,7 @@ def cells_choices(options: argparse.Namespace) -> dict[str, Any]:
 
 def section_choices(options: argparse.Namespace) -> dict[str, Any]:
     """The choices that :func:`tagscope.api.open_section` takes."""
-    names = ("region", "coordinate_system", "sections")
+    names = ("region", "coordinate_system", "sections", "um_per_unit", "genes", "orthologues")
     tissue = {name: getattr(options, name) for name in names}
     return {**cells_choices(options), **tissue}
 

@@ -30,16 +30,18 @@ class GenePanel:
 
     ``symbols`` (G,) are the names shown to people. ``ensembl`` (G,), where known, are Ensembl gene
     ids, ``""`` for a gene without one. A panel that came with Ensembl ids alone has them in both.
+    ``aliases`` (G,), where given, are other names that the genes are found by, those of another
+    species' orthologues, ``""`` for a gene without one; they do not count for its identity.
     """
 
     symbols: tuple[str, ...]
     ensembl: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.ensembl is not None and len(self.ensembl) != len(self.symbols):
-            raise ValueError(
-                f"{len(self.ensembl)} Ensembl ids for {len(self.symbols)} gene symbols"
-            )
+        for what, names in (("Ensembl ids", self.ensembl), ("aliases", self.aliases)):
+            if names is not None and len(names) != len(self.symbols):
+                raise ValueError(f"{len(names)} {what} for {len(self.symbols)} gene symbols")
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -50,7 +52,13 @@ class GenePanel:
 
     @cached_property
     def _by_folded_symbol(self) -> dict[str, int]:
-        return _first_positions(tuple(s.casefold() for s in self.symbols))
+        aliases = self.aliases or ("",) * len(self)
+        folded = ("" if a else s.casefold() for s, a in zip(self.symbols, aliases, strict=True))
+        return _first_positions(tuple(folded))
+
+    @cached_property
+    def _by_folded_alias(self) -> dict[str, int]:
+        return _first_positions(tuple(a.casefold() for a in self.aliases or ()))
 
     @cached_property
     def _by_ensembl(self) -> dict[str, int]:
@@ -59,14 +67,16 @@ class GenePanel:
     def position(self, symbol: str, ensembl: str = "") -> int:
         """Position of one gene, −1 where absent.
 
-        The exact symbol is tried first, then the symbol without regard to case (seqFISH+ and
-        others write it otherwise), then the Ensembl id without its version.
+        The exact symbol is tried first, then the alias, then, of genes without one, the symbol
+        without regard to case (seqFISH+ and others write it otherwise), then the Ensembl id without
+        its version.
         """
         if symbol in self._by_symbol:
             return self._by_symbol[symbol]
-        folded = self._by_folded_symbol.get(symbol.casefold(), -1)
-        if folded >= 0:
-            return folded
+        folded = symbol.casefold()
+        for names in (self._by_folded_alias, self._by_folded_symbol):
+            if folded in names:
+                return names[folded]
         return self._by_ensembl.get(_without_version(ensembl), -1) if ensembl else -1
 
     def columns_in(self, other: GenePanel) -> npt.NDArray[np.int64]:
@@ -77,10 +87,23 @@ class GenePanel:
 
     def take(self, columns: npt.NDArray[np.int64] | list[int]) -> GenePanel:
         """The panel of the given columns, in their order."""
+
+        def taken(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return None if names is None else tuple(names[int(c)] for c in columns)
+
         symbols = tuple(self.symbols[int(c)] for c in columns)
-        if self.ensembl is None:
-            return GenePanel(symbols)
-        return GenePanel(symbols, tuple(self.ensembl[int(c)] for c in columns))
+        return GenePanel(symbols, taken(self.ensembl), taken(self.aliases))
+
+    def named_as(self, other: GenePanel) -> GenePanel:
+        """This panel in ``other``'s symbols, where it has aliases that tell genes of the two."""
+        if other.aliases is None:
+            return self
+        columns = self.columns_in(other)
+        named = (
+            other.symbols[c] if c >= 0 else own
+            for own, c in zip(self.symbols, columns, strict=True)
+        )
+        return GenePanel(tuple(named))
 
     @property
     def duplicates(self) -> tuple[str, ...]:

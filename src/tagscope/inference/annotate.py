@@ -240,7 +240,7 @@ class _Findings:
         """The scores asked for, over the model's vocabulary."""
         if self._gatherer is None:
             return None, None
-        panel = self._model.vocabulary
+        panel = self._model.vocabulary.named_as(cells.panel)
         matrices = []
         for matrix in self._gatherer.finish():
             matrices.append(matrix)

@@ -13,13 +13,14 @@ import scipy.sparse as sp
 from tagscope.core.keys import Slots
 from tagscope.core.labels import UNASSIGNED, LabelSet
 from tagscope.core.panel import GenePanel
+from tagscope.core.provenance import Provenance
 from tagscope.core.results import GeneScores, SlotScores, read_provenance
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError
 from tagscope.io.columns import column_of
 from tagscope.io.counts import as_csr, judge
 from tagscope.io.findings import listed
-from tagscope.io.genes import read_genes
+from tagscope.io.genes import INDEX, read_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,7 +40,7 @@ def cells_of(table: AnnData, key: str) -> Cells:
     if layer in ("raw", "raw.X") and layer not in table.layers and table.raw is not None:
         values, var = table.raw.X, table.raw.var
     counts = judge(values).are_counts
-    return Cells(as_csr(values), read_genes(var).panel, _ids(table), normalised=not counts)
+    return Cells(as_csr(values), _panel(var, provenance), _ids(table), normalised=not counts)
 
 
 def attention_of(table: AnnData, key: str) -> GeneScores:
@@ -57,7 +58,11 @@ def attention_of(table: AnnData, key: str) -> GeneScores:
             f"layers[{layer!r}] is needed; the layers are: {', '.join(table.layers) or 'none'}.",
             "Annotate with --attention, or choose another --key.",
         )
-    return GeneScores(_ids(table), _panel(table), sp.csc_matrix(table.layers[layer]))
+    return GeneScores(
+        _ids(table),
+        _panel(table.var, read_provenance(table, key)),
+        sp.csc_matrix(table.layers[layer]),
+    )
 
 
 def slots_of(table: AnnData, key: str) -> SlotScores:
@@ -77,7 +82,8 @@ def slots_of(table: AnnData, key: str) -> SlotScores:
             f"layers[{Slots(key).slot(0)!r}] and so on are needed.",
             "Annotate with --attention, or choose another --key.",
         )
-    return SlotScores(_ids(table), _panel(table), tuple(layers))
+    panel = _panel(table.var, read_provenance(table, key))
+    return SlotScores(_ids(table), panel, tuple(layers))
 
 
 def genes_read(table: AnnData, key: str) -> tuple[str, ...]:
@@ -157,5 +163,8 @@ def _ids(table: AnnData) -> npt.NDArray[np.str_]:
     return np.asarray(table.obs_names, dtype=np.str_)
 
 
-def _panel(table: AnnData) -> GenePanel:
-    return read_genes(table.var).panel
+def _panel(var: pd.DataFrame, provenance: Provenance | None) -> GenePanel:
+    """Genes as they were named when the table was annotated."""
+    column = provenance.inputs.get("genes") if provenance else None
+    there = column == INDEX or column in var
+    return read_genes(var, column=column if there else None).panel

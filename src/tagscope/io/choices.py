@@ -1,4 +1,4 @@
-"""What there is to choose in a file before it is opened: tables, regions, layers."""
+"""What there is to choose in a file: tables, regions, layers, sections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tagscope.io import spatialdata_store as stores
 from tagscope.io.counts import places
 from tagscope.io.h5ad import read_h5ad
 from tagscope.io.kinds import kind_of
+from tagscope.io.readers import OpenedSection
+from tagscope.io.side_by_side import section_columns
 from tagscope.io.vendors.folder import read_folder
 
 
@@ -51,3 +53,20 @@ def list_choices(path: Path | str) -> tuple[TableChoice, ...]:
         )
         for name, table in tables.items()
     )
+
+
+def alternatives(opened: OpenedSection) -> dict[str, tuple[str, ...]]:
+    """What an open section could have been opened with in place of what it was.
+
+    ``table``, ``region`` (``"*"`` for all of them) and ``sections`` (columns that may tell sections
+    apart); only those of which there is more than the one that was taken.
+    """
+    link = stores.link_of(opened.table)
+    tables = () if opened.sdata is None else tuple(opened.sdata.tables)
+    regions = () if link is None or opened.sdata is None else link.regions
+    found = {
+        "table": tables if len(tables) > 1 else (),
+        "region": (stores.ALL_REGIONS, *regions) if len(regions) > 1 else (),
+        "sections": () if len(regions) > 1 else section_columns(opened.table.obs),
+    }
+    return {name: values for name, values in found.items() if values}

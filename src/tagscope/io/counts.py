@@ -201,6 +201,7 @@ def _not_counts(
         "Raw counts (whole numbers, none negative) are needed.",
         fix,
         offer,
+        among=tuple(others),
     )
 
 

@@ -19,7 +19,10 @@ class Finding:
 
     ``error``: the input cannot be annotated as it is; ``warning``: it can, but look; ``info``: good
     to know. ``offer`` is the fix as choices of ``open_section`` (``{"layer": "counts"}``), empty
-    where there is none. ``opens`` tells of an error with which a section can still be looked at.
+    where there is none; ``among`` are all values that suit its first choice, where several do.
+    ``ask`` names a choice whose value a person has to give: ``"orthologues"``, a file, or
+    ``"um_per_unit"``, a number. ``opens`` tells of an error with which a section can still be
+    looked at.
     """
 
     severity: Severity
@@ -29,6 +32,8 @@ class Finding:
     fix: str = ""
     offer: dict[str, Any] = field(default_factory=dict)
     opens: bool = False
+    among: tuple[str, ...] = ()
+    ask: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
 
 from tagscope.core.panel import GenePanel
+from tagscope.io.columns import column_of
 from tagscope.io.findings import Finding, listed
+from tagscope.io.gene_sets import Orthologues
 
 GeneKind = Literal["symbols", "Ensembl ids", "missing"]
 Species = Literal["human", "mouse", "unknown"]
@@ -25,6 +28,7 @@ _ENSEMBL_COLUMNS = (
 )  # fmt: skip
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}(\.\d+)?$", re.IGNORECASE)
 _NUMBER = re.compile(r"^\d+$")
+INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,19 @@ class Genes:
     findings: tuple[Finding, ...] = ()
 
 
-def read_genes(var: pd.DataFrame, names_elsewhere: str = "") -> Genes:
+def read_genes(var: pd.DataFrame, names_elsewhere: str = "", *, column: str | None = None) -> Genes:
     """The genes of ``var``, with Ensembl ids beside symbols where the table has both.
 
-    ``names_elsewhere`` says where names may be found that ``var`` lacks.
+    ``names_elsewhere`` says where names may be found that ``var`` lacks. ``column`` is the one that
+    names genes, ``"index"`` for the index; it is found by its name and content where None.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such column.
     """
+    if column is not None:
+        return _named_by(var, column, names_elsewhere)
     index = [str(name) for name in var.index]
     kind = kind_of_names(index)
     symbols = _column(var, _SYMBOL_COLUMNS, "symbols")
@@ -62,7 +74,58 @@ def read_genes(var: pd.DataFrame, names_elsewhere: str = "") -> Genes:
     if ids:
         return _told(GenePanel(ids[1], ids[1]), "Ensembl ids", ids[0])
     nameless = GenePanel(tuple(index))
-    return Genes(nameless, "missing", "unknown", findings=(_no_names(index, names_elsewhere),))
+    finding = _no_names(index, names_elsewhere, name_columns(var))
+    return Genes(nameless, "missing", "unknown", findings=(finding,))
+
+
+def name_columns(var: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of ``var``, and ``"index"``, that may name genes: mostly different, no numbers."""
+    texts = {INDEX: var.index.to_series()}
+    texts |= {str(name): var[name] for name in var if var[name].dtype.kind not in "biufc"}
+    return tuple(name for name, column in texts.items() if _may_name(column))
+
+
+def _may_name(column: pd.Series) -> bool:
+    known = _texts(column[column.notna()])
+    distinct = 2 * len(set(known)) > len(column)
+    return distinct and kind_of_names(known) != "missing"
+
+
+def _named_by(var: pd.DataFrame, column: str, names_elsewhere: str) -> Genes:
+    """The genes by the names of a column, those without one by their number in the index."""
+    index = [str(name) for name in var.index]
+    asked = var.index.to_series()
+    if column != INDEX:
+        asked = column_of(var, column, "Choose one of these with --genes.")
+    names = _filled(_texts(asked), index)
+    kind = kind_of_names(names)
+    if kind == "missing":
+        finding = _no_names(list(names), names_elsewhere, name_columns(var))
+        return Genes(GenePanel(names), kind, "unknown", column, (finding,))
+    ids = _column(var, _ENSEMBL_COLUMNS, "Ensembl ids")
+    if kind == "Ensembl ids" or kind_of_names(index) == "Ensembl ids":
+        ids = (column, names if kind == "Ensembl ids" else tuple(index))
+    return _told(GenePanel(names, ids[1] if ids else None), kind, column)
+
+
+def with_orthologues(genes: Genes, pairs: Orthologues, told: str) -> Genes:
+    """The genes, to be found by the names of their orthologues in the other species too.
+
+    Only genes with one partner, which is no other's, get its name. ``told`` names the table.
+    """
+    symbols = genes.panel.symbols
+    species, partners = pairs.other_species(symbols)
+    single = {gene: names[0] for gene, names in partners.items() if len(names) == 1}
+    claims = Counter(name.casefold() for name in single.values())
+    known = {gene: name for gene, name in single.items() if claims[name.casefold()] == 1}
+    panel = replace(genes.panel, aliases=tuple(known.get(symbol, "") for symbol in symbols))
+    other = "mouse" if species == "human" else "human"
+    text = f"{len(known)} of {len(symbols)} {species} genes have one {other} orthologue in {told}."
+    finding = Finding("info", "orthologues", text, "The others go by their own names.")
+    if not known:
+        fix = "Choose a table of human and mouse symbols."
+        finding = Finding("warning", "no-orthologues", text, "", fix, ask="orthologues")
+    return replace(genes, panel=panel, findings=(*genes.findings, finding))
 
 
 def kind_of_names(names: Sequence[str]) -> GeneKind:
@@ -106,9 +169,9 @@ def _told(panel: GenePanel, kind: GeneKind, column: str) -> Genes:
     return Genes(panel, kind, species_of(panel), column, tuple(findings))
 
 
-def _no_names(index: list[str], names_elsewhere: str) -> Finding:
+def _no_names(index: list[str], names_elsewhere: str, columns: tuple[str, ...]) -> Finding:
     what = f"numbers ({listed(index, 3)})" if index else "missing"
-    return Finding(
+    finding = Finding(
         "error",
         "gene-names-missing",
         f"Gene names are missing: the table's var_names are {what} and var has no column of names.",
@@ -116,6 +179,11 @@ def _no_names(index: list[str], names_elsewhere: str) -> Finding:
         names_elsewhere or "Set table.var_names to the gene names, in the order of the columns.",
         opens=True,
     )
+    if not columns:
+        return finding
+    found = f"Gene names are missing: the genes' names are {what}."
+    fix = f"Names may be in {listed(columns, 4)}: choose with --genes."
+    return replace(finding, found=found, fix=fix, offer={"genes": columns[0]}, among=columns)
 
 
 def _column(
@@ -126,12 +194,16 @@ def _column(
     for name in names:
         if name not in by_name:
             continue
-        values = var[by_name[name]].astype(object).where(var[by_name[name]].notna(), "")
-        texts = tuple(str(value) for value in values)
+        texts = _texts(var[by_name[name]])
         known = [text for text in texts if text]
         if known and kind_of_names(known) == kind:
             return str(by_name[name]), texts
     return None
+
+
+def _texts(column: pd.Series) -> tuple[str, ...]:
+    values = column.astype(object).where(column.notna(), "")
+    return tuple(str(value) for value in values)
 
 
 def _filled(names: tuple[str, ...], fallback: list[str]) -> tuple[str, ...]:

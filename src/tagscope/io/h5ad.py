@@ -160,7 +160,8 @@ def unknown_unit(told: str) -> Finding:
         "unknown-unit",
         f"The file does not tell how many µm a coordinate unit is{said}.",
         "Distances and scale bars are in the file's units.",
-        "Set uns['source'] = {'um_per_unit': …} (in a store: attrs['um_per_unit']) if you know.",
+        "Give --um-per-unit if you know it.",
+        ask="um_per_unit",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ _IDENTITY = np.eye(3)
 _ENOUGH = 0.9
 _SAMPLE = 2000  # shapes that tell where all lie
 _INSIDE = 0.5
+_OF_UNITS = ("unknown-unit", "converted")
 
 
 @dataclass(frozen=True)
@@ -204,6 +205,31 @@ def place_in_store(
     or in the coordinate system's; the element's centroids otherwise.
     """
     return _Placing(store, table, technology).place(region, system)
+
+
+def in_micrometres(placement: Placement, um: float) -> Placement:
+    """The same places where a coordinate unit is ``um`` µm, whatever the file says of it."""
+    if placement.xy is None:
+        return placement
+    factor = um / (placement.um_per_unit or 1.0)
+    rings, image, width = placement.outlines, placement.labels, placement.spot_diameter
+    if rings is not None:
+        rings = replace(rings, vertices=(rings.vertices * factor).astype(np.float32))
+    if image is not None:
+        scale = np.diag([factor, factor, 1.0])
+        image = replace(image, affines=tuple(scale @ affine for affine in image.affines))
+    told = h5ad.converted(um, "as given")
+    findings = (*(f for f in placement.findings if f.code not in _OF_UNITS), told)
+    return replace(
+        placement,
+        xy=placement.xy * factor,
+        unit="µm",
+        um_per_unit=um,
+        outlines=rings,
+        labels=image,
+        spot_diameter=None if width is None else width * factor,
+        findings=findings,
+    )
 
 
 def _element(store: SpatialData, region: str | None) -> Any | None:

@@ -17,16 +17,18 @@ from tagscope.core.section import Cells, Reference, Section
 from tagscope.core.vendors import vendor_of
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io import spatialdata_store as stores
+from tagscope.io.cell_findings import identity_findings, missing_coordinates
 from tagscope.io.columns import column_of
 from tagscope.io.counts import Values, find_values
 from tagscope.io.damage import missing_pieces, refuse_broken_matrices
 from tagscope.io.findings import Finding, by_severity, listed, raise_first
 from tagscope.io.fingerprint import Fingerprint
 from tagscope.io.first_look import first_look
-from tagscope.io.genes import Genes, read_genes
+from tagscope.io.gene_sets import read_orthologues
+from tagscope.io.genes import Genes, read_genes, with_orthologues
 from tagscope.io.h5ad import keep_where, place_h5ad, read_h5ad, spot_diameter
 from tagscope.io.kinds import Kind, kind_of
-from tagscope.io.placement import Placement, place_in_store
+from tagscope.io.placement import Placement, in_micrometres, place_in_store
 from tagscope.io.side_by_side import by_column, choose_region, overlapping, place_each
 from tagscope.io.units import technology_of
 from tagscope.io.vendors.folder import read_folder
@@ -45,6 +47,8 @@ class SectionSource:
 
     ``technology``: "Xenium", "MERFISH", … or "unknown". ``where``: the query that chose the rows;
     ``sections``: the column that told sections apart. ``region`` is ``"*"`` for all of them.
+    ``genes``: the column of ``var`` that was said to name genes, ``orthologues`` the table of them
+    and ``um_per_unit`` the µm per unit that were given.
     ``seen``: what the table's files looked like when it was opened; ``rows``: how many the table
     has, in all. None where that is not known.
     """
@@ -58,6 +62,9 @@ class SectionSource:
     technology: str
     where: str | None = None
     sections: str | None = None
+    genes: str | None = None
+    orthologues: Path | None = None
+    um_per_unit: float | None = None
     seen: Fingerprint | None = field(default=None, compare=False, repr=False)
     rows: int | None = None
 
@@ -120,6 +127,9 @@ def open_section(
     coordinate_system: str | None = None,
     normalised: bool = False,
     sections: str | None = None,
+    genes: str | None = None,
+    orthologues: Path | str | None = None,
+    um_per_unit: float | None = None,
     context: JobContext | None = None,
 ) -> OpenedSection:
     """Open a section of tissue.
@@ -140,6 +150,12 @@ def open_section(
         The values are log-normalised already.
     sections
         A column of ``obs`` that tells sections apart, which are laid side by side.
+    genes
+        The column of ``var`` that names genes, ``"index"`` for its index.
+    orthologues
+        A CSV of human and mouse symbols, for a model of the other species.
+    um_per_unit
+        µm per coordinate unit, whatever the file says.
     context
         Hears ``step("opening", …)``. The first report's partial result is a section of the cells'
         places alone, in the file's unit, where the file has them and all rows are asked for.
@@ -163,6 +179,9 @@ def open_section(
         coordinate_system=coordinate_system,
         normalised=normalised,
         sections=sections,
+        genes=genes,
+        orthologues=orthologues,
+        um_per_unit=um_per_unit,
     )
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
@@ -184,7 +203,7 @@ def _section(found: Inspection, normalised: bool) -> Section:
     placement, region = found.placement, found.source.region
     assert placement.xy is not None
     return Section(
-        _cells(found.loaded.table, found.values, found.genes, normalised),
+        cells_of(found, normalised=normalised),
         placement.xy,
         name=found.source.path.stem if region in (None, stores.ALL_REGIONS) else str(region),
         unit=placement.unit,
@@ -230,7 +249,7 @@ def read_reference(
         labels = labels.where(~_labels(loaded.table, column).isin(NO_LABEL), UNASSIGNED)
     values = find_values(loaded.table, layer, normalised=normalised)
     genes = read_genes(values.var)
-    raise_first((*values.findings, *genes.findings, *_identity_findings(loaded.table)))
+    raise_first((*values.findings, *genes.findings, *identity_findings(loaded.table)))
     kept = np.flatnonzero(~labels.isin(NO_LABEL).to_numpy())
     if not len(kept):
         raise InputError(
@@ -319,6 +338,9 @@ def inspect(
     coordinate_system: str | None = None,
     normalised: bool = False,
     sections: str | None = None,
+    genes: str | None = None,
+    orthologues: Path | str | None = None,
+    um_per_unit: float | None = None,
 ) -> Inspection:
     """Read a section and judge all of it; only what prevents judging the rest is raised."""
     seen = _fingerprints(path)
@@ -326,11 +348,14 @@ def inspect(
     cells = loaded.table
     records = (cells.uns,) if loaded.store is None else (loaded.store.attrs, cells.uns)
     technology = technology_of(cells.obs, path.stem, *records)
-    placement = _place(loaded, coordinate_system, technology)
+    placement = _place(loaded, coordinate_system, technology, um_per_unit)
     if sections is not None:
         placement = by_column(placement, cells.obs, sections)
     values = find_values(cells, layer, normalised=normalised)
-    genes = read_genes(values.var, _names_elsewhere(loaded.store))
+    named = read_genes(values.var, _names_elsewhere(loaded.store), column=genes)
+    table_of_pairs = None if orthologues is None else Path(orthologues)
+    if table_of_pairs is not None:
+        named = with_orthologues(named, read_orthologues(table_of_pairs), table_of_pairs.name)
     source = SectionSource(
         path,
         loaded.kind,
@@ -341,19 +366,22 @@ def inspect(
         technology,
         where,
         sections,
+        genes,
+        table_of_pairs,
+        um_per_unit,
         seen.get(loaded.name or path.name),
         loaded.total_rows,
     )
     findings = (
         *loaded.findings,
-        *_identity_findings(cells),
+        *identity_findings(cells),
         *placement.findings,
-        *_missing_coordinates(placement),
+        *missing_coordinates(placement),
         *(overlapping(cells.obs, placement.xy) if placement.pieces is None else ()),
         *values.findings,
-        *genes.findings,
+        *named.findings,
     )
-    return Inspection(loaded, values, genes, placement, source, by_severity(findings))
+    return Inspection(loaded, values, named, placement, source, by_severity(findings))
 
 
 def _fingerprints(path: Path) -> dict[str, Fingerprint]:
@@ -363,18 +391,24 @@ def _fingerprints(path: Path) -> dict[str, Fingerprint]:
     return {folder.name: Fingerprint(folder) for folder in stores.tables_in(path)}
 
 
-def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
+def _place(
+    loaded: Loaded, system: str | None, technology: str, um_per_unit: float | None
+) -> Placement:
     store, table = loaded.store, loaded.table
+
+    def scaled(placement: Placement) -> Placement:
+        return placement if um_per_unit is None else in_micrometres(placement, um_per_unit)
+
     if store is not None and loaded.region == stores.ALL_REGIONS:
         names = stores.regions_of(table)
         codes = stores.region_codes(table, names)
         return place_each(
             names,
             codes,
-            lambda rows, name: place_in_store(store, table[rows], name, system, technology),
+            lambda rows, name: scaled(place_in_store(store, table[rows], name, system, technology)),
         )
     if store is not None:
-        return place_in_store(store, table, loaded.region, system, technology)
+        return scaled(place_in_store(store, table, loaded.region, system, technology))
     if system is not None:
         raise ArgumentError(
             f"An .h5ad has no coordinate systems, {system!r} was asked for.",
@@ -383,7 +417,12 @@ def _place(loaded: Loaded, system: str | None, technology: str) -> Placement:
         )
     xy, unit, um, findings = place_h5ad(table)
     width = spot_diameter(table, technology, unit, um)
-    return Placement(xy, unit, um, findings=tuple(findings), spot_diameter=width)
+    return scaled(Placement(xy, unit, um, findings=tuple(findings), spot_diameter=width))
+
+
+def cells_of(found: Inspection, *, normalised: bool = False) -> Cells:
+    """The cells of a section of which nothing was found that prevents annotating."""
+    return _cells(found.loaded.table, found.values, found.genes, normalised)
 
 
 def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Cells:
@@ -400,39 +439,6 @@ def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> 
                 f"{option} {value} is a matter of SpatialData stores.",
                 f"Leave {option} out; --where chooses cells.",
             )
-
-
-def _identity_findings(table: AnnData) -> tuple[Finding, ...]:
-    names = table.obs_names.astype(str)
-    twice = names[names.duplicated()].unique()
-    if not len(twice):
-        return ()
-    return (
-        Finding(
-            "error",
-            "duplicate-ids",
-            f"{len(twice)} cell ids occur more than once ({listed(twice, 3)}).",
-            "Every cell needs an id of its own.",
-            "Make them unique: table.obs_names_make_unique().",
-        ),
-    )
-
-
-def _missing_coordinates(placement: Placement) -> tuple[Finding, ...]:
-    if placement.xy is None or any(f.code == "rows-without-shapes" for f in placement.findings):
-        return ()
-    missing = int((~np.isfinite(placement.xy)).any(axis=1).sum())
-    if not missing:
-        return ()
-    return (
-        Finding(
-            "error",
-            "nan-coordinates",
-            f"{missing} of {len(placement.xy)} cells have no coordinates (NaN or infinite).",
-            "Every cell needs a position.",
-            "Remove them: table = table[numpy.isfinite(table.obsm['spatial']).all(axis=1)].",
-        ),
-    )
 
 
 def _names_elsewhere(store: SpatialData | None) -> str:

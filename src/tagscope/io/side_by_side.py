@@ -14,6 +14,7 @@ from tagscope.errors import ArgumentError
 from tagscope.io.columns import column_of
 from tagscope.io.findings import Finding, listed
 from tagscope.io.placement import Placement
+from tagscope.io.spatialdata_store import ALL_REGIONS
 
 _GAP = 0.1  # between sections, of the longest side of any
 _MOST = 200
@@ -103,13 +104,17 @@ def overlapping(obs: pd.DataFrame, xy: npt.NDArray[np.float64] | None) -> tuple[
     """Whether a column tells of sections that lie upon each other, with the fix."""
     if xy is None:
         return ()
-    for column in _COLUMNS:
-        if column not in obs or not 1 < obs[column].nunique() <= _MOST:
-            continue
+    for column in section_columns(obs):
         codes, names = pd.factorize(obs[column].astype(str), sort=True)
         if _any_overlap(np.array([_extent(xy[codes == code]) for code in range(len(names))])):
             return (_upon_each_other(column, names),)
     return ()
+
+
+def section_columns(obs: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of ``obs`` that may tell sections apart."""
+    there = (column for column in _COLUMNS if column in obs)
+    return tuple(column for column in there if 1 < obs[column].nunique() <= _MOST)
 
 
 def _upon_each_other(column: str, names: pd.Index) -> Finding:
@@ -126,22 +131,16 @@ def _upon_each_other(column: str, names: pd.Index) -> Finding:
 
 def choose_region(regions: Sequence[str]) -> tuple[Finding, ...]:
     """A table of several regions: all side by side, or one of them."""
-    needed = "Their coordinates may overlap."
     several = Finding(
         "error",
         "choose-region",
         f"The table annotates {len(regions)} regions: {listed(regions)}.",
-        needed,
+        "Their coordinates may overlap.",
         "Choose one with --region, or lay all side by side: --region '*'.",
-        {"region": "*"},
+        {"region": ALL_REGIONS},
+        among=(ALL_REGIONS, *regions),
     )
-    each = (
-        Finding(
-            "info", "one-region", f"Region {name!r} can be opened alone.", offer={"region": name}
-        )
-        for name in regions
-    )
-    return several, *each
+    return (several,)
 
 
 def _gathered(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tagscope.errors import ArgumentError, InputError
+from tagscope.errors import ArgumentError, ChoiceError, InputError
 from tagscope.io.atomic import recover
 from tagscope.io.damage import drop_unreadable_pictures, short_chunk, unreadable, unreadable_array
 from tagscope.io.findings import Finding, listed
@@ -90,10 +90,12 @@ def pick_table(store: SpatialData, path: Path, table: str | None) -> str:
             "Choose one of these with --table.",
         )
     if table is None and len(names) > 1 and "table" not in names:
-        raise ArgumentError(
+        raise ChoiceError(
             f"The store has {len(names)} tables: {listed(names)}.",
             "One table is annotated at a time.",
             "Choose one with --table.",
+            "table",
+            tuple(names),
         )
     return table or (names[0] if len(names) == 1 else "table")
 
@@ -201,10 +203,12 @@ def pick_coordinate_system(element: Any, asked: str | None, name: str) -> str:
     metric = [system for system in names if names_micrometres(system)]
     standard = metric or [system for system in names if system == "global"] or names
     if asked is None and (not names or (len(standard) > 1 and not metric)):
-        raise ArgumentError(
+        raise ChoiceError(
             f"{name} is in the coordinate systems {listed(names)}.",
             "One coordinate system is needed.",
             "Choose one with --coordinate-system.",
+            "coordinate_system",
+            tuple(names),
         )
     return asked or standard[0]
 

@@ -37,3 +37,12 @@ def test_the_digest_tells_order_and_survives_a_round_trip():
 def test_ids_must_match_symbols():
     with pytest.raises(ValueError, match="1 Ensembl ids for 2"):
         GenePanel(("a", "b"), ("E1",))
+
+
+def test_aliases_find_genes_and_give_way_to_exact_symbols():
+    panel = GenePanel(("Cd24a", "Gad1", "Sst"), aliases=("CD24", "GAD1", ""))
+    assert [panel.position(name) for name in ("CD24", "gad1", "SST", "Cd24a")] == [0, 1, 2, 0]
+    assert panel.take([1, 0]).aliases == ("GAD1", "CD24")
+    human = GenePanel(("GAD1", "CD24", "VIP"))
+    assert human.named_as(panel).symbols == ("Gad1", "Cd24a", "VIP")
+    assert human.named_as(GenePanel(("Gad1",))) is human

@@ -2,11 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
+from spatialdata import SpatialData
 
 from tagscope.core.panel import GenePanel
 from tagscope.errors import ArgumentError
-from tagscope.io.preflight import check, estimate
+from tagscope.io.choices import alternatives
+from tagscope.io.h5ad import quietly
+from tagscope.io.preflight import check, check_opened
+from tagscope.io.readers import open_section
 
 
 def findings(preflight):
@@ -75,8 +80,67 @@ def test_a_wrong_choice_is_an_argument_error(section):
         check(section, layer="spliced")
 
 
-def test_the_estimate_grows_with_what_is_read():
-    small, large = estimate(1000, 3 * 10**5), estimate(100_000, 3 * 10**7)
-    assert large["seconds"] == pytest.approx(100 * small["seconds"])
-    assert large["memory_bytes"] > small["memory_bytes"]
-    assert estimate(1000, 3 * 10**5, 0.5)["seconds"] == small["seconds"] / 2
+def test_an_open_section_is_judged_as_its_file_is(section, tiny):
+    panel = GenePanel(("ACTB", "SST", "GAD1"))
+    opened = check_opened(open_section(section), panel)
+    read = check(section, bundle_panel=panel)
+    assert opened.findings == read.findings
+    assert opened.summary.items() <= read.summary.items()
+    np.testing.assert_array_equal(opened.cells.values.toarray(), read.cells.values.toarray())
+
+
+def test_what_prevents_annotating_leaves_no_cells(section):
+    assert check(section, bundle_panel=GenePanel(("SST",))).cells is None
+
+
+def test_columns_that_name_more_genes_are_offered(tiny, tmp_path):
+    table = tiny.table()
+    table.var["probe"] = list(tiny.symbols)
+    table.var["colour"] = ["red", "red", "red", "red", "blue"]
+    table.var_names = [f"probe{i}x" for i in range(5)]
+    path = tmp_path / "probes.h5ad"
+    table.write_h5ad(path)
+    panel = GenePanel(tiny.symbols)
+    finding = findings(check(path, bundle_panel=panel))["no-shared-genes"]
+    assert (finding.offer, finding.among) == ({"genes": "probe"}, ("probe",))
+    mended = check(path, bundle_panel=panel, **finding.offer)
+    assert mended.ok
+    assert mended.summary["shared_genes"] == 5
+
+
+def test_numbers_for_names_offer_the_columns_that_have_some(tiny, tmp_path):
+    table = tiny.table()
+    table.var["probe"] = list(tiny.symbols)
+    table.var_names = [str(i) for i in range(5)]
+    table.write_h5ad(tmp_path / "numbers.h5ad")
+    finding = findings(check(tmp_path / "numbers.h5ad"))["gene-names-missing"]
+    assert finding.offer == {"genes": "probe"}
+    with pytest.raises(ArgumentError, match="no column 'spliced'"):
+        check(tmp_path / "numbers.h5ad", genes="spliced")
+
+
+def test_orthologues_map_a_section_onto_a_model_of_the_other_species(section, tmp_path):
+    mouse = GenePanel(("Actb", "Cd3e", "Zfp1"), ("ENSMUSG01", "ENSMUSG02", "ENSMUSG03"))
+    asked = findings(check(section, bundle_panel=mouse))["other-species"]
+    assert (asked.severity, asked.ask) == ("warning", "orthologues")
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("human_symbol,mouse_symbol\nACTB,Zfp1\nCD3E,Cd3e\n")
+    found = check(section, bundle_panel=mouse, orthologues=pairs)
+    assert "other-species" not in findings(found)
+    assert "2 of 5 human genes have one mouse orthologue" in findings(found)["orthologues"].found
+    panel = open_section(section, orthologues=pairs).section.panel
+    assert panel.symbols[panel.position("Zfp1")] == "ACTB"
+    named = mouse.named_as(panel)
+    assert named.symbols == ("Actb", "CD3E", "ACTB")
+
+
+def test_a_choice_that_must_be_made_is_a_finding(tiny, tmp_path):
+    path = tmp_path / "two.zarr"
+    tables = {"first": tiny.table(), "second": tiny.table()}
+    with quietly():
+        SpatialData(tables=tables).write(path)
+    (finding,) = check(path).findings
+    assert (finding.code, finding.among) == ("choose-table", ("first", "second"))
+    assert finding.offer == {"table": "first"}
+    opened = open_section(path, **finding.offer)
+    assert alternatives(opened) == {"table": ("first", "second")}

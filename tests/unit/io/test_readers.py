@@ -263,3 +263,17 @@ def test_technology_is_told_by_the_file_its_columns_or_its_name(tiny):
     assert technology_of(obs.assign(array_row=1, array_col=1), "a") == "Visium"
     assert technology_of(obs, "starmap_v1") == "STARmap"
     assert technology_of(obs, "a") == "unknown"
+
+
+def test_a_unit_that_is_given_scales_all_places(tiny, tmp_path):
+    tiny.store(tmp_path / "x.zarr", scale=0.5)
+    plain = open_section(tmp_path / "x.zarr")
+    given = open_section(tmp_path / "x.zarr", um_per_unit=3 * (plain.um_per_unit or 1.0))
+    assert (given.section.unit, given.source.um_per_unit) == ("µm", given.um_per_unit)
+    np.testing.assert_allclose(given.section.xy, 3 * plain.section.xy)
+    np.testing.assert_allclose(
+        given.section.outlines.vertices, 3 * plain.section.outlines.vertices, rtol=1e-6
+    )
+    codes = [finding.code for finding in given.notes]
+    assert "converted" in codes
+    assert "unknown-unit" not in codes

@@ -69,7 +69,8 @@ def test_a_choice_is_asked_for_with_all_of_its_fixes(regions):
     found = check(regions)
     assert not found.ok
     offers = [finding.offer for finding in found.findings if finding.offer]
-    assert offers == [{"region": "*"}, *({"region": name} for name in NAMES)]
+    assert offers == [{"region": "*"}]
+    assert found.findings[0].among == ("*", *NAMES)
     assert check(regions, region="*").ok
 
 

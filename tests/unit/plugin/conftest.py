@@ -98,6 +98,16 @@ class RecordingPainter:
     def bring_into_view(self, row):
         self.calls.append(("bring_into_view", row))
 
+    def seen(self):
+        return self.front
+
+    def restore(self, seen):
+        self.calls.append(("restore", seen))
+        self.front = seen
+
+    def forget(self, section):
+        self.calls.append(("forget", section))
+
 
 class DirectRunner:
     """Runs tasks at once, or keeps them until :meth:`run` where ``held``."""

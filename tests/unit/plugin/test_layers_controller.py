@@ -104,3 +104,20 @@ def test_another_section_starts_afresh(controller, state, sample, opened):
     controller.set_images(True)
     state.set_section(opened)
     assert not controller.state.images
+
+
+def test_a_section_shown_again_has_its_images_and_transcripts(
+    controller, state, painter, sample, opened
+):
+    state.set_section(sample)
+    controller.set_images(True)
+    controller.set_transcripts(True)
+    state.select_gene("Gad1")
+    controller.keep_gene(True)
+    state.set_section(opened)
+    assert (controller.state.images, controller.state.transcripts) == (False, False)
+    state.set_section(sample)
+    assert painter.calls[-1] == ("show_images", ("morphology",))
+    state.select_gene("Plp1")
+    assert set(painter.calls[-1][2]) == {"Gad1", "Plp1"}
+    assert controller.state.kept == ("Gad1",)

@@ -1,0 +1,109 @@
+"""How long annotating takes on this machine and how much memory, by some that are timed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from tagscope.core.results import AnnotationResult
+from tagscope.core.section import Cells
+from tagscope.inference.annotate import AnnotateConfig, annotate
+from tagscope.jobs import JobCancelled, JobContext, Progress
+from tagscope.models.base import CellModel
+
+_FIRST = 8  # cells: the first run is slower than any other, and tells how large a result is
+_MOST = 4096  # cells: enough for a model to read what recurs in them once, as it does of all
+# What lies in memory beside the scores at the worst moment, per byte of them: they are gathered,
+# then copied column by column.
+_COPIES = 2.0
+_BYTES_PER_VALUE = 40  # tokens, genes and their order, per stored value
+_BATCH_BYTES = 300e6  # arrays of one batch, and what the process keeps of freed ones
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``seconds`` and ``memory_bytes`` that annotating takes beyond what is taken now;
+    ``free_bytes``: what the machine has left."""
+
+    seconds: float
+    memory_bytes: int
+    free_bytes: int
+
+
+class _Watch:
+    """Notes when how many values had been read, and ends the run after its time."""
+
+    def __init__(self, cells: Cells, ends: float, context: JobContext) -> None:
+        self._values = np.diff(cells.values.indptr)
+        self._ends = ends
+        self._context = context
+        self.times: list[float] = []
+        self.read: list[int] = []
+
+    def hear(self, progress: Progress) -> None:
+        """One step of the run.
+
+        Raises
+        ------
+        JobCancelled
+            If the time is over, or somebody cancelled.
+        """
+        self._context.step("timing some cells", progress.done, progress.total)
+        now, part = time.monotonic(), progress.partial
+        if part is None:
+            if not self.times and progress.stage == "annotating":
+                self.times, self.read = [now], [0]
+            return
+        self.times.append(now)
+        self.read.append(self.read[-1] + int(self._values[part.rows].sum()))
+        if now > self._ends:
+            raise JobCancelled("the time is over")
+
+    def seconds_for(self, values: int) -> float:
+        """Seconds for a section of that many stored values; the first batch is a start as well."""
+        first = 1 if len(self.times) > 2 else 0
+        read = max(self.read[-1] - self.read[first], 1)
+        per_value = (self.times[-1] - self.times[first]) / read
+        start = self.times[first] - self.times[0] - per_value * self.read[first]
+        return max(start, 0.0) + per_value * values
+
+
+def estimate(
+    cells: Cells,
+    model: CellModel,
+    config: AnnotateConfig,
+    *,
+    limit: float = 1.0,
+    context: JobContext | None = None,
+) -> Estimate:
+    """Annotate cells drawn at random for ``limit`` seconds, one batch at least, and reckon on.
+
+    ``context`` hears ``step("timing some cells", cells, N)`` after every batch.
+    """
+    context = context or JobContext()
+    ends = time.monotonic() + limit
+    order = np.random.default_rng(0).permutation(len(cells))[:_MOST]
+    few = annotate(cells.take(order[:_FIRST]), model, config)
+    sample = cells.take(order)
+    watch = _Watch(sample, ends, context)
+    with suppress(JobCancelled):
+        annotate(sample, model, config, context=JobContext(watch.hear))
+    context.step("timing some cells", len(sample), len(sample))
+    free = int(psutil.virtual_memory().available)
+    memory = _memory(cells, few)
+    return Estimate(watch.seconds_for(cells.values.nnz), memory, free)
+
+
+def _memory(cells: Cells, result: AnnotationResult) -> int:
+    """Bytes that a result for all cells takes while it is made, by one for a few of them."""
+    annotation = result.annotation
+    plain = annotation.probabilities.nbytes + annotation.embedding.nbytes
+    matrices = [] if result.gene_scores is None else [result.gene_scores.scores]
+    matrices += [] if result.slot_scores is None else [*result.slot_scores.scores]
+    scores = sum(matrix.data.nbytes + matrix.indices.nbytes for matrix in matrices)
+    whole = (plain + _COPIES * scores) * len(cells) / len(annotation.ids)
+    return int(whole + _BYTES_PER_VALUE * cells.values.nnz + _BATCH_BYTES)
