@@ -85,3 +85,7 @@ class Painter(Protocol):
     def rows_in_view(self) -> npt.NDArray[np.int64]:
         """Rows of the cells on the screen."""
         ...
+
+    def set_limits(self, name: str, low: float, high: float) -> None:
+        """Let the colours of a painting of numbers span these values."""
+        ...

@@ -13,6 +13,7 @@ from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas, pyramid_of
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import UNASSIGNED_CODE
+from napari_tagscope.controllers.contrast import limits_of
 from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
 from tagscope.jobs import JobContext
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Codes = npt.NDArray[np.integer[Any]]
 
 PREVIEW = "cells"
-SAMPLE = 200_000  # cells that tell percentiles
 OVERVIEW = 4096  # pixels: a level no larger than this may be what a screen shows of the whole
 
 
@@ -67,7 +67,7 @@ class CanvasPainter:
         if self.canvas is None:
             return
         first = not self.canvas.names and not self._in_view
-        layer = self.canvas.paint_values(name, values, colormap=colormap, limits=_limits(values))
+        layer = self.canvas.paint_values(name, values, colormap=colormap, limits=limits_of(values))
         layer.name = title
         if first:
             self.canvas.fit()
@@ -148,6 +148,12 @@ class CanvasPainter:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
 
+    def set_limits(self, name: str, low: float, high: float) -> None:
+        """Let the colours of a painting of numbers span these values."""
+        if self.canvas is not None and name in self.canvas.names:
+            layer: Any = self.canvas.layer(name)  # napari's properties have no types
+            layer.contrast_limits = (low, high)
+
     def _on_section(self, opened: OpenedSection | None) -> None:
         if self.canvas is not None:
             self.canvas.remove()
@@ -195,14 +201,3 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
-
-
-def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
-    """From 0 to the 98th percentile of the values above 0; None leaves it to the canvas."""
-    if np.fmin.reduce(values, initial=0.0) < 0:
-        return None
-    sample = values[:: max(1, len(values) // SAMPLE)]
-    above = sample[np.isfinite(sample) & (sample > 0)]
-    if len(above) == 0:
-        return None
-    return 0.0, float(np.percentile(above, 98))

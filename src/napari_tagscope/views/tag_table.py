@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_tagscope.controllers.attention import TagRow
+from napari_tagscope.controllers.tag_rows import TagRow
 from napari_tagscope.views.theme import Colors
 
 GENE, ATTENTION, EXPRESSION, SPECIFICITY, AUC = range(5)
@@ -32,7 +32,9 @@ TIPS = (
 SORT_ROLE = Qt.ItemDataRole.UserRole
 BAR_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 20
-BAR_SHARE = 0.4  # of its cell
+MARK_ROLE = Qt.ItemDataRole.UserRole + 2
+WIDEST = "0.0000"  # number beside a bar
+MARK = "≈ expr"
 _Role = Qt.ItemDataRole
 
 
@@ -81,8 +83,13 @@ class TagModel(QAbstractTableModel):
             return value / self._most[column - ATTENTION]
         if role == _Role.TextAlignmentRole and column in (SPECIFICITY, AUC):
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        if role == MARK_ROLE and column == GENE:
+            return row.merely_expression
         if role == _Role.ToolTipRole:
-            return f"{row.gene}: click to paint it\n{HEADERS[column]}: {shown(column, value)}"
+            told = f"{row.gene}: click to paint it\n{HEADERS[column]}: {shown(column, value)}"
+            return told + following(row)
+        if role == _Role.AccessibleTextRole and column == GENE:
+            return row.gene + following(row)
         return None
 
 
@@ -99,42 +106,74 @@ def shown(column: int, value: Any) -> str:
     return f"{value:.2f}"
 
 
+def following(row: TagRow) -> str:
+    """How far attention follows expression, on a line of its own; nothing while not known."""
+    if row.follows_level is None:
+        return ""
+    rho = f"\nSpearman's rho with expression, where expressed: {row.follows_level:.2f}"
+    return rho + ("\n≈ attention merely follows expression" if row.merely_expression else "")
+
+
 class BarDelegate(QStyledItemDelegate):
-    """Draws attention and expression as a bar with its number."""
+    """Draws attention and expression as a bar with its number, and marks what merely follows."""
 
     def __init__(self, table: QTableView) -> None:
         super().__init__(table)
         self._table = table
         self.colors = {ATTENTION: QColor("#e69f00"), EXPRESSION: QColor("#56b4e9")}
+        self.mark_color = QColor("#e69f00")
 
     def paint(
         self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        share = index.data(BAR_ROLE)
-        if share is None or painter is None:
+        share, marked = index.data(BAR_ROLE), index.data(MARK_ROLE)
+        if painter is None or (share is None and not marked):
             super().paint(painter, option, index)
             return
         option = QStyleOptionViewItem(option)
         self.initStyleOption(option, index)
-        text, option.text = option.text, ""
+        if marked:
+            self._paint_marked(painter, option)
+        else:
+            self._paint_bar(painter, option, self.colors[index.column()], float(share))
+
+    def _paint_marked(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
+        """The gene, elided where it would reach the mark at the right."""
+        metrics, rect = self._table.fontMetrics(), option.rect
+        room = rect.width() - metrics.horizontalAdvance(MARK) - 12
+        option.text = metrics.elidedText(option.text, Qt.TextElideMode.ElideRight, room)
+        self._paint_ground(painter, option)
+        painter.save()
+        painter.setPen(self.mark_color)
+        side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(rect).adjusted(0, 0, -4, 0), int(side), MARK)
+        painter.restore()
+
+    def _paint_ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
         style = self._table.style()
         assert style is not None
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, self._table)
+
+    def _paint_bar(
+        self, painter: QPainter, option: QStyleOptionViewItem, color: QColor, share: float
+    ) -> None:
+        text, option.text = option.text, ""
+        self._paint_ground(painter, option)
         rect = QRectF(option.rect)
-        bar = rect.width() * BAR_SHARE
+        bar = rect.width() - self._table.fontMetrics().horizontalAdvance(WIDEST) - 14
         painter.save()
         painter.setPen(self._table.palette().text().color())
         beside = rect.adjusted(bar + 8, 0, -2, 0)
         painter.drawText(beside, int(Qt.AlignmentFlag.AlignVCenter), text)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
-        ground = QColor(self.colors[index.column()])
+        ground = QColor(color)
         ground.setAlpha(50)
         box = QRectF(rect.left() + 3, rect.center().y() - 3, bar, 6)
         painter.setBrush(ground)
         painter.drawRoundedRect(box, 3, 3)
-        box.setWidth(max(2.0, bar * float(share)))
-        painter.setBrush(self.colors[index.column()])
+        box.setWidth(max(2.0, bar * share))
+        painter.setBrush(color)
         painter.drawRoundedRect(box, 3, 3)
         painter.restore()
 
@@ -150,6 +189,8 @@ class TagTableView(QTableView):
         self.proxy = QSortFilterProxyModel()
         self.proxy.setSourceModel(self.tags)
         self.proxy.setSortRole(SORT_ROLE)
+        self.proxy.setFilterKeyColumn(GENE)
+        self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.setModel(self.proxy)
         self.bars = BarDelegate(self)
         self.setItemDelegate(self.bars)
@@ -171,7 +212,7 @@ class TagTableView(QTableView):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
         em = self.fontMetrics().horizontalAdvance("0")
-        for column, digits in ((ATTENTION, 10), (EXPRESSION, 10), (SPECIFICITY, 7), (AUC, 5)):
+        for column, digits in ((ATTENTION, 12), (EXPRESSION, 12), (SPECIFICITY, 8), (AUC, 5)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, em * digits)
         self.setMinimumHeight(ROW_HEIGHT * 7)
@@ -192,6 +233,7 @@ class TagTableView(QTableView):
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
         self.bars.colors = {ATTENTION: colors.attention, EXPRESSION: colors.expression}
+        self.bars.mark_color = colors.warning
         viewport = self.viewport()
         if viewport is not None:
             viewport.update()
@@ -201,11 +243,11 @@ class TagTableView(QTableView):
         if current.isValid() and current.siblingAtColumn(GENE).data() == gene:
             return
         position = next((i for i, row in enumerate(self.tags.rows) if row.gene == gene), -1)
-        if position < 0:
+        index = self.proxy.mapFromSource(self.tags.index(position, GENE))
+        if not index.isValid():  # not in the table, or filtered out
             self.clearSelection()
             self.setCurrentIndex(QModelIndex())
             return
-        index = self.proxy.mapFromSource(self.tags.index(position, GENE))
         self.selectRow(index.row())
         self.scrollTo(index)
 

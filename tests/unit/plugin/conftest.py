@@ -44,6 +44,7 @@ class RecordingPainter:
         self.front = None
         self.prepared, self.previews = [], []
         self.view = np.array([3, 1], dtype=np.int64)
+        self.limits = {}
 
     def prepare(self, section):
         self.prepared.append(section)
@@ -94,6 +95,9 @@ class RecordingPainter:
 
     def rows_in_view(self):
         return self.view
+
+    def set_limits(self, name, low, high):
+        self.limits[name] = (low, high)
 
 
 class DirectRunner:
