@@ -11,9 +11,11 @@ from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.faithfulness import FaithfulnessController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.section import SectionController
+from napari_tagscope.controllers.slots import RememberedGeneSets, SlotsController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.jobs import JobRunner
 from napari_tagscope.state import ViewerState
@@ -39,6 +41,10 @@ class Session:
         )
         self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
         self.attention = AttentionController(self.state, self.runner, self.painter)
+        self.slots = SlotsController(
+            self.state, self.runner, self.painter, RememberedGeneSets(bundle_folder().parent)
+        )
+        self.faithfulness = FaithfulnessController(self.state, self.runner)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 
