@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_tagscope.controllers.expression import UNIT
 from napari_tagscope.views.open import show_dock
-from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK_ROLE
+from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK, MARK_ROLE
 from pictures import changed, drawn, keep
 from tagscope import api
 
@@ -61,7 +61,10 @@ def test_the_table_of_selected_cells_is_marked_filtered_and_whole(viewer, dock, 
     marks = [tags.proxy.index(r, GENE).data(MARK_ROLE) for r in range(tags.proxy.rowCount())]
     assert marks == [row.merely_expression for row in session.attention.state.rows]
     number = tags.fontMetrics().horizontalAdvance("0.0000")
-    assert tags.columnWidth(ATTENTION) > 2 * number
+    assert tags.columnWidth(ATTENTION) > number + 20  # the bar's
+    names = [tags.proxy.index(r, GENE).data() for r in range(tags.proxy.rowCount())]
+    widest = max(map(tags.fontMetrics().horizontalAdvance, names))
+    assert tags.columnWidth(GENE) > widest + tags.fontMetrics().horizontalAdvance(MARK) + 12
     gene = tags.proxy.index(3, GENE).data()
     QTest.keyClicks(panel.filter, gene.lower())
     assert all(

@@ -288,7 +288,7 @@ class AttentionController(Observed[AttentionState]):
         self._show_rows()
 
     def _on_gene(self, gene: str | None) -> None:
-        self._update(gene=gene or "")
+        self._update(gene=gene or "", sought="", near=())
         if gene is not None:
             self._paint()
 

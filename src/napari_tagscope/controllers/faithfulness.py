@@ -73,7 +73,7 @@ class Verdict:
         step = self._told
         if step.attention - step.random > 2 * step.error:
             return "The label hangs on its top attention genes."
-        return "No more than by chance: the label does not hang on these genes alone."
+        return "Not clearly more than by chance: the label does not hang on these genes alone."
 
     @property
     def _told(self) -> Step:

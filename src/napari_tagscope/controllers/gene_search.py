@@ -24,7 +24,7 @@ def near_matches(wanted: str, genes: Sequence[str], most: int = MOST) -> tuple[s
         names.setdefault(_plain(gene), gene)
     same = [name for name in names if name == word]
     family = sorted((name for name in names if _related(name, word)), key=lambda n: (len(n), n))
-    alike = get_close_matches(word, names, n=most, cutoff=0.6)
+    alike = get_close_matches(word, names, n=most, cutoff=0.7)
     return tuple(names[name] for name in dict.fromkeys([*same, *family, *alike]))[:most]
 
 

@@ -26,6 +26,7 @@ ENRICH_TOPIC = "enrich memory slots"
 PAINTING = "memory slot"
 COLORMAP = "magma"
 LEADING = 4
+MOST_SETS = 50
 SIGNIFICANT = 0.05
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
 NO_SLOTS = (
@@ -320,7 +321,7 @@ def _program(summary: SlotSummary, slot: int) -> tuple[ProgramRow, ...]:
 
 
 def _sets(enriched: Enrichment, slot: int) -> tuple[SetRow, ...]:
-    rows = enriched.frame[enriched.frame["slot"] == slot]
+    rows = enriched.frame[enriched.frame["slot"] == slot].head(MOST_SETS)
     columns = ["set", "overlap", "set_size", "fold", "fdr", "genes"]
     return tuple(
         SetRow(str(name), int(overlap), int(size), float(fold), float(fdr), str(genes))

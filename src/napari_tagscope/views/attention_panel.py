@@ -20,7 +20,7 @@ from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.contrast_view import ContrastView
 from napari_tagscope.views.gene_search import GeneSearch
 from napari_tagscope.views.heatmap import HeatmapView
-from napari_tagscope.views.tag_table import TagTableView
+from napari_tagscope.views.tag_table import MARK_TIP, TagTableView
 from napari_tagscope.views.theme import Colors
 
 HEATMAP_HINT = "Mean attention, each gene from 0 (dark blue) to its highest (yellow)."
@@ -56,6 +56,8 @@ class AttentionPanel(QWidget):
         self.filter.setAccessibleName("Filter the table")
         self.filter.setClearButtonEnabled(True)
         self.table = TagTableView()
+        self.mark = hint_label()
+        self.mark.setText(MARK_TIP)
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("Copy the table, to paste into a spreadsheet")
         self.heatmap = HeatmapView()
@@ -80,6 +82,7 @@ class AttentionPanel(QWidget):
         self.table.show_rows(state.rows, state.gene)
         for widget in (self.table, self.filter, self.copy_button):
             widget.setVisible(bool(state.rows))
+        self.mark.setVisible(any(row.merely_expression for row in state.rows))
         self.heatmap.show_map(state.heatmap, state.label, state.gene)
         self.heatmap_card.setVisible(state.heatmap is not None)
         self.cell.setText(state.cell or "Click a cell to see its likeliest types.")
@@ -137,7 +140,7 @@ class AttentionPanel(QWidget):
         self.heatmap_told.setText(HEATMAP_HINT)
         self.heatmap_card.body.addWidget(self.heatmap_told)
         self.heatmap_card.body.addWidget(self.heatmap)
-        for widget in (self.cell, self.hint, self.failure, self.heatmap_card):
+        for widget in (self.mark, self.cell, self.hint, self.failure, self.heatmap_card):
             column.addWidget(widget)
 
     def _connect(self) -> None:

@@ -16,10 +16,12 @@ from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.rows_table import Column, RowsTable
 
 COLUMNS = (
-    Column("hidden", "Share of each cell's genes that are hidden from the model, at least one"),
-    Column("attention", "Cells whose label changes without their most attended genes", 12),
-    Column("random", "The same without as many genes drawn by chance", 10),
-    Column("expression", "The same without as many of their most expressed genes", 12),
+    Column(
+        "hidden genes", "Share of each cell's genes that are hidden from the model, at least one"
+    ),
+    Column("attention", "Cells whose label changes without their most attended genes", 10),
+    Column("random", "The same without as many genes drawn by chance", 9),
+    Column("expression", "The same without as many of their most expressed genes", 10),
 )
 
 
@@ -86,7 +88,7 @@ def _who(verdict: Verdict) -> str:
 def _rows(verdict: Verdict) -> tuple[tuple[str, ...], ...]:
     return tuple(
         (
-            f"top {step.percent:g} % of genes",
+            f"top {step.percent:g} %",
             f"{step.attention:.0%}",
             f"{step.random:.0%}",
             f"{step.expression:.0%}",

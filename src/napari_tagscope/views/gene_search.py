@@ -57,7 +57,7 @@ class GeneSearch(QWidget):
         self._show_near(state)
 
     def _show_near(self, state: AttentionState) -> None:
-        meant = " Did you mean" if state.near else ""
+        meant = " Did you mean:" if state.near else ""
         self.question.setText(f"{state.sought} is not among the genes measured.{meant}")
         self.question.setVisible(bool(state.sought))
         for place, button in enumerate(self.near):

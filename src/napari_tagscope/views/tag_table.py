@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
-from napari_tagscope.controllers.tag_rows import TagRow
+from napari_tagscope.controllers.tag_rows import FOLLOWS, TagRow
 from napari_tagscope.views.theme import Colors
 
 GENE, ATTENTION, EXPRESSION, SPECIFICITY, AUC = range(5)
@@ -33,8 +33,9 @@ SORT_ROLE = Qt.ItemDataRole.UserRole
 BAR_ROLE = Qt.ItemDataRole.UserRole + 1
 ROW_HEIGHT = 20
 MARK_ROLE = Qt.ItemDataRole.UserRole + 2
-WIDEST = "0.0000"  # number beside a bar
-MARK = "≈ expr"
+WIDEST = {ATTENTION: "0.0000", EXPRESSION: "0.00"}  # number beside a bar
+MARK = "≈"
+MARK_TIP = f"{MARK} attention merely follows expression (rho ≥ {FOLLOWS:g} where expressed)"
 _Role = Qt.ItemDataRole
 
 
@@ -111,7 +112,7 @@ def following(row: TagRow) -> str:
     if row.follows_level is None:
         return ""
     rho = f"\nSpearman's rho with expression, where expressed: {row.follows_level:.2f}"
-    return rho + ("\n≈ attention merely follows expression" if row.merely_expression else "")
+    return f"{rho}\n{MARK_TIP}" if row.merely_expression else rho
 
 
 class BarDelegate(QStyledItemDelegate):
@@ -135,7 +136,7 @@ class BarDelegate(QStyledItemDelegate):
         if marked:
             self._paint_marked(painter, option)
         else:
-            self._paint_bar(painter, option, self.colors[index.column()], float(share))
+            self._paint_bar(painter, option, index.column(), float(share))
 
     def _paint_marked(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
         """The gene, elided where it would reach the mark at the right."""
@@ -155,12 +156,13 @@ class BarDelegate(QStyledItemDelegate):
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, self._table)
 
     def _paint_bar(
-        self, painter: QPainter, option: QStyleOptionViewItem, color: QColor, share: float
+        self, painter: QPainter, option: QStyleOptionViewItem, column: int, share: float
     ) -> None:
         text, option.text = option.text, ""
+        color = self.colors[column]
         self._paint_ground(painter, option)
         rect = QRectF(option.rect)
-        bar = rect.width() - self._table.fontMetrics().horizontalAdvance(WIDEST) - 14
+        bar = rect.width() - self._table.fontMetrics().horizontalAdvance(WIDEST[column]) - 14
         painter.save()
         painter.setPen(self._table.palette().text().color())
         beside = rect.adjusted(bar + 8, 0, -2, 0)
@@ -212,7 +214,7 @@ class TagTableView(QTableView):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
         em = self.fontMetrics().horizontalAdvance("0")
-        for column, digits in ((ATTENTION, 12), (EXPRESSION, 12), (SPECIFICITY, 8), (AUC, 5)):
+        for column, digits in ((ATTENTION, 11), (EXPRESSION, 10), (SPECIFICITY, 7), (AUC, 5)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, em * digits)
         self.setMinimumHeight(ROW_HEIGHT * 7)

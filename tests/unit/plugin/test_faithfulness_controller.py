@@ -80,7 +80,11 @@ def test_without_its_bundle_it_says_what_to_do(faithfulness, state, result):
 
 @pytest.mark.parametrize(
     ("attention", "error", "judgement"),
-    [(0.71, 0.1, "hangs on"), (0.2, 0.1, "No more than by chance"), (0.06, 0.0, "No more")],
+    [
+        (0.71, 0.1, "hangs on"),
+        (0.2, 0.1, "Not clearly more than by chance"),
+        (0.06, 0.0, "Not clearly"),
+    ],
 )
 def test_a_verdict_is_read_in_words(attention, error, judgement):
     steps = tuple(Step(p, attention, 0.06, 0.5, error) for p in (1.0, 5.0, 10.0))
