@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
-from napari_tagscope.controllers.expression import UNIT
+from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK, MARK_ROLE
 from pictures import changed, drawn, keep
@@ -85,7 +85,7 @@ def test_a_gene_that_is_not_there_is_found_by_mouse_and_by_key(viewer, dock, wai
     wait(lambda: session.attention.state.near and not session.busy)
     near = panel.finder.near[0]
     assert near.isVisible()
-    assert "gad-1 is not among the genes measured" in panel.finder.question.text()
+    assert "gad-1 is not measured" in panel.finder.question.text()
     scroll_to(dock, panel)
     keep(viewer, "a2-did-you-mean")
     near.setFocus()
@@ -106,7 +106,7 @@ def test_contrast_is_moved_by_keys_for_both_maps(viewer, dock, wait):
     session.attention.choose_gene("Gad1")
     wait(lambda: not session.busy)
     shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown == [f"expression · Gad1 · {UNIT}", "attention · Gad1"]
+    assert shown == [f"expression · Gad1 · {UNIT_IN_TITLE}", "attention · Gad1"]
     before = drawn(viewer)
     tops = {name: top for name, top, _ in session.attention.state.tops}
     slider = panel.contrast.slider

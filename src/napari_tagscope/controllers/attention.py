@@ -311,14 +311,20 @@ class AttentionController(Observed[AttentionState]):
     def _paint(self) -> None:
         gene, chosen = self.state.gene, self.state.quantity
         self._painted = {}
+        again = chosen == "both" and self._painter.beside(*COLORMAPS)
         for quantity in COLORMAPS if chosen == "both" else (chosen,):
             values = self._values(gene, quantity) if gene else None
             if values is not None:
-                title = self._title(gene, quantity)
-                self._painter.paint_values(quantity, title, values, colormap=COLORMAPS[quantity])
+                self._painter.paint_values(
+                    quantity,
+                    self._title(gene, quantity),
+                    values,
+                    colormap=COLORMAPS[quantity],
+                    alone=not again,
+                )
                 self._painted[quantity] = values
         self._set_contrast()
-        if len(self._painted) > 1:
+        if len(self._painted) > 1 and not again:
             self._painter.show_beside(*self._painted)
 
     def _set_contrast(self) -> None:
@@ -332,12 +338,16 @@ class AttentionController(Observed[AttentionState]):
         self._update(tops=tuple(tops))
 
     def _title(self, gene: str, quantity: str) -> str:
-        return " · ".join(filter(None, (quantity, gene, self._unit(quantity))))
+        parts = [quantity, gene]
+        if quantity == "expression" and self._expression is not None:
+            parts.append(self._expression.unit_in_title)
+        return " · ".join(parts)
 
     def _unit(self, quantity: str) -> str:
         """The unit of expression; attention scores have none."""
-        known = quantity == "expression" and self._expression is not None
-        return self._expression.unit if known and self._expression else ""
+        if quantity == "attention" or self._expression is None:
+            return ""
+        return self._expression.unit
 
     def _values(self, gene: str, quantity: str) -> npt.NDArray[np.float32] | None:
         if quantity == "expression":

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tagscope.core.section import Cells
 
 UNIT = "ln(1 + counts per 10,000)"
-UNIT_AS_GIVEN = "normalised, as in the file"
+UNIT_IN_TITLE = "ln(1 + CP10k)"  # half a window is too narrow for more
+AS_GIVEN = "normalised, as in the file"
 
 
 class Expression:
@@ -21,7 +22,8 @@ class Expression:
     def __init__(self, cells: Cells) -> None:
         self._columns = sp.csc_matrix(cells.values)
         self._totals = None if cells.normalised else np.maximum(cells.totals, 1.0)
-        self.unit = UNIT_AS_GIVEN if cells.normalised else UNIT
+        self.unit = AS_GIVEN if cells.normalised else UNIT
+        self.unit_in_title = "normalised" if cells.normalised else UNIT_IN_TITLE
 
     def of(self, column: int) -> npt.NDArray[np.float32]:
         """Values of one gene, (N,)."""

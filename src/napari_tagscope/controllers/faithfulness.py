@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 TOPIC = "faithfulness"
 ALL = "(all)"
-CELLS_PER_TYPE = 25
-DRAWS = 3
+CELLS_PER_TYPE = 50
+DRAWS = 2
 PERCENT = (1.0, 5.0, 10.0)
 SHOWN_PERCENT = 5.0
 NO_RESULT = "Annotate the section, then ask the model whether its labels hang on these genes."

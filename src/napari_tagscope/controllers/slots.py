@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from napari_tagscope.controllers.contrast import spread_of
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
 from napari_tagscope.controllers.result_bundle import bundle_of, run_of
@@ -27,6 +28,7 @@ PAINTING = "memory slot"
 COLORMAP = "magma"
 LEADING = 4
 MOST_SETS = 50
+GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
 SIGNIFICANT = 0.05
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
 NO_SLOTS = (
@@ -84,6 +86,7 @@ class SlotsState:
     chosen: int | None = None
     program: tuple[ProgramRow, ...] = ()
     gene_sets: Path | None = None
+    orthologues: Path | None = None
     sets: tuple[SetRow, ...] = ()
     note: str = ""
     hint: str = NO_RESULT
@@ -101,29 +104,32 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class RememberedGeneSets:
-    """The file of gene sets that was chosen last, kept in a file of ``folder``."""
+class RememberedFiles:
+    """Files that were chosen last, by what they are for; kept in a file of ``folder``."""
 
     folder: Path
 
     @property
-    def _file(self) -> Path:
-        return self.folder / "gene_sets.json"
+    def _list(self) -> Path:
+        return self.folder / "chosen_files.json"
 
-    def path(self) -> Path | None:
+    def path(self, purpose: str) -> Path | None:
         """The file, if it is still there."""
-        try:
-            found = Path(json.loads(self._file.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+        found = Path(self._known().get(purpose, ""))
         return found if found.is_file() else None
 
-    def remember(self, path: Path) -> None:
+    def remember(self, purpose: str, path: Path) -> None:
         """Keep a file for the next time."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self._file.with_suffix(".json.new")
-        beside.write_text(json.dumps(str(path.absolute())))
-        beside.replace(self._file)
+        beside = self._list.with_suffix(".json.new")
+        beside.write_text(json.dumps({**self._known(), purpose: str(path.absolute())}))
+        beside.replace(self._list)
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._list.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return {}
 
 
 class SlotsController(Observed[SlotsState]):
@@ -134,9 +140,13 @@ class SlotsController(Observed[SlotsState]):
         viewer_state: ViewerState,
         runner: Runner,
         painter: Painter,
-        remembered: RememberedGeneSets,
+        remembered: RememberedFiles,
     ) -> None:
-        super().__init__(SlotsState(gene_sets=remembered.path()))
+        super().__init__(
+            SlotsState(
+                gene_sets=remembered.path(GENE_SETS), orthologues=remembered.path(ORTHOLOGUES)
+            )
+        )
         self._viewer_state = viewer_state
         self._runner = runner
         self._painter = painter
@@ -162,6 +172,9 @@ class SlotsController(Observed[SlotsState]):
             title = f"slot {number} · share of a cell's genes"
             values = np.ascontiguousarray(self._memory.shares[:, number])
             self._painter.paint_values(PAINTING, title, values, colormap=COLORMAP)
+            limits = spread_of(values)
+            if limits is not None:
+                self._painter.set_limits(PAINTING, *limits)
 
     def choose_gene(self, gene: str) -> None:
         """Select a gene of a program, here and everywhere."""
@@ -169,8 +182,16 @@ class SlotsController(Observed[SlotsState]):
 
     def choose_gene_sets(self, path: Path) -> None:
         """Test the sets of a GMT file in every slot, now and in what is opened later."""
-        self._remembered.remember(path)
+        self._remembered.remember(GENE_SETS, path)
+        self._enriched = None
         self._update(gene_sets=path, sets=(), note="", failure=None)
+        self._enrich()
+
+    def choose_orthologues(self, path: Path) -> None:
+        """Match genes with sets of the other species by a table of human and mouse symbols."""
+        self._remembered.remember(ORTHOLOGUES, path)
+        self._enriched = None
+        self._update(orthologues=path, sets=(), note="", failure=None)
         self._enrich()
 
     def score(self, bundle: Path | None = None) -> None:
@@ -239,14 +260,14 @@ class SlotsController(Observed[SlotsState]):
         self._enrich()
 
     def _enrich(self) -> None:
-        memory, path = self._memory, self.state.gene_sets
+        memory, path, orthologues = self._memory, self.state.gene_sets, self.state.orthologues
         if memory is None or path is None:
             return
         self._runner.start(
             Task(
                 topic=ENRICH_TOPIC,
                 title=f"Testing the sets of {path.name}",
-                work=lambda _: _enrich(memory.summary, path),
+                work=lambda _: _enrich(memory.summary, path, orthologues),
                 done=self._on_enriched,
                 failed=lambda failure: self._update(sets=(), note="", failure=failure),
             )
@@ -292,10 +313,10 @@ def _score(
     return found.slot_scores
 
 
-def _enrich(summary: SlotSummary, path: Path) -> Enrichment:
+def _enrich(summary: SlotSummary, path: Path, orthologues: Path | None) -> Enrichment:
     from tagscope import api
 
-    return api.enrich(summary, path)
+    return api.enrich(summary, path, orthologues=orthologues)
 
 
 def _slot_rows(summary: SlotSummary, label: str | None) -> tuple[SlotRow, ...]:

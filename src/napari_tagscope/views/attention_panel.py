@@ -58,6 +58,10 @@ class AttentionPanel(QWidget):
         self.table = TagTableView()
         self.mark = hint_label()
         self.mark.setText(MARK_TIP)
+        self.mark.setToolTip(
+            "Spearman's rho of attention with expression over the cells that express the gene:\n"
+            "the more of it there is, the more attention it gets"
+        )
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("Copy the table, to paste into a spreadsheet")
         self.heatmap = HeatmapView()

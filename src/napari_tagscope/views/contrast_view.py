@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from napari_tagscope.controllers.attention import AttentionState
 from napari_tagscope.controllers.contrast import LOWEST_PERCENTILE
+from napari_tagscope.views.card import hint_label
 
 STEPS = 2  # a percent; Qt's slider counts whole ones, and answers keys
 TIP = (
@@ -28,9 +28,7 @@ class ContrastView(QWidget):
         self.slider.setPageStep(STEPS)
         self.slider.setToolTip(TIP)
         self.slider.setAccessibleName("Upper percentile of the colours")
-        self.caption = QElidingLabel()
-        self.caption.setObjectName("muted")
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.caption = hint_label()
         self.percentile = QLabel()
         row = QHBoxLayout()
         row.addWidget(QLabel("Contrast"))
@@ -49,8 +47,6 @@ class ContrastView(QWidget):
         self.slider.setValue(round(state.percentile * STEPS))
         self.slider.blockSignals(False)
         self.percentile.setText(f"{state.percentile:.1f} %")
-        ends = [f"{quantity} {top:.3g}" for quantity, top, _ in state.tops]
-        with_units = [f"{quantity} {top:.3g} {unit}" for quantity, top, unit in state.tops]
-        self.caption.setText(f"colours end at {', '.join(ends)}")
-        self.caption.setToolTip("\n".join(with_units))
+        ends = (f"{quantity} {top:.3g} {unit}".rstrip() for quantity, top, unit in state.tops)
+        self.caption.setText("Colours end at " + ", ".join(ends))
         self.setVisible(bool(state.tops))

@@ -58,7 +58,7 @@ class GeneSearch(QWidget):
 
     def _show_near(self, state: AttentionState) -> None:
         meant = " Did you mean:" if state.near else ""
-        self.question.setText(f"{state.sought} is not among the genes measured.{meant}")
+        self.question.setText(f"{state.sought} is not measured.{meant}")
         self.question.setVisible(bool(state.sought))
         for place, button in enumerate(self.near):
             gene = state.near[place] if place < len(state.near) else ""

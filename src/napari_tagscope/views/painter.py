@@ -61,14 +61,23 @@ class CanvasPainter:
             self._preview.fit()
 
     def paint_values(
-        self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str
+        self,
+        name: str,
+        title: str,
+        values: npt.NDArray[np.float32],
+        *,
+        colormap: str,
+        alone: bool = True,
     ) -> None:
         """Paint a number per cell, (N,), from 0 for quantities that have no negative values."""
         if self.canvas is None:
             return
         first = not self.canvas.names and not self._in_view
-        layer = self.canvas.paint_values(name, values, colormap=colormap, limits=limits_of(values))
-        layer.name = title
+        layer = self.canvas.paint_values(
+            name, values, colormap=colormap, limits=limits_of(values), alone=alone
+        )
+        if layer.name != title:
+            layer.name = title
         if first:
             self.canvas.fit()
 
@@ -99,6 +108,13 @@ class CanvasPainter:
         """Show paintings side by side."""
         if self.canvas is not None and set(names) <= set(self.canvas.names):
             self.canvas.show_beside(*names)
+
+    def beside(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view side by side."""
+        if self.canvas is None or not self._viewer.canvas.grid.enabled:
+            return False
+        seen = {name for name in self.canvas.names if self.canvas.layer(name).visible}
+        return seen == set(names)
 
     def set_look(self, look: Look) -> None:
         """Draw cells filled, outlined or both, in sections opened later too."""

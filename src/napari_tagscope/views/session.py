@@ -15,7 +15,7 @@ from napari_tagscope.controllers.faithfulness import FaithfulnessController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.section import SectionController
-from napari_tagscope.controllers.slots import RememberedGeneSets, SlotsController
+from napari_tagscope.controllers.slots import RememberedFiles, SlotsController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.jobs import JobRunner
 from napari_tagscope.state import ViewerState
@@ -42,7 +42,7 @@ class Session:
         self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
         self.attention = AttentionController(self.state, self.runner, self.painter)
         self.slots = SlotsController(
-            self.state, self.runner, self.painter, RememberedGeneSets(bundle_folder().parent)
+            self.state, self.runner, self.painter, RememberedFiles(bundle_folder().parent)
         )
         self.faithfulness = FaithfulnessController(self.state, self.runner)
         self._window: QWidget | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
 from superqt import QElidingLabel
 
 from napari_tagscope.controllers.slots import (
@@ -55,8 +55,12 @@ class SlotsCard(Card):
         self.program = RowsTable("Genes of the slot", PROGRAM_COLUMNS, most_rows=6)
         self.sets_button = QPushButton("Gene sets…")
         self.sets_button.setToolTip("Choose a GMT file; its sets are tested in every slot")
-        self.file = QElidingLabel()
-        self.file.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.orthologues_button = QPushButton("Orthologues…")
+        self.orthologues_button.setToolTip(
+            "Choose a CSV with the columns human_symbol and mouse_symbol, "
+            "to test the sets of the other species"
+        )
+        self.file, self.orthologues = _file_label(), _file_label()
         self.sets = RowsTable("Gene sets of the slot", SET_COLUMNS, most_rows=6)
         self.note = hint_label()
         self.failure = FailureBox()
@@ -75,10 +79,12 @@ class SlotsCard(Card):
         self.table.show_rows(*_slots(state.slots), chosen if state.slots else -1)
         self.program.show_rows(*_program(state.program), -1)
         self.sets.show_rows(*_sets(state.sets), -1)
-        self.sets_button.setVisible(bool(state.slots))
-        self.file.setVisible(bool(state.slots))
-        self.file.setText("" if state.gene_sets is None else state.gene_sets.name)
-        self.file.setToolTip("" if state.gene_sets is None else str(state.gene_sets))
+        for widget in (self.sets_button, self.file):
+            widget.setVisible(bool(state.slots))
+        for widget in (self.orthologues_button, self.orthologues):
+            widget.setVisible(bool(state.slots) and state.gene_sets is not None)
+        _show_file(self.file, state.gene_sets)
+        _show_file(self.orthologues, state.orthologues)
         self.note.setText(state.note)
         self.note.setVisible(bool(state.note))
         self.failure.show_failure(state.failure)
@@ -88,9 +94,12 @@ class SlotsCard(Card):
         ask.addWidget(self.score_button)
         ask.addWidget(self.bundle_button)
         ask.addStretch(1)
-        choose = QHBoxLayout()
-        choose.addWidget(self.sets_button)
-        choose.addWidget(self.file, 1)
+        choose = QGridLayout()
+        choose.addWidget(self.sets_button, 0, 0)
+        choose.addWidget(self.file, 0, 1)
+        choose.addWidget(self.orthologues_button, 1, 0)
+        choose.addWidget(self.orthologues, 1, 1)
+        choose.setColumnStretch(1, 1)
         self.body.addWidget(self.hint)
         self.body.addLayout(ask)
         self.body.addWidget(self.table)
@@ -105,6 +114,7 @@ class SlotsCard(Card):
         self.score_button.clicked.connect(lambda: controller.score())
         self.bundle_button.clicked.connect(self._choose_bundle)
         self.sets_button.clicked.connect(self._choose_gene_sets)
+        self.orthologues_button.clicked.connect(self._choose_orthologues)
         self.table.row_chosen.connect(
             lambda row: controller.choose(controller.state.slots[row].number)
         )
@@ -121,6 +131,22 @@ class SlotsCard(Card):
         chosen, _ = QFileDialog.getOpenFileName(self, "Gene sets", "", "Gene sets (*.gmt *.txt)")
         if chosen:
             self._controller.choose_gene_sets(Path(chosen))
+
+    def _choose_orthologues(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Orthologues", "", "Tables (*.csv)")
+        if chosen:
+            self._controller.choose_orthologues(Path(chosen))
+
+
+def _file_label() -> QElidingLabel:
+    label = QElidingLabel()
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
+def _show_file(label: QElidingLabel, path: Path | None) -> None:
+    label.setText("" if path is None else path.name)
+    label.setToolTip("" if path is None else str(path))
 
 
 _Shown = tuple[Sequence[tuple[str, ...]], list[str]]

@@ -35,7 +35,7 @@ ROW_HEIGHT = 20
 MARK_ROLE = Qt.ItemDataRole.UserRole + 2
 WIDEST = {ATTENTION: "0.0000", EXPRESSION: "0.00"}  # number beside a bar
 MARK = "≈"
-MARK_TIP = f"{MARK} attention merely follows expression (rho ≥ {FOLLOWS:g} where expressed)"
+MARK_TIP = f"{MARK} merely follows expression (rho ≥ {FOLLOWS:g})"
 _Role = Qt.ItemDataRole
 
 
@@ -214,7 +214,7 @@ class TagTableView(QTableView):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
         em = self.fontMetrics().horizontalAdvance("0")
-        for column, digits in ((ATTENTION, 11), (EXPRESSION, 10), (SPECIFICITY, 7), (AUC, 5)):
+        for column, digits in ((ATTENTION, 10), (EXPRESSION, 10), (SPECIFICITY, 6), (AUC, 5)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, em * digits)
         self.setMinimumHeight(ROW_HEIGHT * 7)

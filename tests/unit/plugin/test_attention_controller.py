@@ -13,7 +13,7 @@ from napari_tagscope.controllers.attention import (
     NO_SCORES,
     AttentionController,
 )
-from napari_tagscope.controllers.expression import UNIT, UNIT_AS_GIVEN, Expression
+from napari_tagscope.controllers.expression import AS_GIVEN, UNIT, UNIT_IN_TITLE, Expression
 from napari_tagscope.controllers.tag_rows import FOLLOWS, TagRow
 from tagscope import api
 
@@ -59,7 +59,7 @@ def test_a_gene_is_painted_by_its_attention_then_by_its_expression(
     np.testing.assert_allclose(painter.values["expression"], expected, rtol=1e-5)
     assert painter.front == "expression"
     attention.choose_gene("Gad1")
-    assert painter.titles["expression"] == f"expression · Gad1 · {UNIT}"
+    assert painter.titles["expression"] == f"expression · Gad1 · {UNIT_IN_TITLE}"
 
 
 def test_attention_and_expression_are_shown_beside_each_other(attention, painter, state, result):
@@ -68,8 +68,15 @@ def test_attention_and_expression_are_shown_beside_each_other(attention, painter
     attention.choose_gene("Mbp")
     assert painter.titles == {
         "attention": "attention · Mbp",
-        "expression": f"expression · Mbp · {UNIT}",
+        "expression": f"expression · Mbp · {UNIT_IN_TITLE}",
     }
+    assert painter.calls[-1] == ("show_beside", "attention", "expression")
+    painter.calls.clear()
+    attention.choose_gene("Aqp4")
+    assert [call[0] for call in painter.calls] == ["paint_values"] * 2  # the view stays
+    assert painter.side_by_side == ("attention", "expression")
+    painter.paint_categories("cell type", "", [], (), ())
+    attention.choose_gene("Mbp")
     assert painter.calls[-1] == ("show_beside", "attention", "expression")
     state.set_result(replace(result, gene_scores=None))
     painter.calls.clear()
@@ -218,5 +225,5 @@ def test_contrast_acts_on_attention_and_expression_at_once(attention, painter, o
 def test_normalised_values_are_painted_as_they_are(opened):
     cells = replace(opened.section.cells, normalised=True)
     expression = Expression(cells)
-    assert expression.unit == UNIT_AS_GIVEN
+    assert expression.unit == AS_GIVEN
     np.testing.assert_array_equal(expression.of(1), cells.values[:, 1].toarray().ravel())

@@ -41,7 +41,7 @@ def test_it_waits_for_a_result(faithfulness, state, runner, annotated):
 def test_the_verdict_is_that_of_the_engine(faithfulness, state, opened, bundle, annotated):
     state.set_result(annotated)
     faithfulness.run()
-    config = api.FaithfulnessConfig(cells_per_type=25, draws=3, percent=(1, 5, 10))
+    config = api.FaithfulnessConfig(cells_per_type=50, draws=2, percent=(1, 5, 10))
     report = api.faithfulness_of_result(annotated, opened.section.cells, bundle, config)
     verdict = faithfulness.state.verdict
     assert verdict == verdicts_of(report)["(all)"]

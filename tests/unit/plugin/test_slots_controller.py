@@ -12,7 +12,7 @@ from napari_tagscope.controllers.slots import (
     NO_RESULT,
     NO_SLOTS,
     PAINTING,
-    RememberedGeneSets,
+    RememberedFiles,
     SlotsController,
 )
 from napari_tagscope.controllers.stored import read_stored
@@ -33,7 +33,7 @@ def scores(opened):
 
 @pytest.fixture
 def remembered(tmp_path):
-    return RememberedGeneSets(tmp_path / "kept")
+    return RememberedFiles(tmp_path / "kept")
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_a_slot_is_painted_with_its_program(slots, state, painter, result, score
     slots.choose(1)
     np.testing.assert_allclose(painter.values[PAINTING], api.slot_shares(scores)[:, 1], rtol=1e-5)
     assert painter.titles[PAINTING] == "slot 1 · share of a cell's genes"
+    assert painter.limits[PAINTING] == tuple(np.percentile(painter.values[PAINTING], [2, 98]))
     summary = api.slot_summary(scores, result.annotation.labels, result.annotation.codes)
     program = summary.programs[summary.programs["slot"] == 1]
     assert [row.gene for row in slots.state.program] == list(program["gene"])
@@ -104,8 +105,26 @@ def test_gene_sets_are_tested_and_remembered(
     assert "None is below an FDR of 5%" in slots.state.note
     again = SlotsController(state, runner, painter, remembered)
     assert again.state.gene_sets == gene_sets
+    assert again.state.orthologues is None
     gene_sets.unlink()
-    assert remembered.path() is None
+    assert remembered.path("gene sets") is None
+
+
+def test_sets_of_the_other_species_are_matched_by_a_table(
+    slots, state, result, scores, gene_sets, tmp_path, remembered
+):
+    slots.look(True)
+    state.set_result(replace(result, slot_scores=scores))
+    slots.choose(0)
+    slots.choose_gene_sets(gene_sets)
+    pairs = tmp_path / "pairs.csv"
+    rows = [f"{gene.upper()},{gene}" for gene in state.opened.section.panel.symbols]
+    pairs.write_text("\n".join(["human_symbol,mouse_symbol", *rows]))
+    slots.choose_orthologues(pairs)
+    assert slots.state.sets
+    assert "6 of 6 mouse genes have human orthologues" in slots.state.note
+    assert remembered.path("gene sets") == gene_sets
+    assert remembered.path("orthologues") == pairs
 
 
 def test_a_file_that_is_no_gene_sets_is_explained(slots, state, result, scores, tmp_path):
