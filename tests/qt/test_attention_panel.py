@@ -167,9 +167,16 @@ def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monk
     wait(lambda: session.slots.state.note and not session.busy)
     assert card.file.text() == gene_sets.name
     assert card.sets.rowCount() == len(session.slots.state.sets) > 0
+    told = []
+    session.state.gene_selected.connect(told.append)
     click(card.program.viewport(), card.program.visualItemRect(card.program.item(1, 0)).center())
     assert session.state.gene == session.slots.state.program[1].gene
-    card.table.row_chosen.emit(2)
+    assert len(told) == 1
+    chosen = []
+    card.table.row_chosen.connect(chosen.append)
+    for _ in range(2):
+        click(card.table.viewport(), card.table.visualItemRect(card.table.item(2, 0)).center())
+    assert chosen == [2, 2]
     scroll_to(dock, card)
     keep(viewer, "a6-slots")
     viewer.theme = "light"

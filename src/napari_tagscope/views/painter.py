@@ -168,7 +168,8 @@ class CanvasPainter:
         """Let the colours of a painting of numbers span these values."""
         if self.canvas is not None and name in self.canvas.names:
             layer: Any = self.canvas.layer(name)  # napari's properties have no types
-            layer.contrast_limits = (low, high)
+            if tuple(layer.contrast_limits) != (low, high):  # napari draws again in any case
+                layer.contrast_limits = (low, high)
 
     def _on_section(self, opened: OpenedSection | None) -> None:
         if self.canvas is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 ROW_HEIGHT = 20
@@ -31,6 +32,7 @@ class RowsTable(QTableWidget):
         self._most_rows = most_rows
         self._shown: tuple[tuple[str, ...], ...] = ()
         self._refreshing = False
+        self._moved = False  # by the press that a click began with
         self.setAccessibleName(name)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -39,7 +41,7 @@ class RowsTable(QTableWidget):
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
         self._set_up_headers()
-        self.cellClicked.connect(lambda row, _: self.row_chosen.emit(row))
+        self.cellClicked.connect(self._on_click)
         self.currentCellChanged.connect(self._on_current)
 
     def show_rows(self, rows: Sequence[tuple[str, ...]], tips: Sequence[str], chosen: int) -> None:
@@ -52,6 +54,11 @@ class RowsTable(QTableWidget):
             self.setCurrentCell(chosen, 0)
         self._refreshing = False
         self.setVisible(bool(rows))
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        before = self.currentRow()
+        super().mousePressEvent(event)
+        self._moved = self.currentRow() != before
 
     def _fill(self, rows: Sequence[tuple[str, ...]], tips: Sequence[str]) -> None:
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -87,6 +94,11 @@ class RowsTable(QTableWidget):
             else:
                 header.setSectionResizeMode(place, QHeaderView.ResizeMode.Fixed)
                 header.resizeSection(place, em * column.digits)
+
+    def _on_click(self, row: int) -> None:
+        """Choose the current row again; another one was chosen by the press."""
+        if not self._moved:
+            self.row_chosen.emit(row)
 
     def _on_current(self, row: int, _: int, before: int, __: int) -> None:
         if not self._refreshing and row >= 0 and row != before:

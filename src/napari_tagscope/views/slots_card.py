@@ -32,9 +32,9 @@ PROGRAM_COLUMNS = (
 )
 SET_COLUMNS = (
     Column("gene set", "Sets of the file with genes in the slot's program, best first"),
-    Column("genes", "Genes of the set in the program, of those among the genes read", 9),
-    Column("fold", "Genes in common, divided by those to expect by chance", 7),
-    Column("FDR", "False discovery rate (Benjamini and Hochberg) within the slot", 9),
+    Column("genes", "Genes of the set in the program, of those among the genes read", 7),
+    Column("fold", "Genes in common, divided by those to expect by chance", 6),
+    Column("FDR", "False discovery rate (Benjamini and Hochberg) within the slot", 7),
 )
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtGui import QColor, QPainter
+from qtpy.QtGui import QColor, QMouseEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -218,8 +218,9 @@ class TagTableView(QTableView):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, em * digits)
         self.setMinimumHeight(ROW_HEIGHT * 7)
-        self.clicked.connect(self._choose)
+        self.clicked.connect(self._on_click)
         self._refreshing = False
+        self._moved = False  # by the press that a click began with
         selection = self.selectionModel()
         assert selection is not None
         selection.currentRowChanged.connect(self._on_current)
@@ -252,6 +253,16 @@ class TagTableView(QTableView):
             return
         self.selectRow(index.row())
         self.scrollTo(index)
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        before = self.currentIndex().row()
+        super().mousePressEvent(event)
+        self._moved = self.currentIndex().row() != before
+
+    def _on_click(self, index: QModelIndex) -> None:
+        """Choose the current gene again; another one was chosen by the press."""
+        if not self._moved:
+            self._choose(index)
 
     def _on_current(self, current: QModelIndex, _: QModelIndex) -> None:
         if not self._refreshing and current.isValid():
