@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
+from napari_tagscope.controllers.contrast import USUAL_PERCENTILE, limits_of
+from napari_tagscope.controllers.expression import Expression
+from napari_tagscope.controllers.gene_search import near_matches
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
-from napari_tagscope.state import ViewerState
+from napari_tagscope.controllers.tag_rows import (
+    Ranked,
+    Ranking,
+    TagMap,
+    TagRow,
+    as_text,
+    rows_of,
+)
+from napari_tagscope.state import Rows, ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.jobs import Progress
 
 if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, OpenedSection, TagTable
-    from tagscope.core.section import Cells
+    from tagscope.core.labels import LabelSet
 
 TOPIC = "rank genes"
+CELLS_TOPIC = "rank genes of the selected cells"
 EXPRESSION_TOPIC = "read expression"
+SEARCH_TOPIC = "search genes"
 Quantity = Literal["attention", "expression", "both"]
+Source = Literal["type", "cells"]
 COLORMAPS = {"attention": "magma", "expression": "viridis"}
+SELECTED = "selected"
 NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
 NO_SCORES = "This annotation has no attention scores. Annotate again with “Attention scores” on."
@@ -29,27 +45,28 @@ COMPUTING = "Ranking genes…"
 
 
 @dataclass(frozen=True)
-class TagRow:
-    """One gene of a type; the quantities are those of :class:`tagscope.api.TagTable`."""
-
-    rank: int
-    gene: str
-    attention: float
-    expression: float
-    specificity: float
-    auc: float
-
-
-@dataclass(frozen=True)
 class AttentionState:
-    """What the Attention panel shows. ``types`` are names with their number of cells."""
+    """What the Attention panel shows.
+
+    ``types`` are names with their number of cells. ``source``: whose genes the ``rows`` are, those
+    of the type ``label`` or of the ``selected`` cells. ``sought`` is a gene that the section does
+    not have, ``near`` those that may be meant. ``tops`` are the values at which the colours of
+    what is painted end, the ``percentile`` of their values above 0, with their unit.
+    """
 
     types: tuple[tuple[str, int], ...] = ()
     label: str = ""
+    source: Source = "type"
+    selected: int = 0
     rows: tuple[TagRow, ...] = ()
+    heatmap: TagMap | None = None
     genes: tuple[str, ...] = ()
     gene: str = ""
+    sought: str = ""
+    near: tuple[str, ...] = ()
     quantity: Quantity = "attention"
+    percentile: float = USUAL_PERCENTILE
+    tops: tuple[tuple[str, float, str], ...] = ()
     hint: str = NO_SECTION
     cell: str = ""
     failure: Failure | None = None
@@ -64,22 +81,39 @@ class AttentionController(Observed[AttentionState]):
         self._runner = runner
         self._painter = painter
         self._tags: TagTable | None = None
+        self._tags_of_cells: TagTable | None = None
+        self._painted: dict[str, npt.NDArray[np.float32]] = {}
         self._expression: Expression | None = None
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(self._on_label)
         viewer_state.gene_selected.connect(self._on_gene)
         viewer_state.cell_selected.connect(self._on_cell)
+        viewer_state.rows_selected.connect(self._on_rows)
 
     def choose_type(self, label: str) -> None:
         """Show the genes of this type, here and everywhere."""
+        if label == self._viewer_state.label:
+            self._on_label(label)
         self._viewer_state.select_label(label)
 
+    def choose_cells(self) -> None:
+        """Show the genes of the selected cells, set against all others."""
+        if self.state.selected:
+            self._update(source="cells")
+            self._show_rows()
+
     def choose_gene(self, gene: str) -> None:
-        """Paint this gene; letter case does not matter."""
+        """Paint this gene, by symbol in any letter case or Ensembl id.
+
+        Of one that the section does not have, those that may be meant are looked for.
+        """
         position = self._position(gene)
         if position < 0:
+            self._look_for(gene.strip())
             return
+        self._runner.cancel(SEARCH_TOPIC)
+        self._update(sought="", near=())
         name = self.state.genes[position]
         if name == self._viewer_state.gene:
             self._paint()
@@ -103,21 +137,37 @@ class AttentionController(Observed[AttentionState]):
         self._update(quantity=quantity)
         self._paint()
 
+    def set_percentile(self, percentile: float) -> None:
+        """End the colours of attention and expression at this percentile of values above 0."""
+        self._update(percentile=percentile)
+        self._set_contrast()
+
     def as_text(self) -> str:
         """The table as tab-separated text with a header, for a spreadsheet."""
-        lines = ["rank\tgene\tattention\texpression\tspecificity\tauc"]
-        lines += [
-            f"{r.rank}\t{r.gene}\t{r.attention:.6g}\t{r.expression:.6g}"
-            f"\t{r.specificity:.6g}\t{r.auc:.6g}"
-            for r in self.state.rows
-        ]
-        return "\n".join(lines)
+        return as_text(self.state.rows)
+
+    def _look_for(self, gene: str) -> None:
+        genes = self.state.genes
+        self._update(sought=gene, near=())
+        if not gene or not genes:
+            return
+        self._runner.start(
+            Task(
+                topic=SEARCH_TOPIC,
+                title=f"Looking for genes like {gene}",
+                work=lambda _: near_matches(gene, genes),
+                done=lambda near: self._update(near=near),
+                failed=lambda failure: self._update(failure=failure),
+            )
+        )
 
     def _on_section(self, opened: OpenedSection | None) -> None:
         self._expression = None
-        self._tags = None
-        self._runner.cancel(EXPRESSION_TOPIC)
-        self._state = AttentionState(quantity=self.state.quantity)
+        self._tags = self._tags_of_cells = None
+        self._painted = {}
+        for topic in (EXPRESSION_TOPIC, SEARCH_TOPIC):
+            self._runner.cancel(topic)
+        self._state = AttentionState(quantity=self.state.quantity, percentile=self.state.percentile)
         genes = () if opened is None else opened.section.panel.symbols
         self._update(genes=genes, hint=NO_SECTION if opened is None else NO_RESULT)
         if opened is not None:
@@ -142,10 +192,11 @@ class AttentionController(Observed[AttentionState]):
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         opened = self._viewer_state.opened
+        self._tags = self._tags_of_cells = None
         if result is None or opened is None:
-            self._tags = None
-            self._runner.cancel(TOPIC)
-            self._update(types=(), label="", rows=(), hint=NO_RESULT if opened else NO_SECTION)
+            self._stop_ranking()
+            hint = NO_RESULT if opened else NO_SECTION
+            self._update(types=(), label="", rows=(), heatmap=None, hint=hint)
             return
         annotation = result.annotation
         counts = np.bincount(annotation.codes + 1, minlength=len(annotation.labels) + 1)[1:]
@@ -159,34 +210,85 @@ class AttentionController(Observed[AttentionState]):
 
     def _rank(self, opened: OpenedSection, result: AnnotationResult) -> None:
         if result.gene_scores is None:
-            self._tags = None
-            self._runner.cancel(TOPIC)
-            self._update(rows=(), hint=NO_SCORES)
+            self._stop_ranking()
+            self._update(rows=(), heatmap=None, hint=NO_SCORES)
             return
         self._update(hint="" if self.state.rows else COMPUTING)
-        cells = opened.section.cells
+        annotation = result.annotation
+        ranking = Ranking(
+            result, opened.section.cells, annotation.labels, annotation.codes, result.key
+        )
+        self._start(TOPIC, "Ranking genes by attention", ranking, self._on_tags)
+        self._rank_cells()
+
+    def _rank_cells(self) -> None:
+        """Rank the genes of the selected cells, if there are any."""
+        opened, result = self._viewer_state.opened, self._viewer_state.result
+        rows = self._viewer_state.rows
+        scored = result is not None and result.gene_scores is not None
+        if opened is None or result is None or not scored or not len(rows):
+            return
+        groups, codes = _selection(opened, rows)
+        ranking = Ranking(result, opened.section.cells, groups, codes, SELECTED)
+        if self.state.source == "cells":
+            self._update(rows=(), hint=COMPUTING)
+        self._start(
+            CELLS_TOPIC, "Ranking genes of the selected cells", ranking, self._on_tags_of_cells
+        )
+
+    def _start(
+        self, topic: str, title: str, ranking: Ranking, show: Callable[[Ranked], None]
+    ) -> None:
+        def report(reports: Sequence[Progress]) -> None:
+            for partial in [r.partial for r in reports if r.partial is not None][-1:]:
+                show(partial)
+
         self._runner.start(
             Task(
-                topic=TOPIC,
-                title="Ranking genes by attention",
-                work=lambda _: _rank(result, cells),
-                done=self._on_tags,
+                topic=topic,
+                title=title,
+                work=ranking.make,
+                done=show,
                 failed=lambda failure: self._update(rows=(), hint="", failure=failure),
+                reported=report,
             )
         )
 
-    def _on_tags(self, tags: TagTable) -> None:
-        self._tags = tags
-        self._update(hint="", rows=_rows(tags, self.state.label))
+    def _stop_ranking(self) -> None:
+        self._tags = self._tags_of_cells = None
+        for topic in (TOPIC, CELLS_TOPIC):
+            self._runner.cancel(topic)
+
+    def _on_tags(self, ranked: Ranked) -> None:
+        self._tags = ranked.tags
+        self._update(heatmap=ranked.heatmap)
+        self._show_rows()
+
+    def _on_tags_of_cells(self, ranked: Ranked) -> None:
+        self._tags_of_cells = ranked.tags
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        of_cells = self.state.source == "cells"
+        tags = self._tags_of_cells if of_cells else self._tags
+        if tags is not None:
+            group = SELECTED if of_cells else self.state.label
+            self._update(hint="", rows=rows_of(tags, group))
 
     def _on_label(self, label: str | None) -> None:
         if label is not None and label in [name for name, _ in self.state.types]:
-            self._update(label=label)
-            if self._tags is not None:
-                self._update(rows=_rows(self._tags, label))
+            self._update(label=label, source="type")
+            self._show_rows()
+
+    def _on_rows(self, rows: Rows) -> None:
+        self._tags_of_cells = None
+        self._runner.cancel(CELLS_TOPIC)
+        self._update(selected=len(rows), source="cells" if len(rows) else "type")
+        self._rank_cells()
+        self._show_rows()
 
     def _on_gene(self, gene: str | None) -> None:
-        self._update(gene=gene or "")
+        self._update(gene=gene or "", sought="", near=())
         if gene is not None:
             self._paint()
 
@@ -203,19 +305,49 @@ class AttentionController(Observed[AttentionState]):
 
     def _position(self, gene: str) -> int:
         opened = self._viewer_state.opened
-        return -1 if opened is None else opened.section.panel.position(gene.strip())
+        name = gene.strip()
+        return -1 if opened is None else opened.section.panel.position(name, ensembl=name)
 
     def _paint(self) -> None:
         gene, chosen = self.state.gene, self.state.quantity
-        painted = []
+        self._painted = {}
+        again = chosen == "both" and self._painter.beside(*COLORMAPS)
         for quantity in COLORMAPS if chosen == "both" else (chosen,):
             values = self._values(gene, quantity) if gene else None
             if values is not None:
-                title = f"{quantity} · {gene}"
-                self._painter.paint_values(quantity, title, values, colormap=COLORMAPS[quantity])
-                painted.append(quantity)
-        if len(painted) > 1:
-            self._painter.show_beside(*painted)
+                self._painter.paint_values(
+                    quantity,
+                    self._title(gene, quantity),
+                    values,
+                    colormap=COLORMAPS[quantity],
+                    alone=not again,
+                )
+                self._painted[quantity] = values
+        self._set_contrast()
+        if len(self._painted) > 1 and not again:
+            self._painter.show_beside(*self._painted)
+
+    def _set_contrast(self) -> None:
+        """End the colours of what is painted at the chosen percentile."""
+        tops = []
+        for quantity, values in self._painted.items():
+            limits = limits_of(values, self.state.percentile)
+            if limits is not None:
+                self._painter.set_limits(quantity, *limits)
+                tops.append((quantity, limits[1], self._unit(quantity)))
+        self._update(tops=tuple(tops))
+
+    def _title(self, gene: str, quantity: str) -> str:
+        parts = [quantity, gene]
+        if quantity == "expression" and self._expression is not None:
+            parts.append(self._expression.unit_in_title)
+        return " · ".join(parts)
+
+    def _unit(self, quantity: str) -> str:
+        """The unit of expression; attention scores have none."""
+        if quantity == "attention" or self._expression is None:
+            return ""
+        return self._expression.unit
 
     def _values(self, gene: str, quantity: str) -> npt.NDArray[np.float32] | None:
         if quantity == "expression":
@@ -231,40 +363,7 @@ class AttentionController(Observed[AttentionState]):
         return result.gene_scores.column(gene)
 
 
-class Expression:
-    """One gene's expression at a time: ln(1 + counts per 10,000), or values as they are."""
-
-    def __init__(self, cells: Cells) -> None:
-        self._columns = sp.csc_matrix(cells.values)
-        self._totals = None if cells.normalised else np.maximum(cells.totals, 1.0)
-
-    def of(self, column: int) -> npt.NDArray[np.float32]:
-        """Values of one gene, (N,)."""
-        values = self._columns[:, [column]].toarray().ravel()
-        if self._totals is None:
-            return np.asarray(values, dtype=np.float32)
-        return np.asarray(np.log1p(values / self._totals * 1e4), dtype=np.float32)
-
-
-def _rank(result: AnnotationResult, cells: Cells) -> TagTable:
+def _selection(opened: OpenedSection, rows: Rows) -> tuple[LabelSet, npt.NDArray[np.int64]]:
     from tagscope import api
 
-    assert result.gene_scores is not None
-    annotation = result.annotation
-    return api.tag_table(
-        result.gene_scores,
-        cells,
-        annotation.labels,
-        annotation.codes,
-        by=result.key,
-        following=False,
-    )
-
-
-def _rows(tags: TagTable, label: str) -> tuple[TagRow, ...]:
-    frame = tags.frame[tags.frame["group"] == label]
-    columns = ["rank", "gene", "attention", "expression", "specificity", "auc"]
-    return tuple(
-        TagRow(int(rank), str(gene), float(att), float(expr), float(spec), float(auc))
-        for rank, gene, att, expr, spec, auc in frame[columns].itertuples(index=False)
-    )
+    return api.selection_groups(opened.section.ids, rows)

@@ -31,9 +31,15 @@ class Painter(Protocol):
         ...
 
     def paint_values(
-        self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str
+        self,
+        name: str,
+        title: str,
+        values: npt.NDArray[np.float32],
+        *,
+        colormap: str,
+        alone: bool = True,
     ) -> None:
-        """Paint a number per cell, (N,), and show it in place of what was shown."""
+        """Paint a number per cell, (N,), and show it in place of what was shown, or beside it."""
         ...
 
     def paint_categories(
@@ -56,6 +62,10 @@ class Painter(Protocol):
 
     def show_beside(self, *names: str) -> None:
         """Show paintings side by side with one view, the first at the left."""
+        ...
+
+    def beside(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view side by side."""
         ...
 
     def set_look(self, look: Look) -> None:
@@ -100,4 +110,8 @@ class Painter(Protocol):
 
     def forget(self, section: Section) -> None:
         """Let go of all that is kept of a section that was closed."""
+        ...
+
+    def set_limits(self, name: str, low: float, high: float) -> None:
+        """Let the colours of a painting of numbers span these values."""
         ...

@@ -12,7 +12,13 @@ import scipy.sparse as sp
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.keys import PROVENANCE, Slots
 from tagscope.core.labels import LabelSet, default_colors
-from tagscope.core.results import Annotation, AnnotationResult, GeneScores, read_provenance
+from tagscope.core.results import (
+    Annotation,
+    AnnotationResult,
+    GeneScores,
+    SlotScores,
+    read_provenance,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,7 +55,17 @@ def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:
     if slots.attention in table.layers:
         matrix = sp.csc_matrix(table.layers[slots.attention], dtype=np.float32)
         scores = GeneScores(section.ids, section.panel, matrix)
-    return AnnotationResult(key, annotation, scores, None, provenance)
+    return AnnotationResult(
+        key, annotation, scores, _slot_scores(table, section, slots), provenance
+    )
+
+
+def _slot_scores(table: AnnData, section: Section, slots: Slots) -> SlotScores | None:
+    """Memory scores, one layer a slot: saving the result again must not lose them."""
+    layers: list[sp.csc_matrix] = []
+    while (layer := slots.slot(len(layers))) in table.layers:
+        layers.append(sp.csc_matrix(table.layers[layer], dtype=np.float32))
+    return SlotScores(section.ids, section.panel, tuple(layers)) if layers else None
 
 
 def _novelty(table: AnnData, slots: Slots) -> npt.NDArray[np.float32] | None:

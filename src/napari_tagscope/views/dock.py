@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
+from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
@@ -18,6 +19,7 @@ from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
+from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
 
 WIDTH = 384
@@ -116,6 +118,10 @@ class PanelDock(QWidget):
         card = Card("Attention", "See which genes the model attends to, and where")
         panel = AttentionPanel(self.session.attention)
         card.body.addWidget(panel)
+        self.faithfulness = FaithfulnessCard(self.session.faithfulness)
+        self.slots = SlotsCard(self.session.slots)
+        card.body.addWidget(self.faithfulness)
+        card.body.addWidget(self.slots)
         self.column.addWidget(card)
         return panel
 

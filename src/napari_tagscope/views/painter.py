@@ -16,6 +16,7 @@ from napari_tagscope.canvas.selecting import AreaTools
 from napari_tagscope.canvas.tissue import TissueCanvas, pyramid_of
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.values import UNASSIGNED_CODE
+from napari_tagscope.controllers.contrast import limits_of
 from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
 from tagscope.jobs import JobContext
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 Codes = npt.NDArray[np.integer[Any]]
 
 PREVIEW = "cells"
-SAMPLE = 200_000  # cells that tell percentiles
 OVERVIEW = 4096  # pixels: a level no larger than this may be what a screen shows of the whole
 
 
@@ -67,14 +67,23 @@ class CanvasPainter:
             self._preview.fit()
 
     def paint_values(
-        self, name: str, title: str, values: npt.NDArray[np.float32], *, colormap: str
+        self,
+        name: str,
+        title: str,
+        values: npt.NDArray[np.float32],
+        *,
+        colormap: str,
+        alone: bool = True,
     ) -> None:
         """Paint a number per cell, (N,), from 0 for quantities that have no negative values."""
         if self.canvas is None:
             return
         first = not self.canvas.names and not self._in_view
-        layer = self.canvas.paint_values(name, values, colormap=colormap, limits=_limits(values))
-        layer.name = title
+        layer = self.canvas.paint_values(
+            name, values, colormap=colormap, limits=limits_of(values), alone=alone
+        )
+        if layer.name != title:
+            layer.name = title
         if first:
             self.canvas.fit()
 
@@ -105,6 +114,13 @@ class CanvasPainter:
         """Show paintings side by side."""
         if self.canvas is not None and set(names) <= set(self.canvas.names):
             self.canvas.show_beside(*names)
+
+    def beside(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view side by side."""
+        if self.canvas is None or not self._viewer.canvas.grid.enabled:
+            return False
+        seen = {name for name in self.canvas.names if self.canvas.layer(name).visible}
+        return seen == set(names)
 
     def set_look(self, look: Look) -> None:
         """Draw cells filled, outlined or both, in sections opened later too."""
@@ -189,6 +205,13 @@ class CanvasPainter:
         """Drop the pyramid of a section that was closed, with its tiles in memory."""
         self._kept.pop(id(section), None)
 
+    def set_limits(self, name: str, low: float, high: float) -> None:
+        """Let the colours of a painting of numbers span these values."""
+        if self.canvas is not None and name in self.canvas.names:
+            layer: Any = self.canvas.layer(name)  # napari's properties have no types
+            if tuple(layer.contrast_limits) != (low, high):  # napari draws again in any case
+                layer.contrast_limits = (low, high)
+
     def _on_section(self, opened: OpenedSection | None) -> None:
         if self.canvas is not None:
             left = self.canvas.section
@@ -256,14 +279,3 @@ def _nothing_collected() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _limits(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
-    """From 0 to the 98th percentile of the values above 0; None leaves it to the canvas."""
-    if np.fmin.reduce(values, initial=0.0) < 0:
-        return None
-    sample = values[:: max(1, len(values) // SAMPLE)]
-    above = sample[np.isfinite(sample) & (sample > 0)]
-    if len(above) == 0:
-        return None
-    return 0.0, float(np.percentile(above, 98))

@@ -11,6 +11,7 @@ from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.faithfulness import FaithfulnessController
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
@@ -18,6 +19,7 @@ from napari_tagscope.controllers.preflight import PreflightController
 from napari_tagscope.controllers.recent import RecentSections
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.selecting import SelectionController
+from napari_tagscope.controllers.slots import RememberedFiles, SlotsController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.jobs import JobRunner
 from napari_tagscope.state import ViewerState
@@ -49,6 +51,10 @@ class Session:
         self.preflight = PreflightController(
             self.state, self.runner, self.annotate, self.section.reopen
         )
+        self.slots = SlotsController(
+            self.state, self.runner, self.painter, RememberedFiles(bundle_folder().parent)
+        )
+        self.faithfulness = FaithfulnessController(self.state, self.runner)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 

@@ -21,10 +21,10 @@ from tagscope.exporters import ExportConfig
 from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
-from tagscope.interpret.faithfulness import FaithfulnessConfig
+from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_result
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
 from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile, TypeCount
-from tagscope.interpret.slots import SlotSummary
+from tagscope.interpret.slots import SlotSummary, slot_shares, slot_summary
 from tagscope.interpret.stored import selection_groups
 from tagscope.interpret.tags import TagTable, tag_table
 from tagscope.io.choices import alternatives
@@ -54,8 +54,9 @@ __all__ = [
     "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
     "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
     "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
-    "estimate_text", "evaluate", "export", "faithfulness", "flows", "info", "integration",
-    "label_flows", "load_bundle", "network_for", "open_section", "read_images", "read_reference",
-    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
-    "simulate", "slots", "tag_table", "tags", "train", "write_result",
+    "estimate_text", "evaluate", "export", "faithfulness", "faithfulness_of_result", "flows",
+    "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
+    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
+    "sample", "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table",
+    "tags", "train", "write_result",
 ]  # fmt: skip

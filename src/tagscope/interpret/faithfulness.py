@@ -20,7 +20,8 @@ import torch
 
 from tagscope.core.keys import Slots
 from tagscope.core.labels import LabelSet
-from tagscope.core.results import read_provenance
+from tagscope.core.provenance import Provenance
+from tagscope.core.results import AnnotationResult, read_provenance
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError
 from tagscope.inference.batches import Batches, out_of_memory
@@ -155,14 +156,7 @@ def faithfulness_of_table(
     by = by or Slots(key).label
     groups, codes = groups_of(table, by)
     provenance = read_provenance(table, key)
-    inputs = provenance.inputs if provenance is not None else {}
-    if inputs.get("bundle_digest", bundle.digest) != bundle.digest:
-        raise ArgumentError(
-            f"The cells were annotated under {key!r} by another model than {bundle.path}.",
-            "The test is of the model that gave the labels and the attention.",
-            f"Give the bundle that annotated them ({inputs.get('bundle', 'unknown')}).",
-        )
-    as_padding = _way_of_hiding(bundle)
+    _require_the_same_model(provenance, bundle, key)
     config = config or FaithfulnessConfig()
     return faithfulness(
         cells_of(table, key),
@@ -170,10 +164,49 @@ def faithfulness_of_table(
         groups,
         codes,
         config,
-        as_padding=as_padding,
+        as_padding=_way_of_hiding(bundle),
         by=by,
         context=context,
     )
+
+
+def faithfulness_of_result(
+    result: AnnotationResult,
+    cells: Cells,
+    bundle: Bundle,
+    config: FaithfulnessConfig | None = None,
+    *,
+    context: JobContext | None = None,
+) -> FaithfulnessReport:
+    """The same for a result that is not in a table: ``cells`` are those that were annotated.
+
+    Raises
+    ------
+    ArgumentError
+        If another bundle annotated them, or genes cannot be hidden from this one.
+    """
+    _require_the_same_model(result.provenance, bundle, result.key)
+    config = config or FaithfulnessConfig()
+    return faithfulness(
+        cells,
+        load_model(bundle, choose_device(config.device)),
+        result.annotation.labels,
+        result.annotation.codes,
+        config,
+        as_padding=_way_of_hiding(bundle),
+        by=result.key,
+        context=context,
+    )
+
+
+def _require_the_same_model(provenance: Provenance | None, bundle: Bundle, key: str) -> None:
+    inputs = provenance.inputs if provenance is not None else {}
+    if inputs.get("bundle_digest", bundle.digest) != bundle.digest:
+        raise ArgumentError(
+            f"The cells were annotated under {key!r} by another model than {bundle.path}.",
+            "The test is of the model that gave the labels and the attention.",
+            f"Give the bundle that annotated them ({inputs.get('bundle', 'unknown')}).",
+        )
 
 
 def sample_of_types(codes: Ints, types: int, config: FaithfulnessConfig) -> Ints:

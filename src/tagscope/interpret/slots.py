@@ -143,11 +143,20 @@ def slots_of_table(
     return slot_summary(scores, *groups_of(table, by), by=by, top=top)
 
 
-def _shares(scores: SlotScores, groups: LabelSet, codes: npt.NDArray[np.int64]) -> pd.DataFrame:
+def slot_shares(scores: SlotScores) -> npt.NDArray[np.float64]:
+    """The share of each cell's genes that every slot takes, (N, S); rows sum to 1.
+
+    NaN for a cell that was read without any gene.
+    """
     sums = np.stack([np.asarray(s.sum(axis=1), np.float64).ravel() for s in scores.scores], axis=1)
     genes = sums.sum(axis=1)  # every gene read counts 1 over all slots
-    counted = (codes >= 0) & (genes > 0)
-    of_cell = sums[counted] / genes[counted, None]
+    return np.asarray(sums / np.where(genes > 0, genes, np.nan)[:, None])
+
+
+def _shares(scores: SlotScores, groups: LabelSet, codes: npt.NDArray[np.int64]) -> pd.DataFrame:
+    of_cell = slot_shares(scores)
+    counted = (codes >= 0) & np.isfinite(of_cell[:, 0])
+    of_cell = of_cell[counted]
     sizes = np.bincount(codes[counted], minlength=len(groups))
     present = np.flatnonzero(sizes)
     shares = (

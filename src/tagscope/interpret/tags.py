@@ -98,6 +98,16 @@ class TagTable:
             )
         return rows.reset_index(drop=True)
 
+    def leading(self, top: int = 5) -> pd.DataFrame:
+        """Mean attention of the ``top`` genes of every group, (genes, groups).
+
+        Each gene stands at the group that has the most of it, so that a group's own genes lie on
+        the diagonal.
+        """
+        from tagscope.interpret.heatmap import diagonal_order  # slow to import
+
+        return self.means.loc[diagonal_order(self.means, top)]
+
     def to_text(self, top: int = 8) -> str:
         """The first ``top`` genes of every group (and slot), a line each, for a terminal."""
         keys = ["slot", "group"] if "slot" in self.frame else ["group"]

@@ -11,7 +11,7 @@ from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.results import SlotScores
 from tagscope.errors import InputError
-from tagscope.interpret.slots import slot_summary
+from tagscope.interpret.slots import slot_shares, slot_summary
 
 GROUPS = LabelSet(("glia", "neuron", "nobody"))
 CELLS, GENES, SLOTS = 60, 7, 3
@@ -99,3 +99,11 @@ def test_all_is_written(scores, codes, tmp_path):
 def test_groups_of_other_cells_are_refused(scores):
     with pytest.raises(InputError, match="60 cells"):
         slot_summary(scores, GROUPS, np.zeros(5, np.int64))
+
+
+def test_shares_of_every_cell(dense, scores):
+    shares = slot_shares(scores)
+    read = dense.sum(axis=2) > 0
+    cell = int(np.flatnonzero(read.any(axis=1))[0])
+    np.testing.assert_allclose(shares[cell], dense[cell][read[cell]].mean(axis=0), rtol=1e-5)
+    assert np.isnan(shares[4]).all()  # it reads nothing

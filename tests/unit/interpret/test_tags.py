@@ -293,3 +293,14 @@ def test_a_heatmap_of_attention_and_of_one_slot(table, tmp_path):
         assert path.stat().st_size > 5000
     with pytest.raises(ArgumentError, match="several memory slots"):
         tags_of_table(table, slots=True).write_heatmap(tmp_path / "slots.png")
+
+
+def test_leading_genes_lie_on_the_diagonal(cells, scores, codes):
+    found = tag_table(scores, cells, GROUPS, codes)
+    leading = found.leading(2)
+    assert set(leading.index) == {
+        gene for group in leading for gene in leading[group].nlargest(2).index
+    }
+    best = leading.to_numpy().argmax(axis=1)
+    assert (np.diff(best) >= 0).all()
+    pd.testing.assert_frame_equal(leading, found.means.loc[leading.index])

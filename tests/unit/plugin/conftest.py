@@ -44,6 +44,7 @@ class RecordingPainter:
         self.front = None
         self.prepared, self.previews = [], []
         self.view = np.array([3, 1], dtype=np.int64)
+        self.limits, self.side_by_side = {}, ()
 
     def prepare(self, section):
         self.prepared.append(section)
@@ -51,12 +52,15 @@ class RecordingPainter:
     def preview(self, section):
         self.previews.append(section)
 
-    def paint_values(self, name, title, values, *, colormap):
+    def paint_values(self, name, title, values, *, colormap, alone=True):
+        if alone:
+            self.side_by_side = ()
         self.calls.append(("paint_values", name, colormap))
         self.values[name], self.titles[name], self.front = values, title, name
 
     def paint_categories(self, name, title, codes, colors, names):
         assert len(colors) == len(names)
+        self.side_by_side = ()
         self.calls.append(("paint_categories", name))
         self.codes[name], self.titles[name], self.front = np.array(codes), title, name
         self.colors[name] = tuple(colors)
@@ -73,6 +77,10 @@ class RecordingPainter:
 
     def show_beside(self, *names):
         self.calls.append(("show_beside", *names))
+        self.side_by_side = names
+
+    def beside(self, *names):
+        return set(names) == set(self.side_by_side)
 
     def set_look(self, look):
         self.calls.append(("set_look", look))
@@ -107,6 +115,9 @@ class RecordingPainter:
 
     def forget(self, section):
         self.calls.append(("forget", section))
+
+    def set_limits(self, name, low, high):
+        self.limits[name] = (low, high)
 
 
 class DirectRunner:

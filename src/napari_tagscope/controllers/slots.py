@@ -1,0 +1,362 @@
+"""Memory slots: what each holds, the gene sets in it, and where on the tissue it is read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_tagscope.controllers.contrast import spread_of
+from napari_tagscope.controllers.observed import Observed
+from napari_tagscope.controllers.painter import Painter
+from napari_tagscope.controllers.result_bundle import bundle_of, run_of
+from napari_tagscope.state import ViewerState
+from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.jobs import JobContext
+
+if TYPE_CHECKING:
+    from tagscope.api import AnnotationResult, Enrichment, OpenedSection, SlotScores, SlotSummary
+
+TOPIC = "memory slots"
+SCORE_TOPIC = "score memory slots"
+ENRICH_TOPIC = "enrich memory slots"
+PAINTING = "memory slot"
+COLORMAP = "magma"
+LEADING = 4
+MOST_SETS = 50
+GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
+SIGNIFICANT = 0.05
+NO_RESULT = "Annotate the section to see what the model's memory slots hold."
+NO_SLOTS = (
+    "This annotation has no memory scores. “Read slots” asks the model for them; "
+    "on the command line that is `tagscope annotate --slots`."
+)
+COMPUTING = "Reading the memory slots…"
+
+
+@dataclass(frozen=True)
+class SlotRow:
+    """One slot: the share of the genes of a type's cells that it takes, and its first genes.
+
+    ``number`` from 0; ``share`` of the chosen type, else of the type that it takes most of;
+    ``label`` is that type. An even share is 1 / number of slots.
+    """
+
+    number: int
+    label: str
+    share: float
+    genes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ProgramRow:
+    """One gene of a slot; the quantities are those of :class:`tagscope.api.SlotSummary`."""
+
+    rank: int
+    gene: str
+    score: float
+    share: float
+    specificity: float
+
+
+@dataclass(frozen=True)
+class SetRow:
+    """One gene set in a slot; the quantities are those of :class:`tagscope.api.Enrichment`."""
+
+    name: str
+    overlap: int
+    size: int
+    fold: float
+    fdr: float
+    genes: str
+
+
+@dataclass(frozen=True)
+class SlotsState:
+    """What the panel shows; ``program`` and ``sets`` are those of the ``chosen`` slot.
+
+    ``note`` says how many sets were tested and how genes were matched.
+    """
+
+    slots: tuple[SlotRow, ...] = ()
+    chosen: int | None = None
+    program: tuple[ProgramRow, ...] = ()
+    gene_sets: Path | None = None
+    orthologues: Path | None = None
+    sets: tuple[SetRow, ...] = ()
+    note: str = ""
+    hint: str = NO_RESULT
+    can_score: bool = False
+    running: bool = False
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """What is read from memory scores. ``shares`` (N, S) of a cell's genes in every slot."""
+
+    summary: SlotSummary
+    shares: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RememberedFiles:
+    """Files that were chosen last, by what they are for; kept in a file of ``folder``."""
+
+    folder: Path
+
+    @property
+    def _list(self) -> Path:
+        return self.folder / "chosen_files.json"
+
+    def path(self, purpose: str) -> Path | None:
+        """The file, if it is still there."""
+        found = Path(self._known().get(purpose, ""))
+        return found if found.is_file() else None
+
+    def remember(self, purpose: str, path: Path) -> None:
+        """Keep a file for the next time."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self._list.with_suffix(".json.new")
+        beside.write_text(json.dumps({**self._known(), purpose: str(path.absolute())}))
+        beside.replace(self._list)
+
+    def _known(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._list.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return {}
+
+
+class SlotsController(Observed[SlotsState]):
+    """Summarises the memory scores of a result once they are looked at, and paints a slot."""
+
+    def __init__(
+        self,
+        viewer_state: ViewerState,
+        runner: Runner,
+        painter: Painter,
+        remembered: RememberedFiles,
+    ) -> None:
+        super().__init__(
+            SlotsState(
+                gene_sets=remembered.path(GENE_SETS), orthologues=remembered.path(ORTHOLOGUES)
+            )
+        )
+        self._viewer_state = viewer_state
+        self._runner = runner
+        self._painter = painter
+        self._remembered = remembered
+        self._looked_at = False
+        self._memory: Memory | None = None
+        self._enriched: Enrichment | None = None
+        self._asked: tuple[str, str] | None = None
+        viewer_state.result_changed.connect(self._on_result)
+        viewer_state.label_selected.connect(lambda _: self._show())
+
+    def look(self, wanted: bool) -> None:
+        """Summarise now and for every result to come, or no longer."""
+        self._looked_at = wanted
+        if wanted and self._memory is None:
+            self._summarise()
+
+    def choose(self, number: int) -> None:
+        """Paint a slot, and show its program and gene sets."""
+        self._update(chosen=number)
+        self._show()
+        if self._memory is not None:
+            title = f"slot {number} · share of a cell's genes"
+            values = np.ascontiguousarray(self._memory.shares[:, number])
+            self._painter.paint_values(PAINTING, title, values, colormap=COLORMAP)
+            limits = spread_of(values)
+            if limits is not None:
+                self._painter.set_limits(PAINTING, *limits)
+
+    def choose_gene(self, gene: str) -> None:
+        """Select a gene of a program, here and everywhere."""
+        self._viewer_state.select_gene(gene)
+
+    def choose_gene_sets(self, path: Path) -> None:
+        """Test the sets of a GMT file in every slot, now and in what is opened later."""
+        self._remembered.remember(GENE_SETS, path)
+        self._enriched = None
+        self._update(gene_sets=path, sets=(), note="", failure=None)
+        self._enrich()
+
+    def choose_orthologues(self, path: Path) -> None:
+        """Match genes with sets of the other species by a table of human and mouse symbols."""
+        self._remembered.remember(ORTHOLOGUES, path)
+        self._enriched = None
+        self._update(orthologues=path, sets=(), note="", failure=None)
+        self._enrich()
+
+    def score(self, bundle: Path | None = None) -> None:
+        """Ask the model that annotated for its memory scores; labels stay as they are."""
+        opened, result = self._viewer_state.opened, self._viewer_state.result
+        if opened is None or result is None or self.state.running:
+            return
+        self._update(running=True, failure=None)
+        self._runner.start(
+            Task(
+                topic=SCORE_TOPIC,
+                title="Reading memory slots",
+                work=lambda context: _score(opened, result, bundle, context),
+                done=self._on_scores,
+                failed=lambda failure: self._update(running=False, failure=failure),
+                cancelled=lambda: self._update(running=False),
+                unit="cells",
+                heavy=True,
+            )
+        )
+
+    def _on_scores(self, scores: SlotScores) -> None:
+        self._update(running=False)
+        result = self._viewer_state.result
+        if result is not None:
+            parameters = {**result.provenance.parameters, "slots": True}
+            provenance = replace(result.provenance, parameters=parameters)
+            self._viewer_state.set_result(
+                replace(result, slot_scores=scores, provenance=provenance)
+            )
+
+    def _on_result(self, result: AnnotationResult | None) -> None:
+        scores = None if result is None else result.slot_scores
+        self._memory = self._enriched = None
+        for topic in (TOPIC, ENRICH_TOPIC):
+            self._runner.cancel(topic)
+        if run_of(result) != self._asked:
+            self._asked = run_of(result)
+            self._runner.cancel(SCORE_TOPIC)
+            self._update(chosen=None)
+        hint = NO_RESULT if result is None else NO_SLOTS if scores is None else COMPUTING
+        can_score = result is not None and scores is None
+        self._update(hint=hint, can_score=can_score, failure=None)
+        self._show()
+        if self._looked_at:
+            self._summarise()
+
+    def _summarise(self) -> None:
+        result = self._viewer_state.result
+        if result is None or result.slot_scores is None:
+            return
+        self._runner.start(
+            Task(
+                topic=TOPIC,
+                title="Summarising memory slots",
+                work=lambda _: _summarise(result),
+                done=self._on_memory,
+                failed=lambda failure: self._update(hint="", failure=failure),
+            )
+        )
+
+    def _on_memory(self, memory: Memory) -> None:
+        self._memory = memory
+        self._update(hint="")
+        self._show()
+        self._enrich()
+
+    def _enrich(self) -> None:
+        memory, path, orthologues = self._memory, self.state.gene_sets, self.state.orthologues
+        if memory is None or path is None:
+            return
+        self._runner.start(
+            Task(
+                topic=ENRICH_TOPIC,
+                title=f"Testing the sets of {path.name}",
+                work=lambda _: _enrich(memory.summary, path, orthologues),
+                done=self._on_enriched,
+                failed=lambda failure: self._update(sets=(), note="", failure=failure),
+            )
+        )
+
+    def _on_enriched(self, enriched: Enrichment) -> None:
+        self._enriched = enriched
+        self._show()
+
+    def _show(self) -> None:
+        """Show the slots as the chosen type has them, and what the chosen slot holds."""
+        memory, chosen = self._memory, self.state.chosen
+        if memory is None:
+            self._update(slots=(), program=(), sets=(), note="")
+            return
+        slots = _slot_rows(memory.summary, self._viewer_state.label)
+        program = () if chosen is None else _program(memory.summary, chosen)
+        sets: tuple[SetRow, ...] = ()
+        if self._enriched is not None and chosen is not None:
+            sets = _sets(self._enriched, chosen)
+        self._update(slots=slots, program=program, sets=sets, note=_note(self._enriched))
+
+
+def _summarise(result: AnnotationResult) -> Memory:
+    from tagscope import api
+
+    assert result.slot_scores is not None
+    annotation = result.annotation
+    summary = api.slot_summary(
+        result.slot_scores, annotation.labels, annotation.codes, by=result.key
+    )
+    return Memory(summary, api.slot_shares(result.slot_scores).astype(np.float32))
+
+
+def _score(
+    opened: OpenedSection, result: AnnotationResult, bundle: Path | None, context: JobContext
+) -> SlotScores:
+    from tagscope import api
+
+    config = api.AnnotateConfig(key=result.key, slots=True)
+    found = api.annotate(opened, bundle_of(result, bundle), config, context=context)
+    assert found.slot_scores is not None
+    return found.slot_scores
+
+
+def _enrich(summary: SlotSummary, path: Path, orthologues: Path | None) -> Enrichment:
+    from tagscope import api
+
+    return api.enrich(summary, path, orthologues=orthologues)
+
+
+def _slot_rows(summary: SlotSummary, label: str | None) -> tuple[SlotRow, ...]:
+    shares = summary.matrix()
+    rows = []
+    for number, program in summary.programs.groupby("slot", sort=True):
+        of_slot = shares[number]
+        shown = str(of_slot.idxmax())
+        if label is not None and label in of_slot.index:
+            shown = label
+        genes = tuple(map(str, program["gene"].head(LEADING)))
+        rows.append(SlotRow(int(number), shown, float(of_slot[shown]), genes))
+    return tuple(rows)
+
+
+def _program(summary: SlotSummary, slot: int) -> tuple[ProgramRow, ...]:
+    rows = summary.programs[summary.programs["slot"] == slot]
+    columns = ["rank", "gene", "score", "share", "specificity"]
+    return tuple(
+        ProgramRow(int(rank), str(gene), float(score), float(share), float(specificity))
+        for rank, gene, score, share, specificity in rows[columns].itertuples(index=False)
+    )
+
+
+def _sets(enriched: Enrichment, slot: int) -> tuple[SetRow, ...]:
+    rows = enriched.frame[enriched.frame["slot"] == slot].head(MOST_SETS)
+    columns = ["set", "overlap", "set_size", "fold", "fdr", "genes"]
+    return tuple(
+        SetRow(str(name), int(overlap), int(size), float(fold), float(fdr), str(genes))
+        for name, overlap, size, fold, fdr, genes in rows[columns].itertuples(index=False)
+    )
+
+
+def _note(enriched: Enrichment | None) -> str:
+    if enriched is None:
+        return ""
+    best = enriched.frame["fdr"].min() if len(enriched.frame) else np.nan
+    tested = (
+        f"{enriched.sets_tested:,} of {enriched.sets_given:,} sets tested against "
+        f"{len(enriched.background):,} genes."
+    )
+    none = "" if best < SIGNIFICANT else f" None is below an FDR of {SIGNIFICANT:.0%} in any slot."
+    return " ".join([tested + none, *enriched.notes])

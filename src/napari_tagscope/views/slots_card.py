@@ -1,0 +1,172 @@
+"""Level 2: what the memory slots hold, and where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
+from superqt import QElidingLabel
+
+from napari_tagscope.controllers.slots import (
+    ProgramRow,
+    SetRow,
+    SlotRow,
+    SlotsController,
+    SlotsState,
+)
+from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
+from napari_tagscope.views.rows_table import Column, RowsTable
+
+SLOT_COLUMNS = (
+    Column("slot", "Memory slot, from 0", 5),
+    Column("share", "Share of the genes of the type's cells that the slot takes, on average", 7),
+    Column("of type", "The chosen type, or the one that the slot takes most of"),
+    Column("first genes", "The genes with the highest mean memory score over all cells"),
+)
+PROGRAM_COLUMNS = (
+    Column("gene", "Gene, in the order of mean memory score"),
+    Column("score", "Mean memory score over all cells", 9),
+    Column("share", "The part of the gene that goes into this slot, where it is read", 9),
+    Column("spec.", "Share here, divided by the highest in any other slot", 9),
+)
+SET_COLUMNS = (
+    Column("gene set", "Sets of the file with genes in the slot's program, best first"),
+    Column("genes", "Genes of the set in the program, of those among the genes read", 7),
+    Column("fold", "Genes in common, divided by those to expect by chance", 6),
+    Column("FDR", "False discovery rate (Benjamini and Hochberg) within the slot", 7),
+)
+
+
+class SlotsCard(Card):
+    """The view of a :class:`SlotsController`, folded at first."""
+
+    def __init__(self, controller: SlotsController) -> None:
+        super().__init__(
+            "Memory slots", "Level 2: gene programs that the model keeps apart", opened=False
+        )
+        self._controller = controller
+        self.hint = hint_label()
+        self.score_button = QPushButton("Read slots")
+        self.score_button.setToolTip("Ask the model that annotated for its memory scores")
+        self.bundle_button = QPushButton("Bundle…")
+        self.bundle_button.setToolTip("Choose the folder of the bundle that annotated the cells")
+        self.table = RowsTable("Memory slots", SLOT_COLUMNS, most_rows=8)
+        self.program = RowsTable("Genes of the slot", PROGRAM_COLUMNS, most_rows=6)
+        self.sets_button = QPushButton("Gene sets…")
+        self.sets_button.setToolTip("Choose a GMT file; its sets are tested in every slot")
+        self.orthologues_button = QPushButton("Orthologues…")
+        self.orthologues_button.setToolTip(
+            "Choose a CSV with the columns human_symbol and mouse_symbol, "
+            "to test the sets of the other species"
+        )
+        self.file, self.orthologues = _file_label(), _file_label()
+        self.sets = RowsTable("Gene sets of the slot", SET_COLUMNS, most_rows=6)
+        self.note = hint_label()
+        self.failure = FailureBox()
+        self._lay_out()
+        self._connect()
+        bind(self, controller, self.show_state)
+
+    def show_state(self, state: SlotsState) -> None:
+        """Show what the controller knows."""
+        self.hint.setText(state.hint or ("" if state.program else "Choose a slot to paint it."))
+        self.hint.setVisible(bool(self.hint.text()))
+        self.score_button.setVisible(state.can_score)
+        self.score_button.setEnabled(not state.running)
+        self.bundle_button.setVisible(state.can_score and state.failure is not None)
+        chosen = -1 if state.chosen is None else state.chosen
+        self.table.show_rows(*_slots(state.slots), chosen if state.slots else -1)
+        self.program.show_rows(*_program(state.program), -1)
+        self.sets.show_rows(*_sets(state.sets), -1)
+        for widget in (self.sets_button, self.file):
+            widget.setVisible(bool(state.slots))
+        for widget in (self.orthologues_button, self.orthologues):
+            widget.setVisible(bool(state.slots) and state.gene_sets is not None)
+        _show_file(self.file, state.gene_sets)
+        _show_file(self.orthologues, state.orthologues)
+        self.note.setText(state.note)
+        self.note.setVisible(bool(state.note))
+        self.failure.show_failure(state.failure)
+
+    def _lay_out(self) -> None:
+        ask = QHBoxLayout()
+        ask.addWidget(self.score_button)
+        ask.addWidget(self.bundle_button)
+        ask.addStretch(1)
+        choose = QGridLayout()
+        choose.addWidget(self.sets_button, 0, 0)
+        choose.addWidget(self.file, 0, 1)
+        choose.addWidget(self.orthologues_button, 1, 0)
+        choose.addWidget(self.orthologues, 1, 1)
+        choose.setColumnStretch(1, 1)
+        self.body.addWidget(self.hint)
+        self.body.addLayout(ask)
+        self.body.addWidget(self.table)
+        self.body.addWidget(self.program)
+        self.body.addLayout(choose)
+        for widget in (self.sets, self.note, self.failure):
+            self.body.addWidget(widget)
+
+    def _connect(self) -> None:
+        controller = self._controller
+        self.heading.toggled.connect(controller.look)
+        self.score_button.clicked.connect(lambda: controller.score())
+        self.bundle_button.clicked.connect(self._choose_bundle)
+        self.sets_button.clicked.connect(self._choose_gene_sets)
+        self.orthologues_button.clicked.connect(self._choose_orthologues)
+        self.table.row_chosen.connect(
+            lambda row: controller.choose(controller.state.slots[row].number)
+        )
+        self.program.row_chosen.connect(
+            lambda row: controller.choose_gene(controller.state.program[row].gene)
+        )
+
+    def _choose_bundle(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "The bundle that annotated the cells")
+        if chosen:
+            self._controller.score(Path(chosen))
+
+    def _choose_gene_sets(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Gene sets", "", "Gene sets (*.gmt *.txt)")
+        if chosen:
+            self._controller.choose_gene_sets(Path(chosen))
+
+    def _choose_orthologues(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Orthologues", "", "Tables (*.csv)")
+        if chosen:
+            self._controller.choose_orthologues(Path(chosen))
+
+
+def _file_label() -> QElidingLabel:
+    label = QElidingLabel()
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    return label
+
+
+def _show_file(label: QElidingLabel, path: Path | None) -> None:
+    label.setText("" if path is None else path.name)
+    label.setToolTip("" if path is None else str(path))
+
+
+_Shown = tuple[Sequence[tuple[str, ...]], list[str]]
+
+
+def _slots(rows: tuple[SlotRow, ...]) -> _Shown:
+    texts = [(str(r.number), f"{r.share:.0%}", r.label, ", ".join(r.genes)) for r in rows]
+    tips = [
+        f"Slot {r.number} takes {r.share:.1%} of the genes of {r.label}; click to paint it\n"
+        + ", ".join(r.genes)
+        for r in rows
+    ]
+    return texts, tips
+
+
+def _program(rows: tuple[ProgramRow, ...]) -> _Shown:
+    texts = [(r.gene, f"{r.score:.4f}", f"{r.share:.0%}", f"{r.specificity:.2f}×") for r in rows]
+    return texts, [f"{r.gene}: click to paint it" for r in rows]
+
+
+def _sets(rows: tuple[SetRow, ...]) -> _Shown:
+    texts = [(r.name, f"{r.overlap} of {r.size}", f"{r.fold:.1f}×", f"{r.fdr:.2g}") for r in rows]
+    return texts, [f"{r.name}\n{r.genes.replace(';', ', ')}" for r in rows]
