@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tagscope.api import Bundle
 
 LONGEST_LIST = 20
+RECENT, LEFT_OUT = "recent.json", "left-out.json"
 
 
 def bundle_folder() -> Path:
@@ -51,28 +52,30 @@ def _scores(record: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class KnownBundles:
-    """A folder of bundles, and a list of those opened from elsewhere."""
+    """A folder of bundles, and lists of those opened from elsewhere and of those left out."""
 
     folder: Path
-
-    @property
-    def _list(self) -> Path:
-        return self.folder / "recent.json"
 
     def paths(self) -> tuple[Path, ...]:
         """Those that are still there: opened ones first, latest first, then trained ones."""
         trained = sorted(self.folder.glob("*/bundle.json"), key=lambda p: -p.stat().st_mtime)
-        found = [*self._remembered(), *(path.parent for path in trained)]
-        return tuple(path for path in dict.fromkeys(found) if is_bundle(path))
+        found = dict.fromkeys([*self._listed(RECENT), *(path.parent for path in trained)])
+        left_out = set(self._listed(LEFT_OUT))
+        return tuple(path for path in found if path not in left_out and is_bundle(path))
 
     def remember(self, path: Path) -> None:
         """Put a bundle first in the list."""
         path = path.absolute()
-        kept = [p for p in self._remembered() if p != path][: LONGEST_LIST - 1]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self._list.with_suffix(".json.new")
-        beside.write_text(json.dumps([str(p) for p in [path, *kept]]))
-        beside.replace(self._list)
+        kept = [p for p in self._listed(RECENT) if p != path][: LONGEST_LIST - 1]
+        self._write(RECENT, [path, *kept])
+        self._write(LEFT_OUT, [p for p in self._listed(LEFT_OUT) if p != path])
+
+    def forget(self, path: Path) -> None:
+        """Leave a bundle out of the list; its files stay."""
+        path = path.absolute()
+        self._write(RECENT, [p for p in self._listed(RECENT) if p != path])
+        left_out = [p for p in self._listed(LEFT_OUT) if p != path and is_bundle(p)]
+        self._write(LEFT_OUT, [path, *left_out])
 
     def free_name(self, name: str) -> Path:
         """A folder for a new bundle that nothing is in the way of."""
@@ -82,8 +85,14 @@ class KnownBundles:
         )
         return next(path for path in candidates if not path.exists())
 
-    def _remembered(self) -> list[Path]:
+    def _listed(self, name: str) -> list[Path]:
         try:
-            return [Path(entry) for entry in json.loads(self._list.read_text())]
+            return [Path(entry) for entry in json.loads((self.folder / name).read_text())]
         except (FileNotFoundError, ValueError):
             return []
+
+    def _write(self, name: str, paths: list[Path]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = self.folder / f"{name}.new"
+        beside.write_text(json.dumps([str(path) for path in paths]))
+        beside.replace(self.folder / name)

@@ -95,7 +95,11 @@ class PanelDock(QWidget):
         session = self.session
         card = Card("Annotate", "Give every cell a type")
         panel = AnnotatePanel(
-            session.annotate, session.training, session.legend, session.section.apply_offer
+            session.annotate,
+            session.training,
+            session.legend,
+            session.section.apply_offer,
+            session.comparison,
         )
         card.body.addWidget(panel)
         self.column.addWidget(card)

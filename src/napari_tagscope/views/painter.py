@@ -41,7 +41,8 @@ class CanvasPainter:
         self._look: Look = "filled"
         self._shape: Shape = "discs"
         state.section_changed.connect(self._on_section)
-        state.cell_selected.connect(self._on_cell)
+        state.cell_selected.connect(lambda _: self._mark())
+        state.rows_selected.connect(lambda _: self._mark())
 
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
@@ -172,9 +173,11 @@ class CanvasPainter:
             self.canvas.show_legend(False)  # the dock has one that answers clicks
             self.canvas.on_pick(lambda row: self._state.select_cell(None if row < 0 else row))
 
-    def _on_cell(self, cell: int | None) -> None:
+    def _mark(self) -> None:
+        """Mark the selected cells and the one clicked."""
+        cell, rows = self._state.cell, self._state.rows
         if self.canvas is not None:
-            self.canvas.select(np.array([] if cell is None else [cell], dtype=np.int64))
+            self.canvas.select(rows if cell is None else np.append(rows, cell))
 
     def _pyramid_of(self, section: Section) -> LabelPyramid | None:
         """The pyramid that was prepared for a section, given away; None where there is none."""

@@ -11,6 +11,7 @@ from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.comparison import ComparisonController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.section import SectionController
@@ -39,6 +40,7 @@ class Session:
         )
         self.training = TrainingController(self.state, self.runner, self.annotate, bundles)
         self.attention = AttentionController(self.state, self.runner, self.painter)
+        self.comparison = ComparisonController(self.state, self.runner)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 
