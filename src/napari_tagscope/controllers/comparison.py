@@ -35,20 +35,11 @@ class Confusion:
     prediction: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
 
-    def share(self, row: int, column: int) -> float:
-        """Share of a label's cells that were given a type."""
-        return self.counts[row][column] / max(1, sum(self.counts[row]))
-
-    def agrees(self, row: int, column: int) -> bool:
-        """Whether label and type have one name."""
-        return self.truth[row] == self.prediction[column]
-
     def text(self, row: int, column: int) -> str:
-        """Such as ``Astro: 12 of 310 cells (4 %) were given Oligo``."""
+        """Such as ``Astro → Oligo: 12 of 310 cells, 4 %``."""
         count, total = self.counts[row][column], sum(self.counts[row])
-        share = f"{self.share(row, column):.0%}".replace("%", " %")
-        given = f"were given {self.prediction[column]}"
-        return f"{self.truth[row]}: {count:,} of {total:,} cells ({share}) {given}"
+        names = f"{self.truth[row]} → {self.prediction[column]}"
+        return f"{names}: {count:,} of {total:,} cells, {100 * count / max(1, total):.0f} %"
 
 
 @dataclass(frozen=True)
@@ -204,27 +195,19 @@ def agreement_text(state: ComparisonState) -> str:
     alike = f"ARI {found.ari:.3f} · NMI {found.nmi:.3f}"
     if not found.named:
         return f"No name is in common: groups can be compared, names cannot.\n{alike}"
-    lines = [
-        f"Agreement {found.accuracy:.3f} · macro-F1 {found.macro_f1:.3f}"
-        f" · {found.types:,} types, {found.cells:,} cells",
-        alike,
-    ]
     if found.calibration_error is not None:
-        lines[1] += f" · confidence off by {found.calibration_error:.3f} (calibration error)"
-    return "\n".join([*lines, *_left_out(found)])
+        alike += f" · calibration error {found.calibration_error:.3f}"
+    lines = [f"Agreement {found.accuracy:.3f} · macro-F1 {found.macro_f1:.3f}", alike]
+    return "\n".join([*lines, _scored(found)])
 
 
-def _left_out(found: Agreement) -> list[str]:
-    parts = [
-        f"{count:,} {what}"
-        for count, what in (
-            (found.unassigned, "Unassigned, which counts as wrong"),
-            (found.unseen, "of types the model does not know, left out"),
-            (found.missing, "without a label, left out"),
-        )
-        if count
-    ]
-    return [f"Cells: {'; '.join(parts)}"] if parts else []
+def _scored(found: Agreement) -> str:
+    """Which cells the numbers are of."""
+    parts = [f"{found.cells:,} cells of {found.types:,} types"]
+    parts += [f"{found.unassigned:,} Unassigned count as wrong"] if found.unassigned else []
+    parts += [f"{found.unseen:,} of types the model lacks left out"] if found.unseen else []
+    parts += [f"{found.missing:,} without a label left out"] if found.missing else []
+    return "; ".join(parts)
 
 
 def _hint(columns: tuple[str, ...], column: str) -> str:
@@ -283,8 +266,9 @@ def _by_largest(table: DataFrame) -> DataFrame:
 def _places(labels: Any, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
     """Position of every cell's label in ``names``, (N,), −1 where it is not among them."""
     at = {name: place for place, name in enumerate(names)}
-    of_code = [at.get(str(category), -1) for category in labels.categories]
-    return np.array([*of_code, -1], dtype=np.int32)[np.asarray(labels.codes)]
+    of_code = [*(at.get(str(category), -1) for category in labels.categories), -1]
+    codes: npt.NDArray[np.int64] = np.asarray(labels.codes)
+    return np.array(of_code, dtype=np.int32)[codes]
 
 
 def _agreement(report: AnnotationReport, named: bool) -> Agreement:

@@ -175,6 +175,9 @@ class ConfusionMatrix(QWidget):
         metrics, (left, top) = QFontMetricsF(self.font()), self._margins()
         width, height = self._cell_size()
         elide = Qt.TextElideMode.ElideRight
+        painter.setPen(self.colors.muted)
+        corner = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
+        painter.drawText(QRectF(0, 0, left - 4, top - 2), int(corner), "type given →\nlabel ↓")
         painter.setPen(self.colors.text)
         if height >= LEAST_NAMED:
             for row, name in enumerate(self.confusion.truth):
@@ -198,7 +201,8 @@ class ConfusionMatrix(QWidget):
         highest = max(
             (metrics.horizontalAdvance(n) for n in self.confusion.prediction), default=0.0
         )
-        return min(longest + 6, NAMES_SHARE * self.width()), min(highest + 6, NAMES_ABOVE)
+        left = max(longest, metrics.horizontalAdvance("type given →")) + 6
+        return min(left, NAMES_SHARE * self.width()), min(highest + 6, NAMES_ABOVE)
 
     def _cell_size(self) -> tuple[float, float]:
         rows, columns = len(self.confusion.truth), max(1, len(self.confusion.prediction))

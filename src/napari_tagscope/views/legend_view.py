@@ -183,7 +183,8 @@ class LegendTable(QTableView):
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         act = None
-        if event is not None and self.currentIndex().isValid():
+        editing = self.state() == QAbstractItemView.State.EditingState  # its keys come here too
+        if event is not None and self.currentIndex().isValid() and not editing:
             plain = event.modifiers() in (_Modifier.NoModifier, _Modifier.KeypadModifier)
             act = self._acts.get(event.key()) if plain else None
         if act is None:

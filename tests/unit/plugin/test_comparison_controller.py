@@ -94,7 +94,7 @@ def test_unassigned_cells_have_a_column(comparison, state, result):
     state.set_result(with_min_confidence(result, 0.7))
     comparison.choose_column("cell_type")
     assert comparison.state.confusion.prediction[-1] == "Unassigned"
-    assert "Unassigned, which counts as wrong" in agreement_text(comparison.state)
+    assert "Unassigned count as wrong" in agreement_text(comparison.state)
 
 
 def test_it_follows_names_and_bound(comparison, state, result):
@@ -103,7 +103,7 @@ def test_it_follows_names_and_bound(comparison, state, result):
     assert comparison.state.agreement.accuracy == 1.0
     state.set_result(renamed(result, "Astrocyte", "Glia"))
     assert comparison.state.agreement.unseen == 10
-    assert "10 of types the model does not know" in agreement_text(comparison.state)
+    assert "10 of types the model lacks left out" in agreement_text(comparison.state)
 
 
 def test_groups_of_other_names_are_compared_as_groups(comparison, state, opened, result):
