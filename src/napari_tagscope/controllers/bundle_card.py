@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TypeScores:
-    """One type: cells of the reference, those of them held out, and the scores on these."""
+    """One type: cells of the reference, and the scores on those of them held out."""
 
     name: str
     cells: int | None
-    held_out: int | None
     precision: float | None
     recall: float | None
     f1: float | None
@@ -39,12 +38,10 @@ def card_of(bundle: Bundle) -> BundleCard:
         ("Trained on", _cells(training)),
         ("Converted from", str(training.get("converted", {}).get("from", ""))),
         ("Notes", "\n".join(training.get("notes", ()))),
-        ("Genes", f"{len(bundle.panel):,}"),
-        ("Types", f"{len(bundle.labels):,}{_levels(bundle)}"),
+        ("Levels", "" if bundle.tree is None else ", ".join(bundle.tree.columns)),
         ("Recipe", _recipe(training)),
         ("Confidence", _calibration(bundle.calibration)),
         ("Made", _made(training.get("provenance") or {})),
-        ("Folder", str(bundle.path)),
     )
     known = tuple((name, value) for name, value in facts if value)
     return BundleCard(known, _types(bundle), bundle.panel.symbols)
@@ -54,13 +51,12 @@ def _types(bundle: Bundle) -> tuple[TypeScores, ...]:
     names, counts = bundle.labels.names, bundle.training.get("label_counts", {})
     confusion = np.array(bundle.training.get("confusion", ()))
     if confusion.shape != (len(names), len(names)):
-        return tuple(TypeScores(n, counts.get(n), None, None, None, None) for n in names)
+        return tuple(TypeScores(n, counts.get(n), None, None, None) for n in names)
     right, true, given = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     return tuple(
         TypeScores(
             name,
             counts.get(name),
-            int(true[code]),
             _ratio(right[code], given[code]),
             _ratio(right[code], true[code]),
             _ratio(2 * right[code], true[code] + given[code]),
@@ -80,10 +76,6 @@ def _cells(training: dict[str, Any]) -> str:
     return f"{cells['reference']:,} cells; scores on {cells.get('validation', 0):,} held out"
 
 
-def _levels(bundle: Bundle) -> str:
-    return "" if bundle.tree is None else f" on levels {', '.join(bundle.tree.columns)}"
-
-
 def _recipe(training: dict[str, Any]) -> str:
     name = (training.get("recipe") or {}).get("name")
     folds = training.get("folds") or []
@@ -95,7 +87,7 @@ def _recipe(training: dict[str, Any]) -> str:
 def _calibration(calibration: dict[str, Any]) -> str:
     if calibration.get("error_after") is None:
         return ""
-    return f"off by {calibration['error_after']:.3f} on cells held out (calibration error)"
+    return f"calibration error {calibration['error_after']:.3f} on cells held out"
 
 
 def _made(provenance: dict[str, Any]) -> str:

@@ -63,23 +63,25 @@ class CountedCells:
             self.histogram + _histogram(confidence) - _histogram(self.confidence[known])
         )
         self.likeliest[rows], self.confidence[rows] = likeliest, confidence
-        self._recode(rows, _bounded(likeliest, confidence, self.bound))
+        size = len(self._counts)
+        before = np.bincount(self.codes[rows] - UNKNOWN_CODE, minlength=size)
+        self.codes[rows] = _bounded(likeliest, confidence, self.bound)
+        after = np.bincount(self.codes[rows] - UNKNOWN_CODE, minlength=size)
+        self._counts += after - before
 
-    def move(self, bound: float) -> Ints:
-        """Take another bound; the rows of the cells that change, ascending."""
+    def move(self, bound: float) -> tuple[Ints, Ints]:
+        """Take another bound: the rows of the cells that change, ascending, and their codes."""
         low, high = sorted((self.bound, bound))
         between = (self.confidence >= low) & (self.confidence < high)
         rows = np.flatnonzero(between & (self.likeliest >= 0))
-        self._recode(rows, self.likeliest[rows] if bound < self.bound else UNASSIGNED_CODE)
-        self.bound = bound
-        return rows
-
-    def _recode(self, rows: Ints, codes: Ints | int) -> None:
-        size = len(self._counts)
-        before = np.bincount(self.codes[rows] - UNKNOWN_CODE, minlength=size)
-        self.codes[rows] = codes
-        after = np.bincount(self.codes[rows] - UNKNOWN_CODE, minlength=size)
-        self._counts = self._counts - before + after
+        codes = self.likeliest[rows]
+        moved = np.bincount(codes, minlength=len(self.counts))
+        if bound > self.bound:
+            moved, codes = -moved, np.full(len(rows), UNASSIGNED_CODE, dtype=np.int64)
+        self.codes[rows], self.bound = codes, bound
+        self._counts[1] -= moved.sum()
+        self._counts[2:] += moved
+        return rows, codes
 
 
 def _bounded(likeliest: Ints, confidence: Floats, bound: float) -> Ints:

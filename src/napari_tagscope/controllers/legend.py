@@ -26,7 +26,7 @@ from tagscope.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tagscope.api import AnnotationResult, PartialAnnotation
+    from tagscope.api import Annotation, AnnotationResult, PartialAnnotation
 
 PAINTING = "cell type"
 PENDING_COLOR = "#7f7f7f38"
@@ -149,9 +149,9 @@ class LegendController(Observed[LegendState]):
         """Paint cells below ``value`` as Unassigned, at once; :meth:`settle` keeps the bound."""
         if value == self.state.min_confidence:
             return
-        rows = self._counted.move(value)
+        rows, codes = self._counted.move(value)
         self._update(min_confidence=value)
-        self._repaint(rows)
+        self._repaint(rows, codes)
 
     def settle(self) -> None:
         """Make the painted bound the result's own: TAGs follow it, and saving writes it."""
@@ -170,13 +170,13 @@ class LegendController(Observed[LegendState]):
             self._clear()
             return
         annotation, before = result.annotation, self._counted
-        labels, bound = annotation.labels, annotation.min_confidence
-        counted = CountedCells(annotation.likeliest, annotation.confidence, bound, len(labels))
+        labels, counted = annotation.labels, _counted(annotation, before)
         same = labels == self._labels and np.array_equal(counted.likeliest, before.likeliest)
         if same and result.key == self.state.key:
+            rows = np.flatnonzero(counted.codes != before.codes)
             self._counted = counted
-            self._update(min_confidence=bound)
-            self._repaint(np.flatnonzero(counted.codes != before.codes))
+            self._update(min_confidence=counted.bound)
+            self._repaint(rows, counted.codes[rows])
             return
         self._show(result.key, labels, own_names(result), counted)
 
@@ -204,9 +204,9 @@ class LegendController(Observed[LegendState]):
         self._painter.set_hidden(PAINTING, self._hidden)
         self._painter.isolate(PAINTING, self._isolated_code(self._viewer_state.label))
 
-    def _repaint(self, rows: npt.NDArray[np.int64]) -> None:
+    def _repaint(self, rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
         if len(rows):
-            self._painter.update_categories(PAINTING, rows, self._counted.drawn(rows))
+            self._painter.update_categories(PAINTING, rows, codes)
         self._refresh()
 
     def _isolated_code(self, label: str | None) -> int | None:
@@ -251,3 +251,11 @@ class LegendController(Observed[LegendState]):
             probabilities = result.annotation.probabilities
             self._likeness = probabilities, likeness_order(probabilities)
         return self._likeness[1]
+
+
+def _counted(annotation: Annotation, before: CountedCells) -> CountedCells:
+    """The cells counted, not anew where names or colours alone are others."""
+    likeliest, bound = annotation.likeliest, annotation.min_confidence
+    if likeliest is before.likeliest and bound == before.bound:
+        return before
+    return CountedCells(likeliest, annotation.confidence, bound, len(annotation.labels))

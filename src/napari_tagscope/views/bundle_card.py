@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -13,10 +11,9 @@ from napari_tagscope.views.numbers_table import NumbersTable
 HEADERS = (
     ("type", "Type"),
     ("cells", "Cells of the reference"),
-    ("held out", "Cells that no network scored here was trained on"),
-    ("precision", "Share of the cells given this type that are of it, held out"),
-    ("recall", "Share of this type's cells that were given it, held out"),
-    ("F1", "Harmonic mean of precision and recall, held out"),
+    ("prec.", "Precision: share of the held-out cells given this type that are of it"),
+    ("recall", "Share of this type's held-out cells that were given it"),
+    ("F1", "Harmonic mean of precision and recall, on held-out cells"),
 )
 
 
@@ -49,7 +46,9 @@ class BundleCardView(QWidget):
             self.facts.removeRow(0)
         for name, value in card.facts:
             self.facts.addRow(_label(name, muted=True), _label(value))
-        self.types.show_rows(tuple(astuple(scores) for scores in card.types))
+        self.types.show_rows(
+            tuple((t.name, t.cells, t.precision, t.recall, t.f1) for t in card.types)
+        )
 
     def _copy(self) -> None:
         clipboard = QApplication.clipboard()

@@ -21,7 +21,7 @@ from napari_tagscope.controllers.comparison import (
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.confusion_matrix import ConfusionMatrix
 
-POINT = "Point at a square for its cells; click to select them."
+POINT = "Click a square to select its cells."
 
 
 class ComparisonView(QWidget):

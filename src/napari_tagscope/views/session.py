@@ -72,6 +72,7 @@ class Session:
 
 def _import_engine() -> None:
     """Import what opening a section needs while the user looks for one: it takes seconds."""
+    import scipy.cluster.hierarchy  # noqa: F401 - what the legend sorts with
     import spatialdata  # noqa: F401
 
     from tagscope import api  # noqa: F401

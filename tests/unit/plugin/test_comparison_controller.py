@@ -73,7 +73,7 @@ def test_a_confusion_selects_its_cells_and_lets_them_go(comparison, state, mista
     comparison.choose_column("cell_type")
     confusion = comparison.state.confusion
     row, column = confusion.truth.index("Inhibitory"), confusion.prediction.index("Astrocyte")
-    assert confusion.text(row, column) == ("Inhibitory: 1 of 10 cells (10 %) were given Astrocyte")
+    assert confusion.text(row, column) == "Inhibitory → Astrocyte: 1 of 10 cells, 10 %"
     comparison.choose(row, column)
     np.testing.assert_array_equal(state.rows, [20])
     assert comparison.state.chosen == (row, column)

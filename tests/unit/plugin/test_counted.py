@@ -28,7 +28,8 @@ def test_a_bound_moves_the_cells_between(cells):
     moving = CountedCells(likeliest, confidence, 0.0, 5)
     for bound in (0.3, 0.8, 0.25, 0.25, 0.0):
         before = moving.codes.copy()
-        rows = moving.move(bound)
+        rows, codes = moving.move(bound)
+        np.testing.assert_array_equal(moving.codes[rows], codes)
         assert_alike(moving, CountedCells(likeliest, confidence, bound, 5))
         np.testing.assert_array_equal(rows, np.flatnonzero(moving.codes != before))
 
