@@ -99,7 +99,7 @@ class ComparisonController(Observed[ComparisonState]):
 
     def choose_column(self, name: str) -> None:
         """Compare with another column."""
-        self._update(column=name, agreement=None, confusion=None, chosen=None)
+        self._drop(column=name)
         self._compare()
 
     def choose(self, row: int, column: int) -> None:
@@ -123,12 +123,13 @@ class ComparisonController(Observed[ComparisonState]):
         return "\n".join(lines)
 
     def _clear(self) -> None:
-        self._compared = None
         self._runner.cancel(TOPIC)
-        self._update(
-            columns=(), column="", hint=NO_RESULT, running=False, agreement=None, confusion=None,
-            chosen=None, failure=None,
-        )  # fmt: skip
+        self._drop(columns=(), column="", hint=NO_RESULT, failure=None)
+
+    def _drop(self, **changes: Any) -> None:
+        """Show no comparison any more."""
+        self._compared = None
+        self._update(running=False, agreement=None, confusion=None, chosen=None, **changes)
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         opened = self._viewer_state.opened
@@ -137,6 +138,8 @@ class ComparisonController(Observed[ComparisonState]):
             return
         columns = columns_beside(opened, result)
         column = self.state.column if self.state.column in columns else ""
+        if column != self.state.column:
+            self._drop()
         self._update(columns=columns, column=column, hint=_hint(columns, column))
         self._compare()
 
@@ -153,8 +156,8 @@ class ComparisonController(Observed[ComparisonState]):
                 title=f"Comparing with {name}",
                 work=lambda context: _compared(annotation, column, context),
                 done=self._on_compared,
-                failed=self._on_failed,
-                cancelled=lambda: self._update(running=False, column="", hint=CHOOSE),
+                failed=lambda failure: self._drop(failure=failure),
+                cancelled=lambda: self._drop(column="", hint=CHOOSE),
             )
         )
 
@@ -167,10 +170,6 @@ class ComparisonController(Observed[ComparisonState]):
             confusion=compared.confusion,
             chosen=chosen,
         )
-
-    def _on_failed(self, failure: Failure) -> None:
-        self._compared = None
-        self._update(running=False, agreement=None, confusion=None, failure=failure)
 
     def _on_rows(self, rows: Rows) -> None:
         """Cells that were selected elsewhere are not those of a confusion."""

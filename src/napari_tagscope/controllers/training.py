@@ -212,8 +212,9 @@ class TrainingController(Observed[TrainingState]):
     def _on_counted(
         self, path: Path, column: str, reference: Reference, summary: ReferenceSummary
     ) -> None:
-        self._read = (path, column, reference)
-        self._update(counting=False, summary=summary)
+        if (path, column) == (self.state.reference, self.state.column):
+            self._read = (path, column, reference)
+            self._update(counting=False, summary=summary)
 
     def _on_reported(self, reports: Sequence[Progress]) -> None:
         records = tuple(report.partial for report in reports if report.partial is not None)

@@ -147,3 +147,20 @@ def test_another_section_begins_anew(comparison, state, result):
     state.set_section(None)
     assert comparison.state.column == ""
     assert comparison.state.confusion is None
+
+
+def test_a_cancelled_comparison_leaves_nothing_stale(comparison, state, runner, result):
+    state.set_result(result)
+    comparison.choose_column("cell_type")
+    runner.cancel_at = 1
+    state.set_result(with_min_confidence(result, 0.7))
+    assert comparison.state.confusion is None
+    assert (comparison.state.column, comparison.state.hint) == ("", CHOOSE)
+
+
+def test_a_column_that_is_the_result_is_let_go(comparison, state, result):
+    state.set_result(result)
+    comparison.choose_column("cell_type")
+    state.set_result(replace(result, key="cell_type"))
+    assert comparison.state.columns == ("batch",)
+    assert comparison.state.confusion is None
