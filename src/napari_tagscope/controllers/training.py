@@ -75,9 +75,10 @@ class TrainingState:
 
     @property
     def ready(self) -> bool:
-        """Whether training can start."""
+        """Whether training can start; what it would learn from is known first."""
         foreign = self.summary is not None and self.summary.shared == 0
-        return bool(self.reference and self.column) and not self.running and not foreign
+        waits = self.running or self.counting
+        return bool(self.reference and self.column) and not waits and not foreign
 
 
 class TrainingController(Observed[TrainingState]):
