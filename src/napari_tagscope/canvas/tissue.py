@@ -182,13 +182,17 @@ class TissueCanvas:
 
     def set_hidden(self, name: str, hidden: Iterable[int]) -> None:
         """Draw all categories but these codes; −1 hides ``Unassigned``."""
-        self._categories(name).set_hidden(hidden)
-        self._repaint(name)
+        table, wanted = self._categories(name), frozenset(hidden)
+        if wanted != table.hidden:
+            table.set_hidden(wanted)
+            self._repaint(name)
 
     def isolate(self, name: str, code: int | None) -> None:
         """Draw one category in its colour and the others faintly; ``None`` draws all again."""
-        self._categories(name).isolate(code)
-        self._repaint(name)
+        table = self._categories(name)
+        if code != table.isolated:
+            table.isolate(code)
+            self._repaint(name)
 
     def show_images(
         self, images: Iterable[SectionImage], metadata: Mapping[str, Any] | None = None

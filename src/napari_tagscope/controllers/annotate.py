@@ -11,6 +11,7 @@ from napari_tagscope.controllers.bundles import KnownBundles
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
+from napari_tagscope.controllers.stored import prepared
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext, Progress
@@ -87,6 +88,14 @@ class AnnotateController(Observed[AnnotateState]):
         self._bundles.remember(bundle.path)
         known = self._bundles.paths()
         self._update(bundle=bundle, chosen=bundle.path, known=known, failure=None)
+
+    def forget(self) -> None:
+        """Leave the chosen bundle out of the list; its files stay."""
+        if self.state.chosen is not None and not self.state.running:
+            self._runner.cancel(LOAD_TOPIC)
+            self._bundles.forget(self.state.chosen)
+            known = self._bundles.paths()
+            self._update(chosen=None, bundle=None, known=known, findings=(), failure=None)
 
     def set_attention(self, wanted: bool) -> None:
         """Keep attention scores when annotating, or only labels (a little faster)."""
@@ -189,7 +198,7 @@ def _annotate(
     from tagscope import api
 
     config = api.AnnotateConfig(key=bundle.model, attention=attention)
-    return api.annotate(opened, bundle, config, first=first, context=context)
+    return prepared(api.annotate(opened, bundle, config, first=first, context=context))
 
 
 def _save(opened: OpenedSection, result: AnnotationResult, out: Path, context: JobContext) -> Path:

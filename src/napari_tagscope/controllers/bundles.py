@@ -13,6 +13,8 @@ from napari_tagscope.controllers.recent import read_list, write_list
 if TYPE_CHECKING:
     from tagscope.api import Bundle
 
+RECENT, LEFT_OUT = "recent.json", "left-out.json"
+
 
 def bundle_folder() -> Path:
     """Where bundles trained in the window are kept."""
@@ -50,25 +52,29 @@ def _scores(record: Mapping[str, Any]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class KnownBundles:
-    """A folder of bundles, and a list of those opened from elsewhere."""
+    """A folder of bundles, and lists of those opened from elsewhere and of those left out."""
 
     folder: Path
-
-    @property
-    def _list(self) -> Path:
-        return self.folder / "recent.json"
 
     def paths(self) -> tuple[Path, ...]:
         """Those that are still there: opened ones first, latest first, then trained ones."""
         trained = sorted(self.folder.glob("*/bundle.json"), key=lambda p: -p.stat().st_mtime)
-        found = [*self._remembered(), *(path.parent for path in trained)]
-        return tuple(path for path in dict.fromkeys(found) if is_bundle(path))
+        found = dict.fromkeys([*self._listed(RECENT), *(path.parent for path in trained)])
+        left_out = set(self._listed(LEFT_OUT))
+        return tuple(path for path in found if path not in left_out and is_bundle(path))
 
     def remember(self, path: Path) -> None:
         """Put a bundle first in the list."""
         path = path.absolute()
-        kept = [p for p in self._remembered() if p != path]
-        write_list(self._list, [str(p) for p in [path, *kept]])
+        self._write(RECENT, [path, *(p for p in self._listed(RECENT) if p != path)])
+        self._write(LEFT_OUT, [p for p in self._listed(LEFT_OUT) if p != path])
+
+    def forget(self, path: Path) -> None:
+        """Leave a bundle out of the list; its files stay."""
+        path = path.absolute()
+        self._write(RECENT, [p for p in self._listed(RECENT) if p != path])
+        left_out = [p for p in self._listed(LEFT_OUT) if p != path and is_bundle(p)]
+        self._write(LEFT_OUT, [path, *left_out])
 
     def free_name(self, name: str) -> Path:
         """A folder for a new bundle that nothing is in the way of."""
@@ -78,5 +84,8 @@ class KnownBundles:
         )
         return next(path for path in candidates if not path.exists())
 
-    def _remembered(self) -> list[Path]:
-        return [Path(entry) for entry in read_list(self._list)]
+    def _listed(self, name: str) -> list[Path]:
+        return [Path(entry) for entry in read_list(self.folder / name)]
+
+    def _write(self, name: str, paths: list[Path]) -> None:
+        write_list(self.folder / name, [str(path) for path in paths])

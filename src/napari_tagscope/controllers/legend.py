@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_tagscope.controllers.counted import UNASSIGNED_CODE, CountedCells
+from napari_tagscope.controllers.likeness import likeness_order
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
-from napari_tagscope.controllers.stored import recoloured, with_min_confidence
+from napari_tagscope.controllers.stored import (
+    own_names,
+    recoloured,
+    renamed,
+    with_min_confidence,
+)
 from napari_tagscope.state import ViewerState
+from napari_tagscope.tasks import Failure
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, LabelSet
+from tagscope.errors import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tagscope.api import AnnotationResult, PartialAnnotation
+    from tagscope.api import Annotation, AnnotationResult, PartialAnnotation
 
 PAINTING = "cell type"
-UNASSIGNED_CODE = -1
-UNKNOWN_CODE = -2
 PENDING_COLOR = "#7f7f7f38"
-BINS = 20
+Order = Literal["cells", "name", "model", "likeness"]
 
 
 @dataclass(frozen=True)
 class LegendRow:
-    """One type. ``code`` is its position in the labels, −1 for Unassigned."""
+    """One type. ``code`` is its position in the labels, −1 for Unassigned; ``own_name`` is the
+    model's, "" where it is the one shown."""
 
     code: int
     name: str
@@ -36,6 +44,7 @@ class LegendRow:
     count: int
     shown: bool = True
     isolated: bool = False
+    own_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,11 @@ class LegendState:
 
     key: str = ""
     rows: tuple[LegendRow, ...] = ()
+    order: Order = "cells"
     min_confidence: float = 0.0
     histogram: tuple[int, ...] = ()
     cells: int = 0
+    failure: Failure | None = None
 
 
 class LegendController(Observed[LegendState]):
@@ -57,24 +68,24 @@ class LegendController(Observed[LegendState]):
         self._viewer_state = viewer_state
         self._painter = painter
         self._labels = LabelSet(())
-        self._best = np.zeros(0, dtype=np.int64)
-        self._confidence = np.zeros(0, dtype=np.float32)
+        self._own_names: tuple[str, ...] = ()
+        self._counted = CountedCells.unknown(0, 0)
         self._hidden: frozenset[int] = frozenset()
+        self._likeness: tuple[object, tuple[int, ...]] | None = None  # and what it was read from
         viewer_state.section_changed.connect(lambda _: self._clear())
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(self._on_label)
 
     def begin(self, key: str, labels: LabelSet, cells: int) -> None:
         """Show an annotation that is about to arrive: no cell has a type yet."""
-        best = np.full(cells, UNKNOWN_CODE, dtype=np.int64)
-        self._show(key, labels, best, np.zeros(cells, dtype=np.float32), 0.0)
+        self._show(key, labels, labels.names, CountedCells.unknown(cells, len(labels)))
 
     def add(self, parts: Sequence[PartialAnnotation]) -> None:
         """Colour the cells of some batches in."""
         rows = np.concatenate([part.rows for part in parts])
-        self._best[rows] = np.concatenate([part.codes for part in parts])
-        self._confidence[rows] = np.concatenate([part.confidence for part in parts])
-        self._painter.update_categories(PAINTING, rows, self._drawn()[rows])
+        codes = np.concatenate([part.codes for part in parts])
+        self._counted.add(rows, codes, np.concatenate([part.confidence for part in parts]))
+        self._painter.update_categories(PAINTING, rows, self._counted.drawn(rows))
         self._refresh()
 
     def show_again(self) -> None:
@@ -86,7 +97,7 @@ class LegendController(Observed[LegendState]):
         """Show the viewer's result again after an unfinished run; without one, keep what came."""
         result = self._viewer_state.result
         if result is not None:
-            self._best = np.zeros(0, dtype=np.int64)
+            self._counted = CountedCells.unknown(0, 0)
             self._on_result(result)
 
     def isolate(self, name: str | None) -> None:
@@ -94,6 +105,11 @@ class LegendController(Observed[LegendState]):
         self._viewer_state.select_label(None if name == self._viewer_state.label else name)
         if self.state.key:
             self._paint()
+
+    def sort(self, order: Order) -> None:
+        """List the types by their number of cells, their names, the model's order, or likeness."""
+        self._update(order=order)
+        self._refresh()
 
     def set_shown(self, code: int, shown: bool) -> None:
         """Draw a type, or not."""
@@ -113,13 +129,29 @@ class LegendController(Observed[LegendState]):
         if result is not None and name in result.annotation.labels.names:
             self._viewer_state.set_result(recoloured(result, name, color))
 
+    def rename(self, name: str, shown: str) -> None:
+        """Give a type another name; it is kept when the result is saved, beside the model's own."""
+        result, shown = self._viewer_state.result, shown.strip()
+        self._update(failure=None)
+        if result is None or shown == name:
+            return
+        try:
+            other = renamed(result, name, shown)
+        except ArgumentError as error:
+            self._update(failure=Failure(error))
+            return
+        selected = self._viewer_state.label == name
+        self._viewer_state.set_result(other)
+        if selected:
+            self._viewer_state.select_label(shown)
+
     def set_min_confidence(self, value: float) -> None:
         """Paint cells below ``value`` as Unassigned, at once; :meth:`settle` keeps the bound."""
         if value == self.state.min_confidence:
             return
+        rows, codes = self._counted.move(value)
         self._update(min_confidence=value)
-        self._painter.update_categories(PAINTING, np.arange(len(self._best)), self._drawn())
-        self._refresh()
+        self._repaint(rows, codes)
 
     def settle(self) -> None:
         """Make the painted bound the result's own: TAGs follow it, and saving writes it."""
@@ -128,25 +160,25 @@ class LegendController(Observed[LegendState]):
             self._viewer_state.set_result(with_min_confidence(result, value))
 
     def _clear(self) -> None:
-        self._best = np.zeros(0, dtype=np.int64)
-        self._confidence = np.zeros(0, dtype=np.float32)
-        self._labels = LabelSet(())
+        self._counted = CountedCells.unknown(0, 0)
+        self._labels, self._own_names = LabelSet(()), ()
         self._hidden = frozenset()
-        self._update(key="", rows=(), min_confidence=0.0, histogram=(), cells=0)
+        self._update(key="", rows=(), min_confidence=0.0, histogram=(), cells=0, failure=None)
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         if result is None:
             self._clear()
             return
-        annotation = result.annotation
-        best = annotation.probabilities.argmax(axis=1).astype(np.int64)
-        same_codes = np.array_equal(best, self._best) and annotation.labels == self._labels
-        if same_codes and result.key == self.state.key:
-            self._confidence = annotation.confidence
-            self.set_min_confidence(annotation.min_confidence)
+        annotation, before = result.annotation, self._counted
+        labels, counted = annotation.labels, _counted(annotation, before)
+        same = labels == self._labels and np.array_equal(counted.likeliest, before.likeliest)
+        if same and result.key == self.state.key:
+            rows = np.flatnonzero(counted.codes != before.codes)
+            self._counted = counted
+            self._update(min_confidence=counted.bound)
+            self._repaint(rows, counted.codes[rows])
             return
-        confidence, bound = annotation.confidence, annotation.min_confidence
-        self._show(result.key, annotation.labels, best, confidence, bound)
+        self._show(result.key, labels, own_names(result), counted)
 
     def _on_label(self, label: str | None) -> None:
         if self.state.key:
@@ -154,38 +186,28 @@ class LegendController(Observed[LegendState]):
             self._refresh()
 
     def _show(
-        self,
-        key: str,
-        labels: LabelSet,
-        best: npt.NDArray[np.int64],
-        confidence: npt.NDArray[np.float32],
-        bound: float,
+        self, key: str, labels: LabelSet, own: tuple[str, ...], counted: CountedCells
     ) -> None:
-        if labels.names != self._labels.names:
+        if own != self._own_names:
             self._hidden = frozenset()
-        self._labels, self._best, self._confidence = labels, best, confidence
-        self._update(key=key, min_confidence=bound, cells=len(best))
+        self._labels, self._own_names, self._counted = labels, own, counted
+        self._update(key=key, min_confidence=counted.bound, cells=len(counted), failure=None)
         self._paint()
         self._refresh()
 
     def _paint(self) -> None:
         names, colors = self._labels.names, self._labels.colors
-        if (self._best == UNKNOWN_CODE).any():
+        if self._counted.pending:
             names, colors = (*names, "not annotated yet"), (*colors, PENDING_COLOR)
         title = f"cell type · {self.state.key}"
-        self._painter.paint_categories(PAINTING, title, self._drawn(), colors, names)
+        self._painter.paint_categories(PAINTING, title, self._counted.drawn(), colors, names)
         self._painter.set_hidden(PAINTING, self._hidden)
         self._painter.isolate(PAINTING, self._isolated_code(self._viewer_state.label))
 
-    def _drawn(self) -> npt.NDArray[np.int64]:
-        """Codes as painted, (N,): a cell that has no type yet is drawn faintly, after all types."""
-        codes = self._codes()
-        return np.where(codes == UNKNOWN_CODE, len(self._labels), codes)
-
-    def _codes(self) -> npt.NDArray[np.int64]:
-        """Codes, (N,): the likeliest type, Unassigned where it is not likely enough."""
-        unsure = (self._best >= 0) & (self._confidence < self.state.min_confidence)
-        return np.where(unsure, UNASSIGNED_CODE, self._best)
+    def _repaint(self, rows: npt.NDArray[np.int64], codes: npt.NDArray[np.int64]) -> None:
+        if len(rows):
+            self._painter.update_categories(PAINTING, rows, codes)
+        self._refresh()
 
     def _isolated_code(self, label: str | None) -> int | None:
         if label == UNASSIGNED:
@@ -195,20 +217,45 @@ class LegendController(Observed[LegendState]):
         )
 
     def _refresh(self) -> None:
-        """Count again."""
-        counts = np.bincount(self._codes() - UNKNOWN_CODE, minlength=len(self._labels) + 2)[1:]
-        names = (UNASSIGNED, *self._labels.names)
-        colors = (UNASSIGNED_COLOR, *self._labels.colors)
-        plain = [LegendRow(i - 1, names[i], colors[i], int(counts[i])) for i in range(len(names))]
-        label = self._viewer_state.label
-        rows = (
-            replace(row, shown=row.code not in self._hidden, isolated=row.name == label)
-            for row in plain
-            if row.count or row.code >= 0
+        """Show the counts in the order wanted."""
+        histogram = tuple(int(count) for count in self._counted.histogram)
+        self._update(rows=self._rows(), histogram=histogram)
+
+    def _rows(self) -> tuple[LegendRow, ...]:
+        shown, colors, own = self._labels.names, self._labels.colors, self._own_names
+        counts = self._counted.counts.tolist()
+        types = [
+            LegendRow(code, shown[code], colors[code], counts[code],
+                      own_name="" if own[code] == shown[code] else own[code])
+            for code in self._order(counts)
+        ]  # fmt: skip
+        if self._counted.unassigned:
+            unassigned = self._counted.unassigned
+            types.append(LegendRow(UNASSIGNED_CODE, UNASSIGNED, UNASSIGNED_COLOR, unassigned))
+        label, hidden = self._viewer_state.label, self._hidden
+        return tuple(
+            replace(row, shown=row.code not in hidden, isolated=row.name == label) for row in types
         )
-        known = self._confidence[self._best >= 0]
-        histogram = np.histogram(known, bins=BINS, range=(0.0, 1.0))[0]
-        self._update(
-            rows=tuple(sorted(rows, key=lambda row: (row.code < 0, -row.count))),
-            histogram=tuple(int(count) for count in histogram),
-        )
+
+    def _order(self, counts: Sequence[int]) -> Sequence[int]:
+        """Codes of all types as they are listed."""
+        codes, order = range(len(counts)), self.state.order
+        if order == "cells":
+            return sorted(codes, key=lambda code: -counts[code])
+        if order == "name":
+            return sorted(codes, key=lambda code: self._labels.names[code].casefold())
+        result = self._viewer_state.result
+        if order == "model" or result is None or own_names(result) != self._own_names:
+            return codes
+        if self._likeness is None or self._likeness[0] is not result.annotation.probabilities:
+            probabilities = result.annotation.probabilities
+            self._likeness = probabilities, likeness_order(probabilities)
+        return self._likeness[1]
+
+
+def _counted(annotation: Annotation, before: CountedCells) -> CountedCells:
+    """The cells counted, not anew where names or colours alone are others."""
+    likeliest, bound = annotation.likeliest, annotation.min_confidence
+    if likeliest is before.likeliest and bound == before.bound:
+        return before
+    return CountedCells(likeliest, annotation.confidence, bound, len(annotation.labels))

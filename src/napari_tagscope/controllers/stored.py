@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.keys import PROVENANCE, Slots
-from tagscope.core.labels import LabelSet, default_colors
+from tagscope.core.labels import NO_LABEL, LabelSet, default_colors
 from tagscope.core.results import (
     Annotation,
     AnnotationResult,
@@ -19,12 +19,15 @@ from tagscope.core.results import (
     SlotScores,
     read_provenance,
 )
+from tagscope.errors import ArgumentError
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from tagscope.core.provenance import Provenance
     from tagscope.core.section import Section
+
+OWN_NAMES = "model_labels"  # in the provenance of a result some of whose labels were renamed
 
 
 def stored_keys(table: AnnData) -> list[str]:
@@ -55,9 +58,8 @@ def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:
     if slots.attention in table.layers:
         matrix = sp.csc_matrix(table.layers[slots.attention], dtype=np.float32)
         scores = GeneScores(section.ids, section.panel, matrix)
-    return AnnotationResult(
-        key, annotation, scores, _slot_scores(table, section, slots), provenance
-    )
+    slot_scores = _slot_scores(table, section, slots)
+    return prepared(AnnotationResult(key, annotation, scores, slot_scores, provenance))
 
 
 def _slot_scores(table: AnnData, section: Section, slots: Slots) -> SlotScores | None:
@@ -84,8 +86,31 @@ def recoloured(result: AnnotationResult, name: str, color: str) -> AnnotationRes
     labels = result.annotation.labels
     colors = list(labels.colors)
     colors[labels.names.index(name)] = color
-    annotation = replace(result.annotation, labels=LabelSet(labels.names, tuple(colors)))
-    return replace(result, annotation=annotation)
+    shown = result.annotation.shown(labels=LabelSet(labels.names, tuple(colors)))
+    return replace(result, annotation=shown)
+
+
+def renamed(result: AnnotationResult, name: str, shown: str) -> AnnotationResult:
+    """The same result with another name for one label; the model's own stays in the provenance.
+
+    Raises
+    ------
+    ArgumentError
+        If the new name is empty, stands for no label, or is another label's.
+    """
+    labels, extra = result.annotation.labels, result.provenance.extra
+    _refuse_name(shown, labels)
+    names = tuple(shown if one == name else one for one in labels.names)
+    extra = {**extra, "labels": list(names), OWN_NAMES: list(own_names(result))}
+    annotation = result.annotation.shown(labels=LabelSet(names, labels.colors))
+    provenance = replace(result.provenance, extra=extra)
+    return replace(result, annotation=annotation, provenance=provenance)
+
+
+def own_names(result: AnnotationResult) -> tuple[str, ...]:
+    """The model's own names of the labels, in its order."""
+    kept = result.provenance.extra.get(OWN_NAMES)
+    return tuple(map(str, kept)) if kept else result.annotation.labels.names
 
 
 def with_min_confidence(result: AnnotationResult, value: float) -> AnnotationResult:
@@ -93,8 +118,30 @@ def with_min_confidence(result: AnnotationResult, value: float) -> AnnotationRes
     provenance = replace(
         result.provenance, parameters={**result.provenance.parameters, "min_confidence": value}
     )
-    annotation = replace(result.annotation, min_confidence=value)
+    annotation = result.annotation.shown(min_confidence=value)
     return replace(result, annotation=annotation, provenance=provenance)
+
+
+def prepared(result: AnnotationResult) -> AnnotationResult:
+    """A result whose codes are known: reading them from the probabilities of many cells is for the
+    thread that made it, since every panel asks for them in the window's."""
+    assert len(result.annotation.codes) == len(result.annotation.ids)
+    return result
+
+
+def _refuse_name(name: str, labels: LabelSet) -> None:
+    if name in labels.names:
+        raise ArgumentError(
+            f"Another type is called {name!r} already.",
+            "Every type needs a name of its own.",
+            "Choose another name, or rename that type first.",
+        )
+    if not name or name in NO_LABEL:
+        raise ArgumentError(
+            f"{name!r} stands for cells without a type." if name else "The name is empty.",
+            "A type needs a name.",
+            "Type one, or press Escape to keep the name it has.",
+        )
 
 
 def _is_annotation(table: AnnData, key: str, record: Provenance) -> bool:

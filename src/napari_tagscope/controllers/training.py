@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.bundles import KnownBundles, is_bundle
+from napari_tagscope.controllers.columns import MOST_TYPES, holds_labels
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
@@ -17,11 +20,14 @@ from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
     from tagscope.api import Bundle, EpochRecord
-    from tagscope.core.section import Section
+    from tagscope.core.panel import GenePanel
+    from tagscope.core.section import Reference, Section
 
 TOPIC = "train"
 COLUMNS_TOPIC = "read columns"
-MOST_TYPES = 1000
+COUNT_TOPIC = "count reference"
+FEW_CELLS = 10  # of a type, below which a network hardly learns it
+MOST_NAMED = 3
 USUAL_NAMES = ("cell_type", "celltype", "cell_class", "label", "annotation", "cluster", "type")
 
 
@@ -34,15 +40,30 @@ class LabelColumn:
 
 
 @dataclass(frozen=True)
+class ReferenceSummary:
+    """What a training would learn from: labelled cells, ``types`` with their cells, genes, and how
+    many of these the open section has too, None without one."""
+
+    cells: int
+    types: tuple[tuple[str, int], ...]
+    genes: int
+    shared: int | None
+
+
+@dataclass(frozen=True)
 class TrainingState:
     """What the training part shows.
 
-    ``history`` grows by one record an epoch, over all ``networks`` that the training makes.
+    ``name`` is that of the bundle to be. ``history`` grows by one record an epoch, over all
+    ``networks`` that the training makes.
     """
 
     reference: Path | None = None
     columns: tuple[LabelColumn, ...] = ()
     column: str = ""
+    name: str = ""
+    summary: ReferenceSummary | None = None
+    counting: bool = False
     epochs: int | None = None
     reading: bool = False
     running: bool = False
@@ -54,8 +75,10 @@ class TrainingState:
 
     @property
     def ready(self) -> bool:
-        """Whether training can start."""
-        return bool(self.reference and self.column) and not self.running
+        """Whether training can start; what it would learn from is known first."""
+        foreign = self.summary is not None and self.summary.shared == 0
+        waits = self.running or self.counting
+        return bool(self.reference and self.column) and not waits and not foreign
 
 
 class TrainingController(Observed[TrainingState]):
@@ -73,10 +96,16 @@ class TrainingController(Observed[TrainingState]):
         self._runner = runner
         self._annotate = annotate
         self._bundles = bundles
+        self._read: tuple[Path, str, Reference] | None = None  # the reference that was counted
+        viewer_state.section_changed.connect(lambda _: self._count())
 
     def choose_reference(self, path: Path) -> None:
         """Read which columns of a reference could hold labels."""
-        self._update(reference=path, columns=(), column="", reading=True, failure=None, notice="")
+        self._read = None
+        self._update(
+            reference=path, columns=(), column="", name="", summary=None, reading=True,
+            failure=None, notice="",
+        )  # fmt: skip
         self._runner.start(
             Task(
                 topic=COLUMNS_TOPIC,
@@ -104,7 +133,15 @@ class TrainingController(Observed[TrainingState]):
 
     def choose_column(self, name: str) -> None:
         """Take the labels from this column."""
-        self._update(column=name)
+        kept = self.state.name not in ("", _usual_name(self.state))
+        self._update(column=name, summary=None, failure=None)
+        if not kept:
+            self._update(name=_usual_name(self.state))
+        self._count()
+
+    def set_name(self, name: str) -> None:
+        """Call the bundle so; one of that name that is there already is not replaced."""
+        self._update(name=name.strip())
 
     def set_epochs(self, epochs: int | None) -> None:
         """The most epochs to train, None for the recipe's own; it may stop earlier."""
@@ -115,9 +152,9 @@ class TrainingController(Observed[TrainingState]):
         state, opened = self.state, self._viewer_state.opened
         if not state.ready or state.reference is None:
             return
-        reference, column, epochs = state.reference, state.column, state.epochs
+        reference, column, epochs = self._source(), state.column, state.epochs
         section = None if opened is None else opened.section
-        out = self._bundles.free_name(f"{reference.stem}-{column}")
+        out = self._bundles.free_name(state.name or _usual_name(state))
         self._update(running=True, stopping=False, networks=1, history=(), failure=None, notice="")
         self._runner.start(
             Task(
@@ -142,9 +179,43 @@ class TrainingController(Observed[TrainingState]):
     def _on_columns(self, columns: tuple[LabelColumn, ...]) -> None:
         names = [column.name for column in columns]
         usual = (name for name in USUAL_NAMES if name in names)
-        self._update(reading=False, columns=columns, column=next(usual, names[0] if names else ""))
-        if not names:
+        self._update(reading=False, columns=columns)
+        if names:
+            self.choose_column(next(usual, names[0]))
+        else:
             self._update(notice="This reference has no column of labels.")
+
+    def _source(self) -> Path | Reference:
+        """The reference with the chosen labels, if it has been read, else where it is."""
+        state, read = self.state, self._read
+        assert state.reference is not None
+        return read[2] if read and read[:2] == (state.reference, state.column) else state.reference
+
+    def _count(self) -> None:
+        """Count what a training would learn from, in what it will be trained on."""
+        state, opened = self.state, self._viewer_state.opened
+        if state.reference is None or not state.column or state.running:
+            return
+        path, column, source = state.reference, state.column, self._source()
+        panel = None if opened is None else opened.section.panel
+        self._update(counting=True)
+        self._runner.start(
+            Task(
+                topic=COUNT_TOPIC,
+                title=f"Counting types and genes of {path.name}",
+                work=lambda context: _counted(source, column, panel, context),
+                done=lambda counted: self._on_counted(path, column, *counted),
+                failed=lambda failure: self._update(counting=False, failure=failure),
+                cancelled=lambda: self._update(counting=False),
+            )
+        )
+
+    def _on_counted(
+        self, path: Path, column: str, reference: Reference, summary: ReferenceSummary
+    ) -> None:
+        if (path, column) == (self.state.reference, self.state.column):
+            self._read = (path, column, reference)
+            self._update(counting=False, summary=summary)
 
     def _on_reported(self, reports: Sequence[Progress]) -> None:
         records = tuple(report.partial for report in reports if report.partial is not None)
@@ -172,6 +243,29 @@ class TrainingController(Observed[TrainingState]):
 def network_starts(history: Sequence[EpochRecord]) -> tuple[int, ...]:
     """Positions in ``history`` from which on another network learns, the first one's left out."""
     return tuple(n for n in range(1, len(history)) if history[n].fold != history[n - 1].fold)
+
+
+def summary_text(state: TrainingState) -> str:
+    """What a training would learn from, and what would be learned badly."""
+    found = state.summary
+    if found is None:
+        return "Counting types and genes…" if state.counting else ""
+    genes = f"{found.genes:,} genes; those of an open section would be kept"
+    if found.shared is not None:
+        genes = f"{found.shared:,} of {found.genes:,} genes shared with the section"
+    lines = [f"{found.cells:,} cells · {len(found.types):,} types · {genes}"]
+    if found.shared == 0:
+        lines.append("Nothing can be learned: check species and kind of gene ids of both.")
+    rare = [f"{name} ({cells:,})" for name, cells in found.types if cells < FEW_CELLS]
+    if rare:
+        more = f", and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""
+        named = ", ".join(rare[:MOST_NAMED]) + more
+        lines.append(f"Types of fewer than {FEW_CELLS} cells are hardly learned: {named}")
+    return "\n".join(lines)
+
+
+def _usual_name(state: TrainingState) -> str:
+    return f"{state.reference.stem}-{state.column}" if state.reference else ""
 
 
 def training_text(state: TrainingState) -> str:
@@ -219,9 +313,7 @@ def label_columns(path: Path) -> tuple[LabelColumn, ...]:
 
         obs = api.read_table(path).obs
     counts = {
-        str(name): int(column.nunique())
-        for name, column in obs.items()
-        if column.dtype.name == "category" or column.dtype.kind in "OUT"
+        str(name): int(column.nunique()) for name, column in obs.items() if holds_labels(column)
     }
     return tuple(LabelColumn(n, count) for n, count in counts.items() if 2 <= count <= MOST_TYPES)
 
@@ -238,8 +330,25 @@ def _networks(epochs: int | None) -> int:
     return api.recipe_of(api.TrainConfig(epochs=epochs)).folds
 
 
+def _counted(
+    source: Path | Reference, column: str, panel: GenePanel | None, context: JobContext
+) -> tuple[Reference, ReferenceSummary]:
+    """Runs in a job's thread."""
+    from tagscope import api
+
+    context.step("reading", 0, 2)
+    reference = api.read_reference(source, column) if isinstance(source, Path) else source
+    context.step("counting", 1, 2)
+    measured, names = reference.cells.panel, reference.labels.names
+    cells = np.bincount(reference.codes, minlength=len(names)).tolist()
+    shared = None if panel is None else len(measured.shared_with(panel))
+    types = tuple(zip(names, cells, strict=True))
+    genes = len(measured.shared_with(measured))
+    return reference, ReferenceSummary(len(reference), types, genes, shared)
+
+
 def _train(
-    reference: Path,
+    reference: Path | Reference,
     column: str,
     out: Path,
     epochs: int | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -14,19 +15,26 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_tagscope.controllers.annotate import AnnotateController, AnnotateState
+from napari_tagscope.controllers.bundle_card import card_of
 from napari_tagscope.controllers.bundles import about
+from napari_tagscope.controllers.comparison import ComparisonController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.views.bundle_card import BundleCardView
 from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.comparison_view import ComparisonView
+from napari_tagscope.views.fold import Fold
 from napari_tagscope.views.legend_view import LegendView
 from napari_tagscope.views.theme import Colors
 from napari_tagscope.views.training_form import TrainingForm
+
+if TYPE_CHECKING:
+    from tagscope.api import Bundle
 
 
 class AnnotatePanel(QWidget):
@@ -37,6 +45,7 @@ class AnnotatePanel(QWidget):
         controller: AnnotateController,
         training: TrainingController,
         legend: LegendController,
+        comparison: ComparisonController,
     ) -> None:
         super().__init__()
         self._controller = controller
@@ -47,16 +56,21 @@ class AnnotatePanel(QWidget):
         self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.browse_button = QPushButton("Browse…")
         self.browse_button.setToolTip("Choose a bundle's folder")
+        self.remove_button = QPushButton("Remove")
+        self.remove_button.setToolTip("Take this bundle out of the list; its files stay")
         self.about = hint_label()
-        self.train_toggle = QToolButton()
-        self.train_toggle.setText("Train one from a reference")
-        self.train_toggle.setObjectName("heading")
-        self.train_toggle.setToolTip("Train a bundle on single cells whose types are known")
-        self.train_toggle.setCheckable(True)
-        self.train_toggle.setArrowType(Qt.ArrowType.RightArrow)
-        self.train_toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.card = BundleCardView()
+        self.card_toggle = Fold(
+            "About this bundle",
+            "What it was trained on, how, and how well it does, type by type",
+            self.card,
+        )
         self.training = TrainingForm(training)
-        self.training.setVisible(False)
+        self.train_toggle = Fold(
+            "Train one from a reference",
+            "Train a bundle on single cells whose types are known",
+            self.training,
+        )
         self.run_button = QPushButton("Annotate")
         self.run_button.setObjectName("main")
         self.run_button.setToolTip("Give every cell a type; cells in view come first")
@@ -71,6 +85,12 @@ class AnnotatePanel(QWidget):
         self.hint = hint_label()
         self.failure = FailureBox()
         self.legend = LegendView(legend)
+        self.comparison = ComparisonView(comparison)
+        self.compare_toggle = Fold(
+            "Compare with a column",
+            "Compare the types with labels that the section has",
+            self.comparison,
+        )
         self._lay_out()
         self._connect()
         bind(self, controller, self.show_state)
@@ -90,7 +110,8 @@ class AnnotatePanel(QWidget):
         self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
         self.about.setText("" if state.bundle is None else about(state.bundle))
         self.about.setToolTip("" if state.bundle is None else str(state.bundle.path))
-        self.about.setVisible(state.bundle is not None)
+        self.remove_button.setEnabled(state.chosen is not None and not state.running)
+        self._show_card(state.bundle)
         self.run_button.setEnabled(state.ready)
         self.run_button.setVisible(not state.running)
         self.cancel_button.setVisible(state.running)
@@ -100,14 +121,24 @@ class AnnotatePanel(QWidget):
         self.hint.setVisible(bool(self.hint.text()))
         self.failure.show_failure(state.failure)
 
+    def _show_card(self, bundle: Bundle | None) -> None:
+        for widget in (self.about, self.card_toggle):
+            widget.setVisible(bundle is not None)
+        if bundle is None:
+            self.card_toggle.setChecked(False)
+        else:
+            self.card.show_card(card_of(bundle))
+
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
         self.training.curve.set_colors(colors)
+        self.comparison.matrix.set_colors(colors)
 
     def _lay_out(self) -> None:
         choose = QHBoxLayout()
         choose.addWidget(self.bundles, 1)
         choose.addWidget(self.browse_button)
+        choose.addWidget(self.remove_button)
         act = QHBoxLayout()
         act.addWidget(self.run_button)
         act.addWidget(self.cancel_button)
@@ -118,8 +149,14 @@ class AnnotatePanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(choose)
-        above = (self.about, self.train_toggle, self.training)
-        below = (self.hint, self.failure, self.legend)
+        above = (self.about, self.card_toggle, self.card, self.train_toggle, self.training)
+        below = (
+            self.hint,
+            self.failure,
+            self.legend,
+            self.compare_toggle,
+            self.comparison,
+        )
         for widget in above:
             column.addWidget(widget)
         column.addLayout(act)
@@ -130,7 +167,7 @@ class AnnotatePanel(QWidget):
         controller = self._controller
         self.bundles.activated.connect(lambda i: controller.choose(self.bundles.itemData(i)))
         self.browse_button.clicked.connect(self._choose_bundle)
-        self.train_toggle.toggled.connect(self._fold_training)
+        self.remove_button.clicked.connect(controller.forget)
         self.run_button.clicked.connect(controller.run)
         self.cancel_button.clicked.connect(controller.cancel)
         self.attention.toggled.connect(controller.set_attention)
@@ -138,11 +175,6 @@ class AnnotatePanel(QWidget):
             action = self.save_menu.addAction(text)
             assert action is not None
             action.triggered.connect(act)
-
-    def _fold_training(self, opened: bool) -> None:
-        self.training.setVisible(opened)
-        arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
-        self.train_toggle.setArrowType(arrow)
 
     def _choose_bundle(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Open a bundle (a folder with bundle.json)")

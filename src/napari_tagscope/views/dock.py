@@ -109,7 +109,9 @@ class PanelDock(QWidget):
     def _add_annotate(self) -> AnnotatePanel:
         session = self.session
         card = Card("Annotate", "Give every cell a type")
-        panel = AnnotatePanel(session.annotate, session.training, session.legend)
+        panel = AnnotatePanel(
+            session.annotate, session.training, session.legend, session.comparison
+        )
         card.body.addWidget(panel)
         self.column.addWidget(card)
         return panel

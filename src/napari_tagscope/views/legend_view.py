@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import (
@@ -10,15 +11,18 @@ from qtpy.QtCore import (
     QModelIndex,
     QSortFilterProxyModel,
     Qt,
+    QTimer,
     Signal,
 )
-from qtpy.QtGui import QColor, QFont, QKeyEvent, QPainter
+from qtpy.QtGui import QColor, QContextMenuEvent, QFont, QKeyEvent, QPainter
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QColorDialog,
+    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QMenu,
     QPushButton,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -27,20 +31,29 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState
-from napari_tagscope.views.card import bind
+from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState, Order
+from napari_tagscope.views.card import FailureBox, bind
 from napari_tagscope.views.confidence_view import ConfidenceView
 
 SHOWN, COLOR, NAME, COUNT = range(4)
 ROW_HEIGHT = 20
 _Role = Qt.ItemDataRole
+_Modifier = Qt.KeyboardModifier
 COLOR_ROLE = Qt.ItemDataRole.UserRole
+ORDERS: dict[Order, tuple[str, str]] = {
+    "cells": ("By cells", "Most cells first"),
+    "name": ("By name", "From A to Z"),
+    "model": ("By model", "As the model lists them"),
+    "likeness": ("By likeness", "Types that the model takes for each other side by side"),
+}
 
 
 class LegendModel(QAbstractTableModel):
     """Rows of the legend; checking a box is passed on, not kept."""
 
     shown_changed = Signal(int, bool)
+    renamed = Signal(str, str)
+    """A type's name and the one that was typed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,12 +77,16 @@ class LegendModel(QAbstractTableModel):
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        if index.column() == NAME and self.rows[index.row()].code >= 0:
+            return flags | Qt.ItemFlag.ItemIsEditable
         return flags | Qt.ItemFlag.ItemIsUserCheckable if index.column() == SHOWN else flags
 
     def data(self, index: QModelIndex, role: int = _Role.DisplayRole) -> Any:
         row, column = self.rows[index.row()], index.column()
         if role == _Role.DisplayRole:
             return {NAME: row.name, COUNT: f"{row.count:,}"}.get(column)
+        if role == _Role.EditRole and column == NAME:
+            return row.name
         if role == _Role.CheckStateRole and column == SHOWN:
             return Qt.CheckState.Checked if row.shown else Qt.CheckState.Unchecked
         if role == COLOR_ROLE and column == COLOR:
@@ -85,6 +102,9 @@ class LegendModel(QAbstractTableModel):
         return None
 
     def setData(self, index: QModelIndex, value: Any, role: int = _Role.EditRole) -> bool:
+        if role == _Role.EditRole and index.column() == NAME:
+            self.renamed.emit(self.rows[index.row()].name, str(value))
+            return True
         if role != _Role.CheckStateRole:
             return False
         checked = Qt.CheckState(value) == Qt.CheckState.Checked
@@ -97,7 +117,11 @@ def _tip(row: LegendRow, column: int) -> str:
         return f"Show or hide {row.name} (Space)"
     if column == COLOR:
         return f"Double-click to choose another colour for {row.name} (C)"
-    return f"{row.name}: {row.count:,} cells. Click to show it alone, again to show all (Return)"
+    own = f" The model calls it {row.own_name}." if row.own_name else ""
+    return (
+        f"{row.name}: {row.count:,} cells.{own} "
+        "Click to show it alone, again to show all (Return). F2 renames it"
+    )
 
 
 class SwatchDelegate(QStyledItemDelegate):
@@ -145,27 +169,65 @@ class LegendTable(QTableView):
         header.resizeSection(COLOR, 18)
         self._swatches = SwatchDelegate(self)
         self.setItemDelegateForColumn(COLOR, self._swatches)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self._acts: dict[int, Callable[[], None]] = {
+            Qt.Key.Key_Return: self._isolate,
+            Qt.Key.Key_Enter: self._isolate,
+            Qt.Key.Key_Space: self._switch,
+            Qt.Key.Key_C: self._choose_color,
+            Qt.Key.Key_F2: self._rename,
+        }
+        self.menu = self._make_menu()
         self.clicked.connect(self._on_click)
         self.doubleClicked.connect(self._on_double_click)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        index = self.currentIndex()
-        if event is not None and index.isValid():
-            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-                self.isolate_wanted.emit(index.row())
-                return
-            if event.key() == Qt.Key.Key_C and not event.modifiers():
-                self.color_wanted.emit(index.row())
-                return
-            if event.key() == Qt.Key.Key_Space:
-                box = index.siblingAtColumn(SHOWN)
-                model = self.model()
-                assert model is not None
-                checked = model.data(box, _Role.CheckStateRole) == Qt.CheckState.Checked
-                wanted = Qt.CheckState.Unchecked if checked else Qt.CheckState.Checked
-                model.setData(box, wanted, _Role.CheckStateRole)
-                return
-        super().keyPressEvent(event)
+        act = None
+        editing = self.state() == QAbstractItemView.State.EditingState  # its keys come here too
+        if event is not None and self.currentIndex().isValid() and not editing:
+            plain = event.modifiers() in (_Modifier.NoModifier, _Modifier.KeypadModifier)
+            act = self._acts.get(event.key()) if plain else None
+        if act is None:
+            super().keyPressEvent(event)
+        else:
+            act()
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        if event is not None and self.currentIndex().isValid():
+            self.menu.exec(event.globalPos())
+
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        for text, key in (
+            ("Show alone\tReturn", Qt.Key.Key_Return),
+            ("Show or hide\tSpace", Qt.Key.Key_Space),
+            ("Colour…\tC", Qt.Key.Key_C),
+            ("Rename…\tF2", Qt.Key.Key_F2),
+        ):
+            action = menu.addAction(text)
+            assert action is not None
+            action.triggered.connect(self._acts[key])
+        return menu
+
+    def _isolate(self) -> None:
+        self.isolate_wanted.emit(self.currentIndex().row())
+
+    def _choose_color(self) -> None:
+        self.color_wanted.emit(self.currentIndex().row())
+
+    def _rename(self) -> None:
+        name = self.currentIndex().siblingAtColumn(NAME)
+        if name.flags() & Qt.ItemFlag.ItemIsEditable:
+            self.setCurrentIndex(name)
+            self.edit(name)
+
+    def _switch(self) -> None:
+        """Show the current type where it is hidden, hide it where it is shown."""
+        box, model = self.currentIndex().siblingAtColumn(SHOWN), self.model()
+        assert model is not None
+        checked = model.data(box, _Role.CheckStateRole) == Qt.CheckState.Checked
+        wanted = Qt.CheckState.Unchecked if checked else Qt.CheckState.Checked
+        model.setData(box, wanted, _Role.CheckStateRole)
 
     def _on_click(self, index: QModelIndex) -> None:
         if index.column() in (NAME, COUNT):
@@ -186,6 +248,13 @@ class LegendView(QWidget):
         self.search.setPlaceholderText("Search types")
         self.search.setToolTip("Keep only types whose name contains this")
         self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search types")
+        self.order = QComboBox()
+        self.order.setToolTip("The order of the types")
+        self.order.setAccessibleName("Order of the types")
+        for order, (text, tip) in ORDERS.items():
+            self.order.addItem(text, order)
+            self.order.setItemData(self.order.count() - 1, tip, _Role.ToolTipRole)
         self.all_button = QPushButton("All")
         self.all_button.setToolTip("Show all types")
         self.none_button = QPushButton("None")
@@ -199,6 +268,7 @@ class LegendView(QWidget):
         self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.table = LegendTable(self.proxy)
         self.confidence = ConfidenceView()
+        self.failure = FailureBox()
         self._lay_out()
         self._connect()
         bind(self, controller, self.show_state)
@@ -211,19 +281,22 @@ class LegendView(QWidget):
         if len(state.rows) != before:
             self.table.setFixedHeight(ROW_HEIGHT * min(max(len(state.rows), 3), 7) + 2)
         self.search.setPlaceholderText(f"Search {len(state.rows)} types")
+        self.order.setCurrentIndex(self.order.findData(state.order))
         self.confidence.show_state(state)
+        self.failure.show_failure(state.failure)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
         top.addWidget(self.search, 1)
+        top.addWidget(self.order)
         for button in (self.all_button, self.none_button, self.front_button):
             top.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(top)
-        column.addWidget(self.table)
-        column.addWidget(self.confidence)
+        for widget in (self.table, self.failure, self.confidence):
+            column.addWidget(widget)
 
     def _connect(self) -> None:
         controller = self._controller
@@ -231,11 +304,17 @@ class LegendView(QWidget):
         self.all_button.clicked.connect(lambda: controller.set_all_shown(True))
         self.none_button.clicked.connect(lambda: controller.set_all_shown(False))
         self.front_button.clicked.connect(controller.show_again)
+        self.order.activated.connect(lambda i: controller.sort(self.order.itemData(i)))
         self.model.shown_changed.connect(controller.set_shown)
+        self.model.renamed.connect(self._rename)
         self.table.isolate_wanted.connect(lambda row: controller.isolate(self._row(row).name))
         self.table.color_wanted.connect(self._choose_color)
         self.confidence.moved.connect(controller.set_min_confidence)
         self.confidence.released.connect(controller.settle)
+
+    def _rename(self, name: str, shown: str) -> None:
+        """Rename once the editor is closed, which the rows must not change under."""
+        QTimer.singleShot(0, lambda: self._controller.rename(name, shown))
 
     def _row(self, shown_row: int) -> LegendRow:
         return self.model.rows[self.proxy.mapToSource(self.proxy.index(shown_row, 0)).row()]

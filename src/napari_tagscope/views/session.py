@@ -11,6 +11,7 @@ from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
+from napari_tagscope.controllers.comparison import ComparisonController
 from napari_tagscope.controllers.faithfulness import FaithfulnessController
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.layers import LayersController
@@ -55,6 +56,7 @@ class Session:
             self.state, self.runner, self.painter, RememberedFiles(bundle_folder().parent)
         )
         self.faithfulness = FaithfulnessController(self.state, self.runner)
+        self.comparison = ComparisonController(self.state, self.runner)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
 
@@ -86,6 +88,7 @@ class Session:
 
 def _import_engine() -> None:
     """Import what opening a section needs while the user looks for one: it takes seconds."""
+    import scipy.cluster.hierarchy  # noqa: F401 - what the legend sorts with
     import spatialdata  # noqa: F401
 
     from tagscope import api  # noqa: F401

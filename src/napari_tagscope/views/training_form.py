@@ -9,6 +9,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QLineEdit,
     QPushButton,
     QSizePolicy,
     QSpinBox,
@@ -20,10 +21,12 @@ from superqt import QElidingLabel
 from napari_tagscope.controllers.training import (
     TrainingController,
     TrainingState,
+    summary_text,
     training_text,
 )
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
+from napari_tagscope.views.numbers_table import NumbersTable
 
 
 class TrainingForm(QWidget):
@@ -41,6 +44,13 @@ class TrainingForm(QWidget):
         self.column = QComboBox()
         self.column.setToolTip("The column that holds the cell types")
         self.column.setAccessibleName("Label column")
+        self.counts = hint_label()
+        self.types = NumbersTable(
+            "Types of the reference", (("type", "Type"), ("cells", "Labelled cells"))
+        )
+        self.name = QLineEdit()
+        self.name.setToolTip("What the bundle is called; a number is added where it is taken")
+        self.name.setAccessibleName("Name of the bundle")
         self.epochs = QSpinBox()
         self.epochs.setRange(0, 1000)
         self.epochs.setSpecialValueText("automatic")
@@ -57,6 +67,7 @@ class TrainingForm(QWidget):
         self.browse_button.clicked.connect(self._choose_reference)
         self.sample_button.clicked.connect(controller.choose_sample_reference)
         self.column.activated.connect(self._on_column)
+        self.name.textEdited.connect(controller.set_name)
         self.epochs.valueChanged.connect(lambda value: controller.set_epochs(value or None))
         self.train_button.clicked.connect(controller.train)
         self.stop_button.clicked.connect(controller.stop)
@@ -74,6 +85,13 @@ class TrainingForm(QWidget):
                 self.column.addItem(f"{column.name} ({column.types:,} types)", column.name)
         self.column.setCurrentIndex(names.index(state.column) if state.column in names else -1)
         self.column.setEnabled(bool(names) and not state.running)
+        self.counts.setText(summary_text(state))
+        self.counts.setVisible(bool(self.counts.text()))
+        self.types.setVisible(state.summary is not None and not state.history)
+        self.types.show_rows(() if state.summary is None else state.summary.types)
+        if not self.name.hasFocus():
+            self.name.setText(state.name)
+        self.name.setEnabled(bool(state.column) and not state.running)
         self.epochs.setValue(state.epochs or 0)
         self.train_button.setEnabled(state.ready)
         self.train_button.setVisible(not state.running)
@@ -99,6 +117,9 @@ class TrainingForm(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Reference", row)
         form.addRow("Labels", self.column)
+        form.addRow(self.counts)
+        form.addRow(self.types)
+        form.addRow("Name", self.name)
         form.addRow("Epochs", fit)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 0, 0, 0)

@@ -14,7 +14,7 @@ from tagscope.api.learning import convert, network_for, train
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
 from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
-from tagscope.evaluation.annotation import AnnotationReport
+from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
 from tagscope.exporters import ExportConfig
@@ -54,9 +54,9 @@ __all__ = [
     "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
     "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
     "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
-    "estimate_text", "evaluate", "export", "faithfulness", "faithfulness_of_result", "flows",
-    "info", "integration", "label_flows", "load_bundle", "network_for", "open_section",
-    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
-    "sample", "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table",
-    "tags", "train", "write_result",
+    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
+    "network_for", "open_section", "read_images", "read_reference", "read_section", "read_table",
+    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
+    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

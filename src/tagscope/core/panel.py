@@ -85,6 +85,11 @@ class GenePanel:
         found = [other.position(s, e) for s, e in zip(self.symbols, ensembl, strict=True)]
         return np.array(found, dtype=np.int64)
 
+    def shared_with(self, other: GenePanel) -> npt.NDArray[np.int64]:
+        """Columns of this panel's genes that ``other`` has too, ascending, each gene once."""
+        firsts = self.columns_in(self) == np.arange(len(self))
+        return np.flatnonzero(firsts & (self.columns_in(other) >= 0))
+
     def take(self, columns: npt.NDArray[np.int64] | list[int]) -> GenePanel:
         """The panel of the given columns, in their order."""
 

@@ -46,15 +46,26 @@ class Annotation:
     def confidence(self) -> npt.NDArray[np.float32]:
         """Probability of the chosen label, (N,)."""
         if self.tree is not None:
-            return self.levels[-1].confidence
+            return self._finest.confidence
         return np.asarray(self.probabilities.max(axis=1), dtype=np.float32)
+
+    @cached_property
+    def likeliest(self) -> npt.NDArray[np.int64]:
+        """Codes of the labels however unsure they are, (N,); −1 where too unlike the reference."""
+        found = self.probabilities.argmax(axis=1) if self.tree is None else self._finest.codes
+        if self.novelty is not None:
+            found = np.where(self.novelty <= self.max_novelty, found, -1)
+        return found.astype(np.int64)
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int64]:
         """Label codes, (N,), −1 where unassigned."""
-        if self.tree is not None:
-            return self.levels[-1].codes
-        return assigned(self.probabilities, self.novelty, self.min_confidence, self.max_novelty)
+        return np.where(self.confidence >= self.min_confidence, self.likeliest, -1)
+
+    @cached_property
+    def _finest(self) -> LevelLabels:
+        assert self.tree is not None
+        return self.tree.decode(self.probabilities)[-1]
 
     @cached_property
     def levels(self) -> tuple[LevelLabels, ...]:
@@ -66,6 +77,19 @@ class Annotation:
             return found
         trusted = self.novelty <= self.max_novelty
         return tuple(replace(one, codes=np.where(trusted, one.codes, -1)) for one in found)
+
+    def shown(
+        self, *, labels: LabelSet | None = None, min_confidence: float | None = None
+    ) -> Annotation:
+        """The same cells with labels of other names and colours, or with another bound.
+
+        What has been read from the probabilities is kept: it costs per cell, not per label.
+        """
+        bound = self.min_confidence if min_confidence is None else min_confidence
+        other = replace(self, labels=labels or self.labels, min_confidence=bound)
+        kept = ("confidence", "likeliest", "_finest")
+        vars(other).update({name: vars(self)[name] for name in kept if name in vars(self)})
+        return other
 
     def names(self) -> npt.NDArray[np.str_]:
         """Label names, (N,)."""
@@ -124,19 +148,6 @@ def _write_labels(
     table.obs[slots.label] = pd.Categorical.from_codes(codes, categories=categories)
     table.uns[slots.colors] = np.array(colors)
     table.obs[slots.confidence] = confidence
-
-
-def assigned(
-    probabilities: npt.NDArray[np.float32],
-    novelty: npt.NDArray[np.float32] | None,
-    min_confidence: float,
-    max_novelty: float,
-) -> npt.NDArray[np.int64]:
-    """Codes of the likeliest labels (N,); −1 for a cell too unsure, or too unlike the reference."""
-    trusted = probabilities.max(axis=1) >= min_confidence
-    if novelty is not None:
-        trusted &= novelty <= max_novelty
-    return np.where(trusted, probabilities.argmax(axis=1), -1).astype(np.int64)
 
 
 @dataclass(frozen=True)

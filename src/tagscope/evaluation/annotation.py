@@ -19,6 +19,11 @@ from tagscope.errors import ArgumentError
 from tagscope.evaluation.integration import IntegrationReport
 from tagscope.io.atomic import written_whole
 
+Names = npt.NDArray[np.str_]
+Ints = npt.NDArray[np.int64]
+
+_UNKNOWN = ""  # the true label of a cell that has none
+
 
 @dataclass(frozen=True)
 class AnnotationReport:
@@ -138,27 +143,31 @@ def evaluate_labels(
     ArgumentError
         If the lengths differ or no cell can be scored.
     """
-    predicted, true = _names(prediction, UNASSIGNED), _names(truth, "")
+    names, predicted, true = _coded(prediction, truth)
     _refuse_lengths(predicted, true, confidence, novelty)
-    known = true != ""
-    scored = known & (np.isin(true, list(seen)) if seen is not None else True)
+    unassigned, unknown = np.searchsorted(names, (UNASSIGNED, _UNKNOWN))
+    known = true != unknown
+    scored = known & (np.isin(names, list(seen))[true] if seen is not None else True)
     if not scored.any():
-        raise _nothing_to_score(true, known)
+        raise _nothing_to_score(names, true, known)
     unseen = known & ~scored
     y, p = true[scored], predicted[scored]
-    per_class = _per_class(y, p)
+    per_class = _per_class(names, y, p)
     present = per_class["support"] > 0
-    curve = None if confidence is None else _reliability(y, p, confidence[scored])
+    sure = p != unassigned
+    curve = None
+    if confidence is not None and sure.any():
+        curve = reliability_curve(confidence[scored][sure], (y == p)[sure])
     return AnnotationReport(
         accuracy=float((y == p).mean()),
         macro_f1=float(per_class.loc[present, "f1"].mean()),
         per_class=per_class,
-        confusion=_confusion(true, predicted, scored, unseen),
+        confusion=_confusion(names, true, predicted, scored, unseen),
         n_cells=int(scored.sum()),
         n_types=int(present.sum()),
         n_unseen=int(unseen.sum()),
         n_missing=int((~known).sum()),
-        n_unassigned=int((p == UNASSIGNED).sum()),
+        n_unassigned=int((~sure).sum()),
         ari=float(adjusted_rand_score(y, p)),
         nmi=float(normalized_mutual_info_score(y, p)),
         calibration_error=None if curve is None else expected_calibration_error(curve),
@@ -169,8 +178,8 @@ def evaluate_labels(
 
 
 def _refuse_lengths(
-    predicted: npt.NDArray[np.str_],
-    true: npt.NDArray[np.str_],
+    predicted: Ints,
+    true: Ints,
     *values: npt.NDArray[np.floating[Any]] | None,
 ) -> None:
     if {len(true)} != {len(v) for v in (predicted, *values) if v is not None}:
@@ -180,62 +189,79 @@ def _refuse_lengths(
         )
 
 
-def _nothing_to_score(true: npt.NDArray[np.str_], known: npt.NDArray[np.bool_]) -> ArgumentError:
+def _nothing_to_score(names: Names, true: Ints, known: npt.NDArray[np.bool_]) -> ArgumentError:
     return ArgumentError(
         f"None of the {len(true)} cells can be scored: {int((~known).sum())} have no true "
-        f"label, and the types of the others ({_examples(true[known])}) are none the model "
-        "knows.",
+        f"label, and the types of the others ({_examples(names[np.unique(true[known])])}) are "
+        "none the model knows.",
         "True labels must be named as in the reference the model was trained on.",
         "Choose another truth column.",
     )
 
 
-def _names(values: Iterable[Any], missing: str) -> npt.NDArray[np.str_]:
-    series = pd.Series(list(values), dtype=object)
-    text = series.where(series.notna(), missing).astype(str)
-    return np.asarray(text.where(~text.isin(MISSING), missing), dtype=np.str_)
+def _coded(prediction: Iterable[Any], truth: Iterable[Any]) -> tuple[Names, Ints, Ints]:
+    """Names in order, ``Unassigned`` and ``""`` among them, and either's codes into them, (N,)."""
+    given, given_codes = _named(prediction, UNASSIGNED)
+    true, true_codes = _named(truth, _UNKNOWN)
+    names = np.unique([*given, *true])
+    return (
+        names,
+        np.searchsorted(names, given)[given_codes],
+        np.searchsorted(names, true)[true_codes],
+    )
 
 
-def _per_class(y: npt.NDArray[np.str_], p: npt.NDArray[np.str_]) -> pd.DataFrame:
-    types = sorted((set(y) | set(p)) - {UNASSIGNED})
-    rows = []
-    for name in types:
-        support, given = int((y == name).sum()), int((p == name).sum())
-        right = int(((y == name) & (p == name)).sum())
-        rows.append(
-            {
-                "precision": right / given if given else 0.0,
-                "recall": right / support if support else 0.0,
-                "f1": 2 * right / (support + given),
-                "support": support,
-                "predicted": given,
-            }
-        )
-    return pd.DataFrame(rows, index=pd.Index(types, name="type"))
+def _named(values: Iterable[Any], missing: str) -> tuple[list[str], Ints]:
+    """Names, those that stand for no label as ``missing``, which is the last; codes (N,)."""
+    if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+        held = pd.Categorical(values)
+        codes, found = held.codes, held.categories
+    else:
+        codes, found = pd.factorize(pd.Series(list(values), dtype=object))
+    texts = (str(value) for value in found)
+    names = [missing if text in MISSING else text for text in texts]
+    return [*names, missing], np.asarray(codes, dtype=np.int64)
+
+
+def _per_class(names: Names, y: Ints, p: Ints) -> pd.DataFrame:
+    """Scores of all types that are true or given; codes are into ``names``."""
+    support, given = (np.bincount(codes, minlength=len(names)) for codes in (y, p))
+    right = np.bincount(y[y == p], minlength=len(names))
+    found = np.flatnonzero((support + given > 0) & (names != UNASSIGNED))
+    support, given, right = support[found], given[found], right[found]
+    return pd.DataFrame(
+        {
+            "precision": right / np.maximum(given, 1),
+            "recall": right / np.maximum(support, 1),
+            "f1": 2 * right / (support + given),
+            "support": support,
+            "predicted": given,
+        },
+        index=pd.Index(names[found].tolist(), name="type"),
+    )
 
 
 def _confusion(
-    true: npt.NDArray[np.str_],
-    predicted: npt.NDArray[np.str_],
+    names: Names,
+    true: Ints,
+    predicted: Ints,
     scored: npt.NDArray[np.bool_],
     unseen: npt.NDArray[np.bool_],
 ) -> pd.DataFrame:
     known = scored | unseen
-    rows = [*sorted(set(true[scored])), *sorted(set(true[unseen]))]
-    given = set(predicted[known])
-    columns = sorted((set(true[scored]) | given) - {UNASSIGNED})
-    if UNASSIGNED in given:
-        columns.append(UNASSIGNED)
-    counts = pd.crosstab(true[known], predicted[known])
-    counts = counts.reindex(index=rows, columns=columns, fill_value=0)
-    return counts.rename_axis(index="truth", columns="prediction")
-
-
-def _reliability(
-    y: npt.NDArray[np.str_], p: npt.NDArray[np.str_], confidence: npt.NDArray[np.floating[Any]]
-) -> pd.DataFrame | None:
-    assigned = p != UNASSIGNED
-    return reliability_curve(confidence[assigned], (y == p)[assigned]) if assigned.any() else None
+    rows = np.append(np.unique(true[scored]), np.unique(true[unseen]))
+    columns = np.union1d(true[scored], predicted[known])
+    last = names[columns] == UNASSIGNED
+    columns = np.append(columns[~last], columns[last])
+    row_of, column_of = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64)
+    row_of[rows], column_of[columns] = np.arange(len(rows)), np.arange(len(columns))
+    places = row_of[true[known]] * len(columns) + column_of[predicted[known]]
+    counts = np.bincount(places, minlength=len(rows) * len(columns))
+    return pd.DataFrame(
+        counts.reshape(len(rows), len(columns)),
+        index=pd.Index(names[rows].tolist(), name="truth"),
+        columns=pd.Index(names[columns].tolist(), name="prediction"),
+    )
 
 
 def _unseen_auroc(
@@ -249,8 +275,7 @@ def _unseen_auroc(
     return float(roc_auc_score(unseen[either], unusual[either].astype(np.float64)))
 
 
-def _examples(names: npt.NDArray[np.str_]) -> str:
-    found = sorted(set(names))
+def _examples(found: Names) -> str:
     return ", ".join(found[:3]) + (", …" if len(found) > 3 else "")
 
 

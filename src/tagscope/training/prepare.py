@@ -116,10 +116,7 @@ def _refuse_odd_values(cells: Cells, what: str) -> None:
 
 def _genes(measured: GenePanel, panel: GenePanel | None) -> GenePanel:
     """The reference's genes that ``panel`` has too, each once."""
-    firsts = measured.columns_in(measured) == np.arange(len(measured))
-    if panel is not None:
-        firsts &= measured.columns_in(panel) >= 0
-    kept = np.flatnonzero(firsts)
+    kept = measured.shared_with(measured if panel is None else panel)
     if not len(kept):
         raise InputError(
             f"The reference's {len(measured)} genes share none with the panel of "

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anndata as ad
 import numpy as np
 import pytest
 
 from napari_tagscope.controllers.annotate import AnnotateController
+from napari_tagscope.controllers.bundle_card import card_of
 from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.legend import PAINTING, LegendController
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.training import (
     LabelColumn,
+    ReferenceSummary,
     TrainingController,
     TrainingState,
     label_columns,
     network_starts,
+    summary_text,
     training_text,
 )
 from tagscope import api
+
+TYPES = ("Astrocyte", "Excitatory", "Inhibitory")
 
 
 @pytest.fixture
@@ -91,8 +97,6 @@ def test_cancelling_brings_the_earlier_result_back(
 def test_a_section_with_no_shared_gene_cannot_be_annotated(
     annotate, state, section_file, bundle, tmp_path
 ):
-    import anndata as ad
-
     table = ad.read_h5ad(section_file)
     table.var_names = [f"Unknown{i}" for i in range(table.n_vars)]
     other = tmp_path / "other.h5ad"
@@ -142,6 +146,55 @@ def test_training_gives_a_bundle_that_is_ready_to_run(
         assert f"{score:.3f}" in shown
     assert annotate.state.bundle.labels.names == ("Astrocyte", "Excitatory", "Inhibitory")
     assert annotate.state.ready
+
+
+def test_genes_and_types_are_counted_before_training(
+    training, annotate, state, runner, section_file, opened, bundles
+):
+    training.choose_reference(section_file)
+    assert training.state.summary.types == tuple((name, 10) for name in TYPES)
+    assert training.state.summary.shared is None
+    state.set_section(opened)
+    assert training.state.summary.shared == training.state.summary.genes == 6
+    assert "6 of 6 genes shared with the section" in summary_text(training.state)
+    assert training.state.name == "section-cell_type"
+    training.set_name("my model")
+    training.set_epochs(1)
+    training.train()
+    assert annotate.state.bundle.path.name == "my-model"
+
+
+def test_a_reference_without_a_shared_gene_cannot_be_trained_on(
+    training, state, section_file, tmp_path
+):
+    table = ad.read_h5ad(section_file)
+    table.var_names = [f"Unknown{i}" for i in range(table.n_vars)]
+    other = tmp_path / "other.h5ad"
+    table.write_h5ad(other)
+    state.set_section(api.open_section(other))
+    training.choose_reference(section_file)
+    assert training.state.summary.shared == 0
+    assert not training.state.ready
+    assert "Nothing can be learned" in summary_text(training.state)
+
+
+def test_types_of_few_cells_are_named():
+    types = (("B", 4), ("T", 50), ("NK", 9), ("MK", 1), ("HSC", 2))
+    summary = ReferenceSummary(66, types, 300, None)
+    text = summary_text(TrainingState(summary=summary))
+    assert text.splitlines() == [
+        "66 cells · 5 types · 300 genes; those of an open section would be kept",
+        "Types of fewer than 10 cells are hardly learned: B (4), NK (9), MK (1), and 1 more",
+    ]
+
+
+def test_another_column_gives_another_name_unless_one_was_typed(training, section_file):
+    training.choose_reference(section_file)
+    training.choose_column("batch")
+    assert training.state.name == "section-batch"
+    training.set_name("mine")
+    training.choose_column("cell_type")
+    assert training.state.name == "mine"
 
 
 def test_stopping_keeps_the_best_epoch(training, annotate, runner, section_file, monkeypatch):
@@ -226,3 +279,47 @@ def test_names_of_bundles_do_not_collide(bundles):
     assert first.name == "my-ref-cell-type"
     first.mkdir(parents=True)
     assert bundles.free_name("my ref/cell type").name == "my-ref-cell-type-2"
+
+
+def test_a_bundle_can_be_left_out_of_the_list(annotate, bundles, bundle):
+    annotate.choose(bundle.path)
+    annotate.forget()
+    assert annotate.state.known == bundles.paths() == ()
+    assert annotate.state.bundle is None
+    assert (bundle.path / "bundle.json").is_file()
+    annotate.choose(bundle.path)
+    assert annotate.state.known == (bundle.path,)
+
+
+def test_a_trained_bundle_stays_left_out(bundles, bundle):
+    inside = bundles.folder / "trained"
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    bundle.path.rename(inside)
+    assert bundles.paths() == (inside,)
+    bundles.forget(inside)
+    assert bundles.paths() == ()
+
+
+def test_a_card_tells_scores_type_by_type(bundle):
+    training = {
+        "confusion": [[8, 2, 0], [1, 9, 0], [0, 0, 0]],
+        "label_counts": {"Astrocyte": 50, "Excitatory": 40, "Inhibitory": 1},
+        "cells": {"reference": 91, "validation": 20},
+        "recipe": {"name": "default"},
+        "folds": [{"best_epoch": 3}, {"best_epoch": 5}],
+        "provenance": {
+            "finished": "2025-01-02T03:04:05+00:00", "seconds": 7.2, "device": "cpu", "seed": 0,
+        },
+    }  # fmt: skip
+    card = card_of(replace(bundle, training=training))
+    facts = dict(card.facts)
+    assert facts["Trained on"] == "91 cells; scores on 20 held out"
+    assert facts["Recipe"] == "default; 2 networks, best epochs 3, 5"
+    assert facts["Made"].startswith("2025-01-02 03:04:05 UTC, in 7 s on cpu, seed 0")
+    assert "Converted from" not in facts
+    first, _, last = card.types
+    assert (first.cells, first.recall) == (50, 0.8)
+    assert first.precision == pytest.approx(8 / 9)
+    assert first.f1 == pytest.approx(16 / 19)
+    assert (last.cells, last.recall, last.f1) == (1, None, None)
+    assert card_of(bundle).facts == ()

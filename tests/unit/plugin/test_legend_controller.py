@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_tagscope.controllers.legend import PAINTING, LegendController
+from napari_tagscope.controllers.stored import own_names, read_stored, renamed
 from tagscope import api
 from tagscope.core.labels import LabelSet
 
@@ -102,3 +105,60 @@ def test_an_unfinished_run_gives_way_to_what_was_there(legend, state, painter, r
     legend.restore()
     np.testing.assert_array_equal(painter.codes[PAINTING], np.arange(30) % 3)
     assert set(counts_of(legend)) == {"Astrocyte", "Excitatory", "Inhibitory"}
+
+
+def test_types_are_listed_in_any_order(legend, state, result):
+    state.set_result(result)
+    state.set_result(renamed(result, "Astrocyte", "zeta"))
+    names = ["zeta", "Excitatory", "Inhibitory"]
+    for order, expected in (
+        ("cells", names),
+        ("name", ["Excitatory", "Inhibitory", "zeta"]),
+        ("model", names),
+    ):
+        legend.sort(order)
+        assert [row.name for row in legend.state.rows] == expected
+    legend.sort("likeness")
+    assert sorted(row.name for row in legend.state.rows) == sorted(names)
+    legend.set_min_confidence(0.9)
+    assert legend.state.rows[-1].name == "Unassigned"
+
+
+def test_a_type_is_renamed_and_the_models_name_kept(legend, state, painter, result, opened):
+    state.set_result(result)
+    legend.set_shown(0, False)
+    state.select_label("Excitatory")
+    legend.rename("Excitatory", " L2/3 IT ")
+    assert state.label == "L2/3 IT"
+    assert painter.isolated[PAINTING] == 1
+    assert painter.hidden[PAINTING] == {0}
+    row = next(row for row in legend.state.rows if row.code == 1)
+    assert (row.name, row.own_name, row.isolated) == ("L2/3 IT", "Excitatory", True)
+    legend.rename("L2/3 IT", "IT")
+    table = opened.table.copy()
+    state.result.write_to(table)
+    assert list(table.obs["cellmemory"].cat.categories) == ["Astrocyte", "IT", "Inhibitory"]
+    again = read_stored(table, opened.section, "cellmemory")
+    assert again.annotation.labels == state.result.annotation.labels
+    assert own_names(again) == ("Astrocyte", "Excitatory", "Inhibitory")
+    np.testing.assert_array_equal(again.annotation.codes, result.annotation.codes)
+
+
+@pytest.mark.parametrize("name", ["", "Inhibitory", "Unassigned", "NA"])
+def test_names_that_cannot_be_are_refused(legend, state, result, name):
+    state.set_result(result)
+    legend.rename("Excitatory", name)
+    assert legend.state.failure is not None
+    assert state.result is result
+    legend.rename("Excitatory", "Excitatory")
+    assert legend.state.failure is None
+
+
+def test_cells_unlike_the_reference_are_unassigned_whatever_the_bound(legend, state, result):
+    novelty = np.linspace(0, 1, 30, dtype=np.float32)
+    strange = replace(result.annotation, novelty=novelty, max_novelty=0.5)
+    state.set_result(replace(result, annotation=strange))
+    assert counts_of(legend)["Unassigned"] == 15
+    legend.set_min_confidence(0.7)
+    legend.settle()
+    assert counts_of(legend)["Unassigned"] == (state.result.annotation.codes < 0).sum()

@@ -1,0 +1,286 @@
+"""The types that the model gave beside a column of labels that the section has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_tagscope.controllers.columns import MOST_TYPES, holds_labels
+from napari_tagscope.controllers.observed import Observed
+from napari_tagscope.state import Rows, ViewerState
+from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.core.labels import UNASSIGNED
+from tagscope.errors import ArgumentError
+from tagscope.jobs import JobContext
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+    from tagscope.api import Annotation, AnnotationReport, AnnotationResult, OpenedSection
+
+TOPIC = "compare"
+NO_RESULT = "Annotate the section to compare its types with a column of labels."
+NO_COLUMN = "This section has no other column of labels."
+CHOOSE = "Choose a column of labels that the section has."
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Cells by the column's label (R rows) and by the type given (C columns): ``counts`` (R, C)."""
+
+    truth: tuple[str, ...]
+    prediction: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    def text(self, row: int, column: int) -> str:
+        """Such as ``Astro → Oligo: 12 of 310 cells, 4 %``."""
+        count, total = self.counts[row][column], sum(self.counts[row])
+        names = f"{self.truth[row]} → {self.prediction[column]}"
+        return f"{names}: {count:,} of {total:,} cells, {100 * count / max(1, total):.0f} %"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The numbers of :class:`tagscope.api.AnnotationReport`; ``named`` where names agree: without
+    a name in common accuracy, macro-F1 and calibration error mean nothing."""
+
+    named: bool
+    accuracy: float
+    macro_f1: float
+    types: int
+    cells: int
+    unseen: int
+    missing: int
+    unassigned: int
+    ari: float
+    nmi: float
+    calibration_error: float | None
+
+
+@dataclass(frozen=True)
+class ComparisonState:
+    """What the comparison shows. ``chosen``: row and column of the confusion that is selected."""
+
+    columns: tuple[str, ...] = ()
+    column: str = ""
+    hint: str = NO_RESULT
+    running: bool = False
+    agreement: Agreement | None = None
+    confusion: Confusion | None = None
+    chosen: tuple[int, int] | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """``rows`` and ``columns`` (N,): where each cell is in the confusion, −1 where nowhere."""
+
+    agreement: Agreement
+    confusion: Confusion
+    rows: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int32]
+
+
+class ComparisonController(Observed[ComparisonState]):
+    """Compares the result on view with a column of ``obs``; selects the cells of a confusion."""
+
+    def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
+        super().__init__(ComparisonState())
+        self._viewer_state = viewer_state
+        self._runner = runner
+        self._compared: _Compared | None = None
+        self._selected: Rows = viewer_state.rows
+        viewer_state.section_changed.connect(lambda _: self._clear())
+        viewer_state.result_changed.connect(self._on_result)
+        viewer_state.rows_selected.connect(self._on_rows)
+
+    def choose_column(self, name: str) -> None:
+        """Compare with another column."""
+        self._drop(column=name)
+        self._compare()
+
+    def choose(self, row: int, column: int) -> None:
+        """Select the cells of a confusion; the same one again lets them go."""
+        if self._compared is None or self.state.confusion is None:
+            return
+        again = self.state.chosen == (row, column)
+        found = (self._compared.rows == row) & (self._compared.columns == column)
+        self._selected = np.zeros(0, np.int64) if again else np.flatnonzero(found)
+        self._update(chosen=None if again else (row, column))
+        self._viewer_state.select_rows(self._selected)
+
+    def as_text(self) -> str:
+        """The confusion as tab-separated text, for a spreadsheet."""
+        confusion = self.state.confusion
+        if confusion is None:
+            return ""
+        lines = ["\t".join((self.state.column, *confusion.prediction))]
+        for name, counts in zip(confusion.truth, confusion.counts, strict=True):
+            lines.append("\t".join((name, *map(str, counts))))
+        return "\n".join(lines)
+
+    def _clear(self) -> None:
+        self._runner.cancel(TOPIC)
+        self._drop(columns=(), column="", hint=NO_RESULT, failure=None)
+
+    def _drop(self, **changes: Any) -> None:
+        """Show no comparison any more."""
+        self._compared = None
+        self._update(running=False, agreement=None, confusion=None, chosen=None, **changes)
+
+    def _on_result(self, result: AnnotationResult | None) -> None:
+        opened = self._viewer_state.opened
+        if result is None or opened is None:
+            self._clear()
+            return
+        columns = columns_beside(opened, result)
+        column = self.state.column if self.state.column in columns else ""
+        if column != self.state.column:
+            self._drop()
+        self._update(columns=columns, column=column, hint=_hint(columns, column))
+        self._compare()
+
+    def _compare(self) -> None:
+        opened, result = self._viewer_state.opened, self._viewer_state.result
+        name = self.state.column
+        if opened is None or result is None or not name:
+            return
+        self._update(running=True, failure=None, hint="")
+        annotation, column = result.annotation, opened.table.obs[name]
+        self._runner.start(
+            Task(
+                topic=TOPIC,
+                title=f"Comparing with {name}",
+                work=lambda context: _compared(annotation, column, context),
+                done=self._on_compared,
+                failed=lambda failure: self._drop(failure=failure),
+                cancelled=lambda: self._drop(column="", hint=CHOOSE),
+            )
+        )
+
+    def _on_compared(self, compared: _Compared) -> None:
+        self._compared = compared
+        chosen = self.state.chosen if compared.confusion == self.state.confusion else None
+        self._update(
+            running=False,
+            agreement=compared.agreement,
+            confusion=compared.confusion,
+            chosen=chosen,
+        )
+
+    def _on_rows(self, rows: Rows) -> None:
+        """Cells that were selected elsewhere are not those of a confusion."""
+        if not np.array_equal(rows, self._selected):
+            self._update(chosen=None)
+
+
+def columns_beside(opened: OpenedSection, result: AnnotationResult) -> tuple[str, ...]:
+    """Columns of labels that a section has, those of the result itself left out."""
+    tree = result.annotation.tree
+    coarser = () if tree is None else tree.columns[:-1]
+    own = {result.key, *(f"{result.key}_{column}" for column in coarser)}
+    obs = opened.table.obs
+    return tuple(str(name) for name in obs if name not in own and holds_labels(obs[name]))
+
+
+def agreement_text(state: ComparisonState) -> str:
+    """What the numbers say, in up to three lines."""
+    found = state.agreement
+    if found is None:
+        return ""
+    alike = f"ARI {found.ari:.3f} · NMI {found.nmi:.3f}"
+    if not found.named:
+        return f"No name is in common: groups can be compared, names cannot.\n{alike}"
+    if found.calibration_error is not None:
+        alike += f" · calibration error {found.calibration_error:.3f}"
+    lines = [f"Agreement {found.accuracy:.3f} · macro-F1 {found.macro_f1:.3f}", alike]
+    return "\n".join([*lines, _scored(found)])
+
+
+def _scored(found: Agreement) -> str:
+    """Which cells the numbers are of."""
+    parts = [f"{found.cells:,} cells of {found.types:,} types"]
+    parts += [f"{found.unassigned:,} Unassigned count as wrong"] if found.unassigned else []
+    parts += [f"{found.unseen:,} of types the model lacks left out"] if found.unseen else []
+    parts += [f"{found.missing:,} without a label left out"] if found.missing else []
+    return "; ".join(parts)
+
+
+def _hint(columns: tuple[str, ...], column: str) -> str:
+    if not columns:
+        return NO_COLUMN
+    return "" if column else CHOOSE
+
+
+def _compared(annotation: Annotation, column: Series[Any], context: JobContext) -> _Compared:
+    """Runs in a job's thread."""
+    import pandas as pd
+
+    from tagscope import api
+
+    context.step("reading labels", 0, 3)
+    truth = _labels(column)
+    names = annotation.labels.names
+    codes = np.where(annotation.codes < 0, len(names), annotation.codes)
+    given = pd.Categorical.from_codes(codes, categories=[*names, UNASSIGNED])
+    context.step("counting", 1, 3)
+    named = not set(names).isdisjoint(map(str, truth.categories))
+    seen = set(names) if named else None
+    report = api.evaluate_labels(given, truth, annotation.confidence, seen)
+    context.step("finding cells", 2, 3)
+    table = report.confusion if named else _by_largest(report.confusion)
+    confusion = Confusion(
+        tuple(table.index), tuple(table.columns), tuple(map(tuple, table.to_numpy().tolist()))
+    )
+    return _Compared(
+        _agreement(report, named),
+        confusion,
+        _places(truth, confusion.truth),
+        _places(given, confusion.prediction),
+    )
+
+
+def _labels(column: Series[Any]) -> Any:
+    """A column as a pandas categorical, its unused categories left out."""
+    import pandas as pd
+
+    labels = pd.Categorical(column).remove_unused_categories()
+    if len(labels.categories) > MOST_TYPES:
+        raise ArgumentError(
+            f"The column {column.name!r} holds {len(labels.categories):,} different values.",
+            f"Labels are needed, {MOST_TYPES:,} at most.",
+            "Choose another column.",
+        )
+    return labels
+
+
+def _by_largest(table: DataFrame) -> DataFrame:
+    """Rows in the order of the columns that most of their cells are in."""
+    return table.iloc[np.argsort(table.to_numpy().argmax(axis=1), kind="stable")]
+
+
+def _places(labels: Any, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Position of every cell's label in ``names``, (N,), −1 where it is not among them."""
+    at = {name: place for place, name in enumerate(names)}
+    of_code = [*(at.get(str(category), -1) for category in labels.categories), -1]
+    codes: npt.NDArray[np.int64] = np.asarray(labels.codes)
+    return np.array(of_code, dtype=np.int32)[codes]
+
+
+def _agreement(report: AnnotationReport, named: bool) -> Agreement:
+    return Agreement(
+        named=named,
+        accuracy=report.accuracy,
+        macro_f1=report.macro_f1,
+        types=report.n_types,
+        cells=report.n_cells,
+        unseen=report.n_unseen,
+        missing=report.n_missing,
+        unassigned=report.n_unassigned,
+        ari=report.ari,
+        nmi=report.nmi,
+        calibration_error=report.calibration_error if named else None,
+    )
