@@ -137,8 +137,7 @@ def open_section(
     Parameters
     ----------
     path
-        A SpatialData zarr store, a vendor's output folder, or an ``.h5ad`` with coordinates in
-        ``obsm["spatial"]``.
+        A SpatialData zarr store, a vendor's folder, or an ``.h5ad`` with ``obsm["spatial"]``.
     table, region, coordinate_system
         Which of several; the only one, or the conventional one, by default. Region ``"*"`` lays all
         of them side by side.
@@ -171,18 +170,10 @@ def open_section(
     whole = region is None and where is None and sections is None
     context.step("opening", 0, 2, first_look(Path(path), table) if whole else None)
     found = inspect(
-        Path(path),
-        table=table,
-        region=region,
-        layer=layer,
-        where=where,
-        coordinate_system=coordinate_system,
-        normalised=normalised,
-        sections=sections,
-        genes=genes,
-        orthologues=orthologues,
-        um_per_unit=um_per_unit,
-    )
+        Path(path), table=table, region=region, layer=layer, where=where,
+        coordinate_system=coordinate_system, normalised=normalised, sections=sections,
+        genes=genes, orthologues=orthologues, um_per_unit=um_per_unit,
+    )  # fmt: skip
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
     return _opened(found, normalised)
