@@ -148,6 +148,24 @@ def test_keys_take_tools_up_and_put_them_down(viewer, dock, native, wait):
     assert list(viewer.mouse_double_click_callbacks) == doubles
 
 
+def test_escape_drops_what_is_half_drawn(viewer, dock, native):
+    session = dock.session
+    session.selecting.choose("lasso")
+    ring, _ = box(dock, np.arange(len(session.state.opened.section)))
+    plain = drawn(viewer)
+    lasso(viewer, native, ring, release=False)
+    QTest.keyClick(native, Qt.Key.Key_Escape)
+    assert session.selecting.state.tool == "click"
+    assert changed(plain, drawn(viewer)) == 0
+    for corner in ring:
+        QTest.mouseMove(native, pixel(viewer, corner))
+        QTest.qWait(20)
+    QTest.mouseRelease(native, LEFT, PLAIN, pixel(viewer, ring[0]))
+    QTest.qWait(100)
+    assert not session.busy
+    assert len(session.state.rows) == 0
+
+
 def test_a_double_click_ends_a_polygon_without_zooming(viewer, dock, native, wait):
     session = dock.session
     session.selecting.choose("polygon")

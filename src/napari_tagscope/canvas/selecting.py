@@ -136,14 +136,15 @@ class AreaTools:
         self._begin(event)
         last = self._first
         yield
-        while event.type == "mouse_move":
+        while event.type == "mouse_move" and self._tool == "lasso":
             at = np.asarray(event.pos)
             if np.abs(at - last).max() >= STEP:
                 last = at
                 self._corners.append(_place(event))
                 self._show(*self._corners)
             yield
-        self._finish()
+        if self._tool == "lasso":  # Escape may have put it down
+            self._finish()
 
     def _add_corner(self, event: Any) -> None:
         """A click of a polygon: its first corner, another, or the one that closes it."""
