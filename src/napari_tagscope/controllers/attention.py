@@ -42,6 +42,7 @@ NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
 NO_SCORES = "This annotation has no attention scores. Annotate again with “Attention scores” on."
 COMPUTING = "Ranking genes…"
+STOPPED = "Ranking was cancelled. Choose a type to rank its genes."
 
 
 @dataclass(frozen=True)
@@ -225,13 +226,10 @@ class AttentionController(Observed[AttentionState]):
         """Rank the genes of the selected cells, if there are any."""
         opened, result = self._viewer_state.opened, self._viewer_state.result
         rows = self._viewer_state.rows
-        scored = result is not None and result.gene_scores is not None
-        if opened is None or result is None or not scored or not len(rows):
+        if opened is None or result is None or result.gene_scores is None or not len(rows):
             return
         groups, codes = _selection(opened, rows)
         ranking = Ranking(result, opened.section.cells, groups, codes, SELECTED)
-        if self.state.source == "cells":
-            self._update(rows=(), hint=COMPUTING)
         self._start(
             CELLS_TOPIC, "Ranking genes of the selected cells", ranking, self._on_tags_of_cells
         )
@@ -251,8 +249,14 @@ class AttentionController(Observed[AttentionState]):
                 done=show,
                 failed=lambda failure: self._update(rows=(), hint="", failure=failure),
                 reported=report,
+                cancelled=self._on_stopped,
             )
         )
+
+    def _on_stopped(self) -> None:
+        """Somebody cancelled a ranking that was waited for."""
+        if self.state.hint == COMPUTING:
+            self._update(hint=STOPPED)
 
     def _stop_ranking(self) -> None:
         self._tags = self._tags_of_cells = None
@@ -274,6 +278,15 @@ class AttentionController(Observed[AttentionState]):
         if tags is not None:
             group = SELECTED if of_cells else self.state.label
             self._update(hint="", rows=rows_of(tags, group))
+        elif self.state.hint == STOPPED:
+            self._on_result(self._viewer_state.result)
+        elif self._scored and self.state.failure is None:
+            self._update(rows=(), hint=COMPUTING)
+
+    @property
+    def _scored(self) -> bool:
+        result = self._viewer_state.result
+        return result is not None and result.gene_scores is not None
 
     def _on_label(self, label: str | None) -> None:
         if label is not None and label in [name for name, _ in self.state.types]:
@@ -310,19 +323,13 @@ class AttentionController(Observed[AttentionState]):
 
     def _paint(self) -> None:
         gene, chosen = self.state.gene, self.state.quantity
-        self._painted = {}
-        again = chosen == "both" and self._painter.beside(*COLORMAPS)
-        for quantity in COLORMAPS if chosen == "both" else (chosen,):
-            values = self._values(gene, quantity) if gene else None
-            if values is not None:
-                self._painter.paint_values(
-                    quantity,
-                    self._title(gene, quantity),
-                    values,
-                    colormap=COLORMAPS[quantity],
-                    alone=not again,
-                )
-                self._painted[quantity] = values
+        wanted = (COLORMAPS if chosen == "both" else (chosen,)) if gene else ()
+        found = {quantity: self._values(gene, quantity) for quantity in wanted}
+        self._painted = {name: values for name, values in found.items() if values is not None}
+        again = len(self._painted) > 1 and self._painter.beside(*self._painted)
+        for quantity, values in self._painted.items():
+            title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
+            self._painter.paint_values(quantity, title, values, colormap=colormap, alone=not again)
         self._set_contrast()
         if len(self._painted) > 1 and not again:
             self._painter.show_beside(*self._painted)

@@ -11,6 +11,8 @@ from napari_tagscope.controllers.attention import (
     COMPUTING,
     NO_RESULT,
     NO_SCORES,
+    STOPPED,
+    TOPIC,
     AttentionController,
 )
 from napari_tagscope.controllers.expression import AS_GIVEN, UNIT, UNIT_IN_TITLE, Expression
@@ -82,6 +84,7 @@ def test_attention_and_expression_are_shown_beside_each_other(attention, painter
     painter.calls.clear()
     attention.choose_gene("Gad1")
     assert [call[0] for call in painter.calls] == ["paint_values"]
+    assert painter.side_by_side == ()  # the last gene's attention does not stay
 
 
 def test_a_gene_can_bring_the_type_that_attends_to_it_most(attention, state, painter):
@@ -227,3 +230,26 @@ def test_normalised_values_are_painted_as_they_are(opened):
     expression = Expression(cells)
     assert expression.unit == AS_GIVEN
     np.testing.assert_array_equal(expression.of(1), cells.values[:, 1].toarray().ravel())
+
+
+def test_a_ranking_that_was_cancelled_can_be_had_again(attention, state, runner, result):
+    state.set_result(None)
+    runner.held = True
+    state.set_result(result)
+    assert (attention.state.rows, attention.state.hint) == ((), COMPUTING)
+    runner.cancel(TOPIC)
+    assert attention.state.hint == STOPPED
+    runner.held = False
+    attention.choose_type("Inhibitory")
+    assert (attention.state.label, attention.state.hint) == ("Inhibitory", "")
+    assert {row.gene for row in attention.state.rows[:2]} == {"Cx3cr1", "Cldn5"}
+
+
+def test_rows_of_one_type_do_not_pass_for_those_of_another(attention, state, runner, result):
+    runner.held = True
+    state.set_result(replace(result, key="other"))
+    assert attention.state.rows  # as they were, until there are others
+    attention.choose_type("Inhibitory")
+    assert (attention.state.rows, attention.state.hint) == ((), COMPUTING)
+    runner.run()
+    assert {row.gene for row in attention.state.rows[:2]} == {"Cx3cr1", "Cldn5"}
