@@ -26,6 +26,7 @@ NAMES_SHARE = 0.32  # of the width, at most, for the names of the rows
 NAMES_ABOVE = 84.0  # height, at most, for those of the columns
 LEAST_NAMED = 9.0  # size of a cell below which names would cover each other
 MOST_HIGH = 420.0
+CORNER = "type given →\nlabel ↓"
 _STEPS: dict[int, tuple[int, int]] = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -176,10 +177,11 @@ class ConfusionMatrix(QWidget):
         width, height = self._cell_size()
         elide = Qt.TextElideMode.ElideRight
         painter.setPen(self.colors.muted)
-        corner = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
-        painter.drawText(QRectF(0, 0, left - 4, top - 2), int(corner), "type given →\nlabel ↓")
+        side = Qt.AlignmentFlag.AlignRight if self._rows_named else Qt.AlignmentFlag.AlignLeft
+        box = QRectF(0, 0, left - 4 if self._rows_named else self.width(), top - 2)
+        painter.drawText(box, int(side | Qt.AlignmentFlag.AlignBottom), CORNER)
         painter.setPen(self.colors.text)
-        if height >= LEAST_NAMED:
+        if self._rows_named:
             for row, name in enumerate(self.confusion.truth):
                 box = QRectF(0, top + row * height, left - 4, height)
                 text = metrics.elidedText(name, elide, left - 4)
@@ -194,20 +196,28 @@ class ConfusionMatrix(QWidget):
                 painter.drawText(QPointF(0, metrics.ascent() / 2 - 1), text)
                 painter.restore()
 
+    @property
+    def _rows_named(self) -> bool:
+        """Whether there is room for the names of the rows."""
+        return len(self.confusion.truth) * LEAST_NAMED <= MOST_HIGH
+
     def _margins(self) -> tuple[float, float]:
         """Room for the names at the left and above."""
-        metrics = QFontMetricsF(self.font())
-        longest = max((metrics.horizontalAdvance(n) for n in self.confusion.truth), default=0.0)
-        highest = max(
-            (metrics.horizontalAdvance(n) for n in self.confusion.prediction), default=0.0
-        )
-        left = max(longest, metrics.horizontalAdvance("type given →")) + 6
-        return min(left, NAMES_SHARE * self.width()), min(highest + 6, NAMES_ABOVE)
+        metrics, confusion = QFontMetricsF(self.font()), self.confusion
+        corner = metrics.size(0, CORNER)
+        left, top = 1.0, corner.height() + 4
+        if self._rows_named:
+            longest = max(map(metrics.horizontalAdvance, confusion.truth), default=0.0)
+            left = min(max(longest, corner.width()) + 6, NAMES_SHARE * self.width())
+        if (self.width() - left) >= LEAST_NAMED * len(confusion.prediction):
+            highest = max(map(metrics.horizontalAdvance, confusion.prediction), default=0.0)
+            top = max(top, min(highest + 6, NAMES_ABOVE))
+        return left, top
 
     def _cell_size(self) -> tuple[float, float]:
         rows, columns = len(self.confusion.truth), max(1, len(self.confusion.prediction))
         width = min((self.width() - self._margins()[0] - 2) / columns, LARGEST_CELL)
-        least = QFontMetricsF(self.font()).height() if rows * LEAST_NAMED <= MOST_HIGH else width
+        least = QFontMetricsF(self.font()).height() if self._rows_named else width
         return width, min(max(width, least), MOST_HIGH / max(1, rows))
 
     def _fit(self) -> None:
