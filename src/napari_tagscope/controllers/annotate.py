@@ -95,7 +95,7 @@ class AnnotateController(Observed[AnnotateState]):
             self._runner.cancel(LOAD_TOPIC)
             self._bundles.forget(self.state.chosen)
             known = self._bundles.paths()
-            self._update(chosen=None, bundle=None, known=known, findings=(), failure=None)
+            self._update(chosen=None, bundle=None, known=known, failure=None)
 
     def set_attention(self, wanted: bool) -> None:
         """Keep attention scores when annotating, or only labels (a little faster)."""
