@@ -150,10 +150,9 @@ def open_section(
         The values are log-normalised already.
     sections
         A column of ``obs`` that tells sections apart, which are laid side by side.
-    genes
-        The column of ``var`` that names genes, ``"index"`` for its index.
-    orthologues
-        A CSV of human and mouse symbols, for a model of the other species.
+    genes, orthologues
+        The column of ``var`` that names genes, ``"index"`` for its index; a CSV of human and mouse
+        symbols, for a model of the other species.
     um_per_unit
         µm per coordinate unit, whatever the file says.
     context
@@ -171,18 +170,10 @@ def open_section(
     whole = region is None and where is None and sections is None
     context.step("opening", 0, 2, first_look(Path(path), table) if whole else None)
     found = inspect(
-        Path(path),
-        table=table,
-        region=region,
-        layer=layer,
-        where=where,
-        coordinate_system=coordinate_system,
-        normalised=normalised,
-        sections=sections,
-        genes=genes,
-        orthologues=orthologues,
-        um_per_unit=um_per_unit,
-    )
+        Path(path), table=table, region=region, layer=layer, where=where,
+        coordinate_system=coordinate_system, normalised=normalised, sections=sections,
+        genes=genes, orthologues=orthologues, um_per_unit=um_per_unit,
+    )  # fmt: skip
     context.step("opening", 1, 2)
     raise_first(found.findings, opening=True)
     return _opened(found, normalised)
