@@ -146,7 +146,7 @@ def _orthologues(finding: Finding, on_fix: OnFix) -> QWidget:
 
     def choose() -> None:
         title = "A table of genes with the columns human_symbol and mouse_symbol"
-        chosen, _ = QFileDialog.getOpenFileName(button, title, "", "Table (*.csv *.tsv *.txt)")
+        chosen, _ = QFileDialog.getOpenFileName(button, title, "", "Table (*.csv)")
         if chosen:
             on_fix({"orthologues": chosen})
 

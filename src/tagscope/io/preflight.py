@@ -189,14 +189,11 @@ def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
         needed = "Shared genes are needed."
         return Finding("error", "no-shared-genes", f"{of}.", needed, fix, ask=ask)
     if shared < _LITTLE_SHARED * len(bundle):
-        return Finding(
-            "warning",
-            "few-shared-genes",
-            f"Only {of}.",
-            "The others are read as not measured, which costs accuracy.",
-            "Train on the shared genes: tagscope train … --panel SECTION.",
-            ask=ask,
-        )
+        fix = "Train on the shared genes: tagscope train … --panel SECTION."
+        if abroad:
+            fix = f"The section is {own}, the model {theirs}: give --orthologues. {fix}"
+        needed = "The others are read as not measured, which costs accuracy."
+        return Finding("warning", "few-shared-genes", f"Only {of}.", needed, fix, ask=ask)
     if abroad:
         return Finding(
             "warning",

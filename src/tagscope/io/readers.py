@@ -149,10 +149,9 @@ def open_section(
         The values are log-normalised already.
     sections
         A column of ``obs`` that tells sections apart, which are laid side by side.
-    genes
-        The column of ``var`` that names genes, ``"index"`` for its index.
-    orthologues
-        A CSV of human and mouse symbols, for a model of the other species.
+    genes, orthologues
+        The column of ``var`` that names genes, ``"index"`` for its index; a CSV of human and mouse
+        symbols, for a model of the other species.
     um_per_unit
         µm per coordinate unit, whatever the file says.
     context
