@@ -19,6 +19,11 @@ from tagscope.core.section import Reference
 PATIENCE_MS = 60_000
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Windows of napari's own fixture come first: it counts all that there are in the process."""
+    items.sort(key=lambda item: "make_napari_viewer" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Networks this small run best on one core, beside whatever else the machine does."""

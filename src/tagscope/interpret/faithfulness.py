@@ -157,6 +157,7 @@ def faithfulness_of_table(
     groups, codes = groups_of(table, by)
     provenance = read_provenance(table, key)
     _require_the_same_model(provenance, bundle, key)
+    as_padding = _way_of_hiding(bundle)
     config = config or FaithfulnessConfig()
     return faithfulness(
         cells_of(table, key),
@@ -164,7 +165,7 @@ def faithfulness_of_table(
         groups,
         codes,
         config,
-        as_padding=_way_of_hiding(bundle),
+        as_padding=as_padding,
         by=by,
         context=context,
     )
@@ -186,6 +187,7 @@ def faithfulness_of_result(
         If another bundle annotated them, or genes cannot be hidden from this one.
     """
     _require_the_same_model(result.provenance, bundle, result.key)
+    as_padding = _way_of_hiding(bundle)
     config = config or FaithfulnessConfig()
     return faithfulness(
         cells,
@@ -193,7 +195,7 @@ def faithfulness_of_result(
         result.annotation.labels,
         result.annotation.codes,
         config,
-        as_padding=_way_of_hiding(bundle),
+        as_padding=as_padding,
         by=result.key,
         context=context,
     )
