@@ -77,7 +77,7 @@ def test_a_closed_window_leaves_nothing(
     assert set(QApplication.topLevelWidgets()) - before == set()
 
 
-def test_sections_opened_one_after_the_other_let_go(
+def test_a_section_that_is_closed_lets_go(
     viewer: Viewer, sample_data: Path, annotated: Path, wait: Any
 ) -> None:
     session = show_result(viewer, sample_data / "section.zarr")
@@ -86,10 +86,11 @@ def test_sections_opened_one_after_the_other_let_go(
     assert first is not None
     gone = [weakref.ref(first.section), weakref.ref(session.painter.canvas)]
     layers = len(viewer.layers)
-    number = id(first)
-    session.section.open(annotated)
-    wait(lambda: id(session.state.opened) != number and not session.busy)
+    session.section.close()
+    wait(lambda: session.state.opened is None and not session.busy)
     del first
+    session.section.open(annotated)
+    wait(lambda: session.state.opened is not None and not session.busy)
     QTest.qWait(20)
     gc.collect()
     assert [part() for part in gone] == [None, None]

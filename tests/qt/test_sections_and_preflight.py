@@ -43,6 +43,7 @@ def click(widget):
 
 
 def controls(box, kind):
+    QTest.qWait(50)  # what has just been added is shown
     return [widget for widget in box.findChildren(kind) if widget.isVisible()]
 
 
