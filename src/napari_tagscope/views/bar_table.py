@@ -10,7 +10,6 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QKeyEvent, QPainter
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QStyle,
     QStyledItemDelegate,
@@ -18,8 +17,9 @@ from qtpy.QtWidgets import (
     QTableView,
 )
 
+from napari_tagscope.views.plain_rows import ROW_HEIGHT, as_plain_rows
+
 BAR_ROLE = Qt.ItemDataRole.UserRole
-ROW_HEIGHT = 20
 BAR_SHARE = 0.42  # of its cell
 BAR_HEIGHT = 6
 _Role = Qt.ItemDataRole
@@ -165,15 +165,9 @@ class BarTable(QTableView):
         self.setModel(self.bar_model)
         self.bars = BarDelegate(self, [QColor("#56b4e9")] * len(columns))
         self.setItemDelegate(self.bars)
-        self.setAccessibleName(name)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._lay_out(columns)
+        self._lay_out(as_plain_rows(self, name), columns)
         self.clicked.connect(lambda index: self.row_chosen.emit(index.row()))
 
     def show_rows(self, rows: Sequence[BarRow]) -> None:
@@ -206,13 +200,7 @@ class BarTable(QTableView):
         if event is not None and event.key() in moved and self.currentIndex().isValid():
             self.row_chosen.emit(self.currentIndex().row())
 
-    def _lay_out(self, columns: Sequence[BarColumn]) -> None:
-        header, side = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert side is not None
-        side.hide()
-        side.setDefaultSectionSize(ROW_HEIGHT)
-        side.setMinimumSectionSize(ROW_HEIGHT)
+    def _lay_out(self, header: QHeaderView, columns: Sequence[BarColumn]) -> None:
         header.setMinimumSectionSize(32)
         header.setSectionsClickable(False)
         em = self.fontMetrics().horizontalAdvance("0")

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+from qtpy.QtWidgets import QHeaderView, QTableView
+
+from napari_tagscope.views.plain_rows import ROW_HEIGHT, as_plain_rows
 
 SORT_ROLE = Qt.ItemDataRole.UserRole
-ROW_HEIGHT = 20
 MOST_ROWS = 7  # on view at a time
 Row = tuple[str | int | float | None, ...]
 _Role = Qt.ItemDataRole
@@ -63,20 +64,9 @@ class NumbersTable(QTableView):
         self._proxy.setSourceModel(self._numbers)
         self._proxy.setSortRole(SORT_ROLE)
         self.setModel(self._proxy)
-        self.setAccessibleName(name)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
+        header = as_plain_rows(self, name)
         self.setSortingEnabled(True)
         self.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        header, side = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert side is not None
-        side.hide()
-        side.setDefaultSectionSize(ROW_HEIGHT)
-        side.setMinimumSectionSize(ROW_HEIGHT)
         header.setMinimumSectionSize(40)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

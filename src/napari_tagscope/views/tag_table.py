@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QRectF, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QColor, QMouseEvent, QPainter
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QStyle,
     QStyledItemDelegate,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tagscope.controllers.tag_rows import FOLLOWS, TagRow
+from napari_tagscope.views.plain_rows import ROW_HEIGHT, as_plain_rows
 from napari_tagscope.views.theme import Colors
 
 GENE, ATTENTION, EXPRESSION, SPECIFICITY, AUC = range(5)
@@ -31,7 +31,6 @@ TIPS = (
 )
 SORT_ROLE = Qt.ItemDataRole.UserRole
 BAR_ROLE = Qt.ItemDataRole.UserRole + 1
-ROW_HEIGHT = 20
 MARK_ROLE = Qt.ItemDataRole.UserRole + 2
 WIDEST = {ATTENTION: "0.0000", EXPRESSION: "0.00"}  # number beside a bar
 MARK = "≈"
@@ -196,20 +195,9 @@ class TagTableView(QTableView):
         self.setModel(self.proxy)
         self.bars = BarDelegate(self)
         self.setItemDelegate(self.bars)
-        self.setAccessibleName("Top attention genes")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
+        header = as_plain_rows(self, "Top attention genes")
         self.setSortingEnabled(True)
         self.sortByColumn(GENE, Qt.SortOrder.AscendingOrder)
-        header, side = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert side is not None
-        side.hide()
-        side.setDefaultSectionSize(ROW_HEIGHT)
-        side.setMinimumSectionSize(ROW_HEIGHT)
         header.setMinimumSectionSize(40)
         header.setStretchLastSection(False)
         header.setSectionResizeMode(GENE, QHeaderView.ResizeMode.Stretch)
