@@ -10,8 +10,9 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, Qt
 from qtpy.QtGui import QHelpEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QToolTip
+from qtpy.QtWidgets import QApplication, QLineEdit, QToolTip
 
+from hands import click, scroll_to
 from napari_tagscope.views.legend_view import COUNT, NAME
 from napari_tagscope.views.open import show_dock
 from pictures import changed, drawn, keep
@@ -28,19 +29,9 @@ def dock(viewer, annotated, wait):
     return made
 
 
-def click(widget):
-    QTest.mouseClick(widget, LEFT)
-
-
 def texts(table, column):
     model = table.model()
     return [model.index(row, column).data() for row in range(model.rowCount())]
-
-
-def scroll_to(dock, widget):
-    """Bring a part of the dock into its picture."""
-    QTest.qWait(100)
-    dock.findChild(QScrollArea).ensureWidgetVisible(widget, 0, 0)
 
 
 @pytest.fixture
@@ -60,7 +51,7 @@ def test_the_types_beside_the_truth(viewer, dock, with_truth, wait):
     click(panel.compare_toggle)
     view = panel.comparison
     assert "Choose a column" in view.hint.text()
-    scroll_to(dock, view)
+    scroll_to(view)
     keep(viewer, "c1-choose")
     view.columns.setCurrentIndex(view.columns.findText("truth"))
     view.columns.activated.emit(view.columns.currentIndex())
@@ -71,7 +62,7 @@ def test_the_types_beside_the_truth(viewer, dock, with_truth, wait):
         seen=set(session.state.result.annotation.labels.names),
     )
     assert f"Agreement {expected.accuracy:.3f}" in view.numbers.text()
-    scroll_to(dock, panel.comparison)
+    scroll_to(panel.comparison)
     keep(viewer, "c2-compared")
 
     before = drawn(viewer)
@@ -82,10 +73,10 @@ def test_the_types_beside_the_truth(viewer, dock, with_truth, wait):
     assert len(session.state.rows) == counts[row].max()
     assert changed(before, drawn(viewer)) > 0.001
     assert "cells" in view.pointed.text()
-    scroll_to(dock, panel.comparison)
+    scroll_to(panel.comparison)
     keep(viewer, "c3-picked")
     viewer.theme = "light"
-    scroll_to(dock, panel.comparison)
+    scroll_to(panel.comparison)
     keep(viewer, "c4-light")
 
     view.matrix.setFocus()
@@ -126,7 +117,7 @@ def test_renaming_by_keys(viewer, dock, wait):
     assert "Renamed type" in session.state.result.annotation.labels.names
     index = legend.table.model().index(0, NAME)
     assert name in index.data(Qt.ItemDataRole.ToolTipRole)
-    scroll_to(dock, legend)
+    scroll_to(legend)
     keep(viewer, "c5-renamed")
     session.legend.rename("Renamed type", "")
     assert legend.failure.isVisible()
@@ -152,7 +143,7 @@ def test_a_bundles_card(viewer, dock, bundle, wait):
     wait(lambda: session.annotate.state.bundle is not None and not session.busy)
     click(panel.card_toggle)
     assert panel.card.types.model().rowCount() == len(bundle.labels)
-    scroll_to(dock, panel.card)
+    scroll_to(panel.card)
     keep(viewer, "c6-card")
     viewer.theme = "light"
     keep(viewer, "c7-card-light")
@@ -172,5 +163,5 @@ def test_a_reference_is_counted_before_training(viewer, dock, wait):
     assert "genes shared with the section" in form.counts.text()
     assert form.types.model().rowCount() == 14
     assert form.name.text() == "reference-cell_type"
-    scroll_to(dock, form)
+    scroll_to(form)
     keep(viewer, "c9-counted")

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
+from hands import click, scroll_to, turn_to
 from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK, MARK_ROLE
@@ -23,6 +24,7 @@ def dock(viewer, annotated, wait):
     made = show_dock(viewer)
     made.session.section.open(annotated)
     wait(lambda: made.session.attention.state.rows and not made.session.busy)
+    turn_to(made, "Attention")
     return made
 
 
@@ -34,21 +36,6 @@ def gene_sets(tmp_path, dock):
     path = tmp_path / "sets of the test.gmt"
     path.write_text("\n".join(lines))
     return path
-
-
-def click(widget, at=None):
-    if at is None:
-        QTest.mouseClick(widget, LEFT)
-    else:
-        QTest.mouseClick(widget, LEFT, pos=at)
-
-
-def scroll_to(dock, widget):
-    """Bring a card into view, as a person would before looking at it."""
-    area = dock.column.parentWidget().parentWidget().parentWidget()
-    QTest.qWait(100)
-    area.ensureWidgetVisible(widget, 0, 0)
-    area.verticalScrollBar().setValue(widget.mapTo(area.widget(), widget.rect().topLeft()).y())
 
 
 def test_the_table_of_selected_cells_is_marked_filtered_and_whole(viewer, dock, wait):
@@ -72,7 +59,7 @@ def test_the_table_of_selected_cells_is_marked_filtered_and_whole(viewer, dock, 
         for r in range(tags.proxy.rowCount())
     )
     panel.filter.clear()
-    scroll_to(dock, panel)
+    scroll_to(panel)
     keep(viewer, "a1-selected-cells")
     panel.types.activated.emit(1)
     assert session.attention.state.source == "type"
@@ -86,7 +73,7 @@ def test_a_gene_that_is_not_there_is_found_by_mouse_and_by_key(viewer, dock, wai
     near = panel.finder.near[0]
     assert near.isVisible()
     assert "gad-1 is not measured" in panel.finder.question.text()
-    scroll_to(dock, panel)
+    scroll_to(panel)
     keep(viewer, "a2-did-you-mean")
     near.setFocus()
     QTest.keyClick(near, Qt.Key.Key_Space)
@@ -121,7 +108,7 @@ def test_contrast_is_moved_by_keys_for_both_maps(viewer, dock, wait):
         assert canvas.layer(name).contrast_limits[1] == pytest.approx(top)
         assert f"{name} {top:.3g}" in panel.contrast.caption.text()
     assert changed(before, drawn(viewer)) > 0.005
-    scroll_to(dock, panel)
+    scroll_to(panel)
     keep(viewer, "a3-contrast-of-both")
     viewer.theme = "light"
     keep(viewer, "a3-contrast-of-both-light")
@@ -131,7 +118,7 @@ def test_the_heatmap_tells_and_chooses(viewer, dock):
     panel, session = dock.attention, dock.session
     click(panel.heatmap_card.heading)
     heatmap = panel.heatmap
-    scroll_to(dock, panel.heatmap_card)
+    scroll_to(panel.heatmap_card)
     field = heatmap.field(4, 2)
     QTest.mouseMove(heatmap, field.center())
     shown = heatmap.heatmap
@@ -150,10 +137,10 @@ def test_the_heatmap_tells_and_chooses(viewer, dock):
 
 def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monkeypatch):
     session, card = dock.session, dock.slots
-    scroll_to(dock, card)
+    scroll_to(card)
     click(card.heading)
     assert "Read slots" in card.hint.text()
-    scroll_to(dock, card)
+    scroll_to(card)
     keep(viewer, "a5-no-slots")
     click(card.score_button)
     wait(lambda: session.slots.state.slots and not session.busy)
@@ -177,7 +164,7 @@ def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monk
     for _ in range(2):
         click(card.table.viewport(), card.table.visualItemRect(card.table.item(2, 0)).center())
     assert chosen == [2, 2]
-    scroll_to(dock, card)
+    scroll_to(card)
     keep(viewer, "a6-slots")
     viewer.theme = "light"
     keep(viewer, "a6-slots-light")
@@ -186,7 +173,7 @@ def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monk
 def test_faithfulness_is_asked_on_demand(viewer, dock, wait):
     session, card = dock.session, dock.faithfulness
     click(card.heading)
-    scroll_to(dock, card)
+    scroll_to(card)
     keep(viewer, "a7-faithfulness-before")
     click(card.run_button)
     assert card.cancel_button.isVisible()
@@ -195,7 +182,7 @@ def test_faithfulness_is_asked_on_demand(viewer, dock, wait):
     assert "changes the label of" in card.hint.text()
     session.state.select_label(session.attention.state.types[0][0])
     assert session.attention.state.types[0][0] in card.judgement.text()
-    scroll_to(dock, card)
+    scroll_to(card)
     keep(viewer, "a8-faithfulness")
 
 

@@ -13,6 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from hands import click
 from napari_tagscope.views.dock import InspectorDock
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.selection_row import SelectionRow
@@ -39,10 +40,6 @@ def dock(viewer, annotated, wait):
 @pytest.fixture
 def native(viewer):
     return viewer.window._qt_viewer.canvas.native
-
-
-def click(widget):
-    QTest.mouseClick(widget, LEFT)
 
 
 def pixel(viewer, xy):

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QDoubleSpinBox, QFileDialog, QPushButton
 
+from hands import click, turn_to
 from napari_tagscope.views.open import show_dock
 from pictures import keep
 from tagscope import api
@@ -36,10 +37,6 @@ def broken(sample_data, tmp_path):
     path = tmp_path / "broken.h5ad"
     table.write_h5ad(path)
     return path
-
-
-def click(widget):
-    QTest.mouseClick(widget, Qt.MouseButton.LeftButton)
 
 
 def controls(box, kind):
@@ -71,6 +68,7 @@ def test_a_broken_section_is_mended_click_by_click(viewer, dock, broken, bundle,
     wait(lambda: session.state.opened is not None and not session.busy)
     assert session.state.choices == {"layer": "molecules"}
 
+    turn_to(dock, "Annotate")
     assert dock.preflight.verdict.text().startswith("Not ready")
     keep(viewer, "s2-preflight-errors")
     (spin,) = controls(dock.preflight.findings, QDoubleSpinBox)
@@ -87,6 +85,7 @@ def test_a_broken_section_is_mended_click_by_click(viewer, dock, broken, bundle,
     assert "242 of 242 genes shared · 3,000 cells" in dock.preflight.verdict.text()
     keep(viewer, "s3-preflight-can-be-annotated")
 
+    turn_to(dock, "Section")
     click_box(dock.section.choices.boxes["sections"], "section")
     wait(lambda: session.state.opened.section.pieces is not None and not session.busy)
     assert dock.preflight.verdict.text().startswith("✓ Ready")
@@ -116,6 +115,7 @@ def test_orthologues_are_chosen_from_a_file(
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(pairs), ""))
     session.annotate.choose(bundle.path)
     session.section.open(tmp_path / "human.h5ad")
+    turn_to(dock, "Annotate")
     wait(lambda: dock.preflight.verdict.isVisible() and not session.busy)
     assert dock.preflight.verdict.text().startswith("Not ready")
     keep(viewer, "s6-other-species")
@@ -185,8 +185,9 @@ def test_every_control_can_be_told_and_reached(viewer, dock, broken, bundle, wai
     session = dock.session
     session.annotate.choose(bundle.path)
     session.section.open(broken, layer="counts")
-    wait(lambda: dock.preflight.verdict.isVisible() and not session.busy)
-    for panel in (dock.section, dock.preflight):
+    wait(lambda: session.preflight.state.verdict and not session.busy)
+    for step, panel in (("Section", dock.section), ("Annotate", dock.preflight)):
+        turn_to(dock, step)
         for kind in (QAbstractButton, QComboBox, QDoubleSpinBox):
             for control in controls(panel, kind):
                 assert control.toolTip(), control

@@ -15,6 +15,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QMessageBox
 
+from hands import click
 from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.legend_view import COLOR, COUNT, NAME, SHOWN
 from napari_tagscope.views.open import show_dock, show_result
@@ -49,10 +50,6 @@ def slow_bundle(bundle, tmp_path_factory):
 @pytest.fixture
 def dock(viewer):
     return show_dock(viewer)
-
-
-def click(widget):
-    QTest.mouseClick(widget, LEFT)
 
 
 def cell_center(table, row, column):
@@ -179,8 +176,10 @@ def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wa
     click_position(viewer, session.state.opened.section.xy[row])
     assert session.state.cell == row
     assert any(layer.name == "Marked cells" and layer.visible for layer in viewer.layers)
-    best = result.annotation.alternatives(row, 1)[0][0]
-    assert f"{result.annotation.ids[row]}: {best}" in session.attention.state.cell
+    wait(lambda: session.inspector.state.cell is not None and not session.busy)
+    cell = session.inspector.state.cell
+    assert cell.id == result.annotation.ids[row]
+    assert cell.label == result.annotation.alternatives(row, 1)[0][0]
     viewer.theme = "light"
     keep(viewer, "6-light")
 
