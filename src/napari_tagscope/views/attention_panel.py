@@ -83,7 +83,7 @@ class AttentionPanel(QWidget):
             button.setEnabled(bool(state.genes))
         self._quantities()[state.quantity].setChecked(True)
         self.contrast.show_state(state)
-        self.table.show_rows(state.rows, state.gene)
+        self.table.show_tags(state.rows, state.gene)
         for widget in (self.table, self.filter, self.copy_button):
             widget.setVisible(bool(state.rows))
         self.mark.setVisible(any(row.merely_expression for row in state.rows))
