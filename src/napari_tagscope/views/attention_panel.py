@@ -15,7 +15,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.attention import AttentionController, AttentionState, Quantity
+from napari_tagscope.controllers.attention import AttentionController, AttentionState
+from napari_tagscope.controllers.gene_painting import Quantity
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.contrast_view import ContrastView
 from napari_tagscope.views.gene_search import GeneSearch

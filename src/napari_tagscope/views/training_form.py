@@ -18,12 +18,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.training import (
-    TrainingController,
-    TrainingState,
-    summary_text,
-    training_text,
-)
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.controllers.training_state import TrainingState, summary_text, training_text
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
 from napari_tagscope.views.table import Column, Row, Table

@@ -12,13 +12,11 @@ from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.bundle_card import card_of
 from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.legend import PAINTING, LegendController
+from napari_tagscope.controllers.reference import LabelColumn, ReferenceSummary, label_columns
 from napari_tagscope.controllers.section import SectionController
-from napari_tagscope.controllers.training import (
-    LabelColumn,
-    ReferenceSummary,
-    TrainingController,
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.controllers.training_state import (
     TrainingState,
-    label_columns,
     network_starts,
     summary_text,
     training_text,
