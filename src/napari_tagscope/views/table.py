@@ -232,7 +232,7 @@ class Table(QTableView):
         super().__init__()
         self._most_rows = most_rows
         self._model = RowModel(columns)
-        self.proxy = QSortFilterProxyModel()
+        self.proxy = QSortFilterProxyModel(self)
         self.proxy.setSourceModel(self._model)
         self.proxy.setSortRole(SORT_ROLE)
         self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
