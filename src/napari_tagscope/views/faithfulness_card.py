@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
 
 from napari_tagscope.controllers.faithfulness import (
     CELLS_PER_TYPE,
@@ -12,6 +10,7 @@ from napari_tagscope.controllers.faithfulness import (
     FaithfulnessState,
     Verdict,
 )
+from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
@@ -40,8 +39,7 @@ class FaithfulnessCard(Card):
         )
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop asking the model")
-        self.bundle_button = QPushButton("Bundle…")
-        self.bundle_button.setToolTip("Choose the folder of the bundle that annotated the cells")
+        self.bundle_button = BundleButton()
         self.judgement = QLabel()
         self.judgement.setWordWrap(True)
         self.judgement.setStyleSheet("font-weight: bold")
@@ -58,7 +56,7 @@ class FaithfulnessCard(Card):
         self.body.addWidget(self.failure)
         self.run_button.clicked.connect(lambda: controller.run())
         self.cancel_button.clicked.connect(controller.cancel)
-        self.bundle_button.clicked.connect(self._choose_bundle)
+        self.bundle_button.chosen.connect(controller.run)
         bind(self, controller, self.show_state)
 
     def show_state(self, state: FaithfulnessState) -> None:
@@ -74,11 +72,6 @@ class FaithfulnessCard(Card):
         self.cancel_button.setVisible(state.running)
         self.bundle_button.setVisible(state.failure is not None)
         self.failure.show_failure(state.failure)
-
-    def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "The bundle that annotated the cells")
-        if chosen:
-            self._controller.run(Path(chosen))
 
 
 def _who(verdict: Verdict) -> str:

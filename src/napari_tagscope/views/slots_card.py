@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton
 from superqt import QElidingLabel
 
 from napari_tagscope.controllers.slot_rows import ProgramRow, SetRow, SlotRow
 from napari_tagscope.controllers.slots import SlotsController, SlotsState
-from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
+from napari_tagscope.views.bundle_button import BundleButton
+from napari_tagscope.views.card import Card, FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
 _SHARE = "{:.0%}".format
@@ -48,8 +49,7 @@ class SlotsCard(Card):
         self.hint = hint_label()
         self.score_button = QPushButton("Read slots")
         self.score_button.setToolTip("Ask the model that annotated for its memory scores")
-        self.bundle_button = QPushButton("Bundle…")
-        self.bundle_button.setToolTip("Choose the folder of the bundle that annotated the cells")
+        self.bundle_button = BundleButton()
         self.table = Table("Memory slots", SLOT_COLUMNS, most_rows=8)
         self.program = Table("Genes of the slot", PROGRAM_COLUMNS, most_rows=6)
         self.sets_button = QPushButton("Gene sets…")
@@ -59,7 +59,7 @@ class SlotsCard(Card):
             "Choose a CSV with the columns human_symbol and mouse_symbol, "
             "to test the sets of the other species"
         )
-        self.file, self.orthologues = _file_label(), _file_label()
+        self.file, self.orthologues = eliding_label(), eliding_label()
         self.sets = Table("Gene sets of the slot", SET_COLUMNS, most_rows=6)
         self.note = hint_label()
         self.failure = FailureBox()
@@ -112,7 +112,7 @@ class SlotsCard(Card):
         controller = self._controller
         self.heading.toggled.connect(controller.look)
         self.score_button.clicked.connect(lambda: controller.score())
-        self.bundle_button.clicked.connect(self._choose_bundle)
+        self.bundle_button.chosen.connect(controller.score)
         self.sets_button.clicked.connect(self._choose_gene_sets)
         self.orthologues_button.clicked.connect(self._choose_orthologues)
         self.table.row_chosen.connect(
@@ -121,11 +121,6 @@ class SlotsCard(Card):
         self.program.row_chosen.connect(
             lambda row: controller.choose_gene(controller.state.program[row].gene)
         )
-
-    def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "The bundle that annotated the cells")
-        if chosen:
-            self._controller.score(Path(chosen))
 
     def _choose_gene_sets(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Gene sets", "", "Gene sets (*.gmt *.txt)")
@@ -136,12 +131,6 @@ class SlotsCard(Card):
         chosen, _ = QFileDialog.getOpenFileName(self, "Orthologues", "", "Tables (*.csv)")
         if chosen:
             self._controller.choose_orthologues(Path(chosen))
-
-
-def _file_label() -> QElidingLabel:
-    label = QElidingLabel()
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return label
 
 
 def _show_file(label: QElidingLabel, path: Path | None) -> None:

@@ -11,16 +11,14 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.controllers.training_state import TrainingState, summary_text, training_text
-from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
 from napari_tagscope.views.table import Column, Row, Table
 
@@ -36,8 +34,7 @@ class TrainingForm(QWidget):
     def __init__(self, controller: TrainingController) -> None:
         super().__init__()
         self._controller = controller
-        self.reference = QElidingLabel("no reference chosen")
-        self.reference.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.reference = eliding_label("no reference chosen")
         self.browse_button = QPushButton("Browse…")
         self.browse_button.setToolTip("Choose an .h5ad of single cells with known types")
         self.sample_button = QPushButton("Sample")
