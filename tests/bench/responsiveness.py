@@ -19,6 +19,7 @@ from typing import Any
 
 import napari
 import psutil
+import torch
 from qtpy.QtWidgets import QApplication
 
 from heart import Heart
@@ -97,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     viewer, session = opened(options.section, options.bundle)
     heart, process = Heart(), psutil.Process()
-    print(f"{machine()}\n")
+    print(f"{machine(torch.device('cpu'))}\n")
     print("| cells | first colours, s | whole, s | p99, ms | longest, ms | memory, GB |")
     print("|---|---|---|---|---|---|", flush=True)
     cells = len(session.state.opened.section) if session.state.opened else 0

@@ -113,7 +113,7 @@ def test_a_confusion_tells_its_cells(viewer, dock, with_truth, wait):
 
 
 def test_renaming_by_keys(viewer, dock, wait):
-    session, legend = dock.session, dock.annotate.legend
+    session, legend = dock.session, dock.legend
     name = texts(legend.table, NAME)[0]
     legend.table.selectRow(0)
     QTest.keyClick(legend.table, Qt.Key.Key_F2)
@@ -133,7 +133,7 @@ def test_renaming_by_keys(viewer, dock, wait):
 
 
 def test_the_legend_sorts(viewer, dock):
-    legend = dock.annotate.legend
+    legend = dock.legend
     for order in ("name", "likeness", "model", "cells"):
         legend.order.setCurrentIndex(legend.order.findData(order))
         legend.order.activated.emit(legend.order.currentIndex())

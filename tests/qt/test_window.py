@@ -100,7 +100,7 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     assert dock.preflight.verdict.text().startswith("✓ Ready: ")
     click(dock.annotate.run_button)
     wait(lambda: session.state.result is not None and not session.busy)
-    legend = dock.annotate.legend.table
+    legend = dock.legend.table
     counts = [int(text.replace(",", "")) for text in texts(legend, COUNT)]
     names = texts(legend, NAME)
     assert len(names) == 14
@@ -189,7 +189,7 @@ def test_keys_do_what_the_mouse_does(viewer, dock, annotated, wait, monkeypatch)
     session = dock.session
     session.section.open(annotated)
     wait(lambda: session.attention.state.rows and not session.busy)
-    legend = dock.annotate.legend
+    legend = dock.legend
     names = texts(legend.table, NAME)
 
     QTest.keyClicks(legend.search, names[3])
@@ -240,7 +240,7 @@ def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch)
     session = dock.session
     session.section.open(annotated)
     wait(lambda: session.attention.state.rows and not session.busy)
-    legend = dock.annotate.legend
+    legend = dock.legend
     before = drawn(viewer)
     click_cell(legend.table, 0, SHOWN)
     assert not session.legend.state.rows[0].shown
@@ -373,7 +373,7 @@ def test_panels_alone_share_the_viewers_state(viewer, annotated, wait):
     assert section.session is attention.session is annotate.session
     section.session.section.open(annotated)
     wait(lambda: attention.attention.table.model().rowCount() > 0)
-    assert annotate.annotate.legend.table.model().rowCount() > 3
+    assert annotate.legend.table.model().rowCount() > 3
 
 
 def test_the_files_menu_opens_the_sample_and_stores(viewer, sample_data, wait):

@@ -71,7 +71,6 @@ class AttentionState:
     percentile: float = USUAL_PERCENTILE
     tops: Tops = ()
     hint: str = NO_SECTION
-    cell: str = ""
     failure: Failure | None = None
 
 
@@ -89,7 +88,6 @@ class AttentionController(Observed[AttentionState]):
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(self._on_label)
         viewer_state.gene_selected.connect(self._on_gene)
-        viewer_state.cell_selected.connect(self._on_cell)
         viewer_state.rows_selected.connect(self._on_rows)
 
     def choose_type(self, label: str) -> None:
@@ -297,17 +295,6 @@ class AttentionController(Observed[AttentionState]):
         self._update(gene=gene or "", sought="", near=())
         if gene is not None:
             self._paint()
-
-    def _on_cell(self, cell: int | None) -> None:
-        opened, result = self._viewer_state.opened, self._viewer_state.result
-        if cell is None or opened is None:
-            self._update(cell="")
-            return
-        text = f"Cell {opened.section.ids[cell]}"
-        if result is not None:
-            likely = result.annotation.alternatives(cell, 3)
-            text += ": " + ", ".join(f"{name} {share:.0%}" for name, share in likely)
-        self._update(cell=text)
 
     def _position(self, gene: str) -> int:
         opened = self._viewer_state.opened

@@ -1,4 +1,4 @@
-"""Choose or train a bundle, annotate, look at the types, save."""
+"""Choose or train a bundle, annotate, compare, save."""
 
 from __future__ import annotations
 
@@ -23,13 +23,11 @@ from napari_tagscope.controllers.annotate import AnnotateController, AnnotateSta
 from napari_tagscope.controllers.bundle_card import card_of
 from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.comparison import ComparisonController
-from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.views.bundle_card import BundleCardView
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.comparison_view import ComparisonView
 from napari_tagscope.views.fold import Fold
-from napari_tagscope.views.legend_view import LegendView
 from napari_tagscope.views.theme import Colors
 from napari_tagscope.views.training_form import TrainingForm
 
@@ -38,13 +36,12 @@ if TYPE_CHECKING:
 
 
 class AnnotatePanel(QWidget):
-    """The view of an :class:`AnnotateController`, with training and legend below."""
+    """The view of an :class:`AnnotateController`, with training and comparison."""
 
     def __init__(
         self,
         controller: AnnotateController,
         training: TrainingController,
-        legend: LegendController,
         comparison: ComparisonController,
     ) -> None:
         super().__init__()
@@ -84,7 +81,6 @@ class AnnotatePanel(QWidget):
         self.save_button.setToolTip("Write types, confidence and attention into a store")
         self.hint = hint_label()
         self.failure = FailureBox()
-        self.legend = LegendView(legend)
         self.comparison = ComparisonView(comparison)
         self.compare_toggle = Fold(
             "Compare with a column",
@@ -150,13 +146,7 @@ class AnnotatePanel(QWidget):
         column.setSpacing(4)
         column.addLayout(choose)
         above = (self.about, self.card_toggle, self.card, self.train_toggle, self.training)
-        below = (
-            self.hint,
-            self.failure,
-            self.legend,
-            self.compare_toggle,
-            self.comparison,
-        )
+        below = (self.hint, self.failure, self.compare_toggle, self.comparison)
         for widget in above:
             column.addWidget(widget)
         column.addLayout(act)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.attention import AttentionController, AttentionState
 from napari_tagscope.controllers.gene_painting import Quantity
@@ -68,8 +67,6 @@ class AttentionPanel(QWidget):
         self.heatmap = HeatmapView()
         self.heatmap_told = hint_label()
         self.heatmap_card = Card("Heatmap", "The leading genes of all types", opened=False)
-        self.cell = QElidingLabel()
-        self.cell.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.hint = hint_label()
         self.failure = FailureBox()
         self._lay_out()
@@ -90,9 +87,6 @@ class AttentionPanel(QWidget):
         self.mark.setVisible(any(row.merely_expression for row in state.rows))
         self.heatmap.show_map(state.heatmap, state.label, state.gene)
         self.heatmap_card.setVisible(state.heatmap is not None)
-        self.cell.setText(state.cell or "Click a cell to see its likeliest types.")
-        self.cell.setToolTip(state.cell)
-        self.cell.setVisible(bool(state.types))
         self.hint.setText(state.hint)
         self.hint.setVisible(bool(state.hint))
         self.failure.show_failure(state.failure)
@@ -145,7 +139,7 @@ class AttentionPanel(QWidget):
         self.heatmap_told.setText(HEATMAP_HINT)
         self.heatmap_card.body.addWidget(self.heatmap_told)
         self.heatmap_card.body.addWidget(self.heatmap)
-        for widget in (self.mark, self.cell, self.hint, self.failure, self.heatmap_card):
+        for widget in (self.mark, self.hint, self.failure):
             column.addWidget(widget)
 
     def _connect(self) -> None:

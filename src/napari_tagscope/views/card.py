@@ -56,6 +56,11 @@ class Card(QFrame):
         self.heading.setChecked(opened)
         self._fold(opened)
 
+    def add(self, *widgets: QWidget) -> None:
+        """Put widgets below those that are there."""
+        for widget in widgets:
+            self.body.addWidget(widget)
+
     def _fold(self, opened: bool) -> None:
         arrow = Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow
         self.heading.setArrowType(arrow)

@@ -4,46 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
+from napari_tagscope.views.column import Column, Pages
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
+from napari_tagscope.views.legend_view import LegendView
 from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
-
-WIDTH = 384
-
-
-class _Column(QScrollArea):
-    """Scrolls up and down alone: never narrower than what it holds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is not None and event.type() == QEvent.Type.LayoutRequest:
-            self.updateGeometry()
-        return super().eventFilter(watched, event)
-
-    def minimumSizeHint(self) -> QSize:
-        held, bar = self.widget(), self.verticalScrollBar()
-        if held is None or bar is None:
-            return super().minimumSizeHint()
-        width = max(WIDTH, held.minimumSizeHint().width())
-        return QSize(width + bar.sizeHint().width(), 200)
 
 
 class PanelDock(QWidget):
@@ -52,19 +30,13 @@ class PanelDock(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self.session: Session = session_of(viewer)
-        self.column = QVBoxLayout()
-        self.column.setContentsMargins(4, 4, 4, 4)
-        self.column.setSpacing(6)
         self.bar = JobBar(self.session.runner)
-        holder = QWidget()
-        holder.setLayout(self.column)
-        scroll = _Column()
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(holder)
+        self.content = QVBoxLayout()
+        self.content.setSpacing(2)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        outer.addWidget(scroll, 1)
+        outer.addLayout(self.content, 1)
         outer.addWidget(SelectionRow(self.session.selecting))
         outer.addWidget(self.bar)
 
@@ -91,62 +63,86 @@ class PanelDock(QWidget):
         for inspector in self.findChildren(InspectorPanel):
             inspector.set_colors(colors)
 
-    def _add_section(self) -> SectionPanel:
+    def _show_alone(self, *cards: QWidget) -> None:
+        """Fill the dock with one column."""
+        column = Column()
+        column.add(*cards)
+        column.cards.addStretch(1)
+        self.content.addWidget(column)
+        self.follow_theme()
+
+    def _make_section(self) -> Card:
+        self.section = SectionPanel(self.session.section)
         card = Card("Section", "Open a section and see what is in it")
-        panel = SectionPanel(self.session.section)
-        card.body.addWidget(panel)
-        card.body.addWidget(LayersRow(self.session.layers))
-        self.column.addWidget(card)
-        return panel
+        card.add(self.section, LayersRow(self.session.layers))
+        return card
 
-    def _add_preflight(self) -> PreflightPanel:
+    def _make_preflight(self) -> Card:
+        self.preflight = PreflightPanel(self.session.preflight)
         card = Card("Preflight", "See whether the section can be annotated with the bundle")
-        panel = PreflightPanel(self.session.preflight)
-        card.body.addWidget(panel)
-        self.column.addWidget(card)
-        return panel
+        card.add(self.preflight)
+        return card
 
-    def _add_annotate(self) -> AnnotatePanel:
+    def _make_annotate(self) -> Card:
         session = self.session
+        self.annotate = AnnotatePanel(session.annotate, session.training, session.comparison)
         card = Card("Annotate", "Give every cell a type")
-        panel = AnnotatePanel(
-            session.annotate, session.training, session.legend, session.comparison
-        )
-        card.body.addWidget(panel)
-        self.column.addWidget(card)
-        return panel
+        card.add(self.annotate)
+        return card
 
-    def _add_attention(self) -> AttentionPanel:
-        card = Card("Attention", "See which genes the model attends to, and where")
-        panel = AttentionPanel(self.session.attention)
-        card.body.addWidget(panel)
+    def _make_attention(self) -> tuple[Card, ...]:
+        self.attention = AttentionPanel(self.session.attention)
         self.faithfulness = FaithfulnessCard(self.session.faithfulness)
         self.slots = SlotsCard(self.session.slots)
-        card.body.addWidget(self.faithfulness)
-        card.body.addWidget(self.slots)
-        self.column.addWidget(card)
-        return panel
+        card = Card("Top attention genes", "See which genes the model attends to, and where")
+        card.add(self.attention)
+        return card, self.attention.heatmap_card, self.faithfulness, self.slots
 
-    def _add_inspector(self) -> InspectorPanel:
+    def _make_inspector(self) -> Card:
+        self.inspector = InspectorPanel(self.session.inspector)
         card = Card("Inspector", "See what a cell is and why, and what selected cells share")
-        panel = InspectorPanel(self.session.inspector)
-        card.body.addWidget(panel)
-        self.column.addWidget(card)
-        return panel
+        card.add(self.inspector)
+        return card
+
+    def _make_legend(self) -> Card:
+        self.legend = LegendView(self.session.legend)
+        card = Card("Legend", "The cell types: show, hide, colour and rename them")
+        card.add(self.legend)
+        return card
 
 
 class TagscopeDock(PanelDock):
-    """All panels in the order of work."""
+    """A tab for each step of the work; what is chosen on the tissue stays on view below."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.section = self._add_section()
-        self.preflight = self._add_preflight()
-        self.annotate = self._add_annotate()
-        self.attention = self._add_attention()
-        self.inspector = self._add_inspector()
-        self.column.addStretch(1)
+        self.tabs = Pages()
+        self.tabs.setAccessibleName("Steps")
+        self._add_tab(
+            "&Section",
+            "Open a section and see what is in it (Alt+S)",
+            self._make_section(),
+            self._make_preflight(),
+        )
+        self._add_tab(
+            "&Annotate",
+            "Give every cell a type (Alt+A)",
+            self._make_preflight(),
+            self._make_annotate(),
+        )
+        self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
+        self.content.addWidget(self.tabs)
+        for card in (self._make_inspector(), self._make_legend()):
+            column = Column(snug=True)
+            column.add(card)
+            self.content.addWidget(column)
         self.follow_theme()
+
+    def _add_tab(self, title: str, tip: str, *cards: QWidget) -> None:
+        page = Column()
+        page.add(*cards)
+        page.cards.addStretch(1)
+        self.tabs.add(page, title, tip)
 
 
 class SectionDock(PanelDock):
@@ -154,31 +150,23 @@ class SectionDock(PanelDock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.section = self._add_section()
-        self.preflight = self._add_preflight()
-        self.column.addStretch(1)
-        self.follow_theme()
+        self._show_alone(self._make_section(), self._make_preflight())
 
 
 class AnnotateDock(PanelDock):
-    """The Annotate panel, with what stands in its way."""
+    """The Annotate panel, with what stands in its way and the types it gives."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.preflight = self._add_preflight()
-        self.annotate = self._add_annotate()
-        self.column.addStretch(1)
-        self.follow_theme()
+        self._show_alone(self._make_preflight(), self._make_annotate(), self._make_legend())
 
 
 class AttentionDock(PanelDock):
-    """The Attention panel alone."""
+    """The Attention panels alone."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.attention = self._add_attention()
-        self.column.addStretch(1)
-        self.follow_theme()
+        self._show_alone(*self._make_attention())
 
 
 class InspectorDock(PanelDock):
@@ -186,6 +174,4 @@ class InspectorDock(PanelDock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.inspector = self._add_inspector()
-        self.column.addStretch(1)
-        self.follow_theme()
+        self._show_alone(self._make_inspector())

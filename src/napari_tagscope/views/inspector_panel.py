@@ -22,6 +22,7 @@ from superqt import QElidingLabel
 
 from napari_tagscope.controllers.inspector import InspectorController, InspectorState, number
 from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.fold import Fold
 from napari_tagscope.views.table import Column, Row, Table
 from napari_tagscope.views.tag_table import attention_column
 from napari_tagscope.views.theme import Colors
@@ -62,7 +63,6 @@ SLOTS = (
 )
 CELLS = Column("cells", "Number of cells", 14, _count, "cells")
 TYPES = (Column("types selected", "Types of the selected cells, most first"), CELLS)
-NEAR_TYPES = (Column("types nearby", "Types of the 10 nearest cells, most first"), CELLS)
 MOST_TYPES = 10  # listed one by one
 SWATCH = 10  # pixels
 
@@ -100,13 +100,16 @@ class CellView(QWidget):
         self.label = TypeLine("confidence")
         self.runner_up = TypeLine("runner-up")
         self.facts = _caption()
+        self.near = _caption()
         self.caption = _caption()
         self.genes = Table("Top genes of the cell", GENES_OF_CELL)
         self.slots = Table("Memory slots of the cell", SLOTS)
-        self.near = Table("Types of the nearest cells", NEAR_TYPES)
+        self.slots_toggle = Fold(
+            "Memory slots", "Where the cell's genes go in the model's memory", self.slots
+        )
         _column(
-            self, self.label, self.runner_up, self.facts, self.caption, self.genes, self.slots,
-            self.near,
+            self, self.label, self.runner_up, self.facts, self.near, self.caption, self.genes,
+            self.slots_toggle, self.slots,
         )  # fmt: skip
 
     def show_cell(self, cell: CellProfile | None, domain: str, gene: str) -> None:
@@ -130,7 +133,13 @@ class CellView(QWidget):
         self.slots.show_rows(
             [Row((str(one.slot), one.share, ", ".join(one.genes))) for one in cell.slots]
         )
-        self.near.show_rows(_types(cell.neighbours))
+        self.slots_toggle.setVisible(bool(cell.slots))
+        self.slots.setVisible(bool(cell.slots) and self.slots_toggle.isChecked())
+        near = ", ".join(f"{one.cells} {one.name}" for one in cell.neighbours)
+        self.near.setText(f"nearby: {near}")
+        count = sum(one.cells for one in cell.neighbours)
+        self.near.setToolTip(f"Types of the {count} nearest cells: {near}")
+        self.near.setVisible(bool(near))
 
 
 class SelectionView(QWidget):

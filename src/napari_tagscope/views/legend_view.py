@@ -32,7 +32,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState, Order
-from napari_tagscope.views.card import FailureBox, bind
+from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.confidence_view import ConfidenceView
 
 SHOWN, COLOR, NAME, COUNT = range(4)
@@ -269,13 +269,17 @@ class LegendView(QWidget):
         self.table = LegendTable(self.proxy)
         self.confidence = ConfidenceView()
         self.failure = FailureBox()
+        self.types = QWidget()
+        self.hint = hint_label()
+        self.hint.setText("Annotate the section, and its cell types are listed here.")
         self._lay_out()
         self._connect()
         bind(self, controller, self.show_state)
 
     def show_state(self, state: LegendState) -> None:
         """Show what the controller knows."""
-        self.setVisible(bool(state.rows))
+        self.hint.setVisible(not state.rows)
+        self.types.setVisible(bool(state.rows))
         before = len(self.model.rows)
         self.model.show_rows(state.rows)
         if len(state.rows) != before:
@@ -291,12 +295,16 @@ class LegendView(QWidget):
         top.addWidget(self.order)
         for button in (self.all_button, self.none_button, self.front_button):
             top.addWidget(button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
+        column = QVBoxLayout(self.types)
         column.addLayout(top)
         for widget in (self.table, self.failure, self.confidence):
             column.addWidget(widget)
+        outer = QVBoxLayout(self)
+        outer.addWidget(self.hint)
+        outer.addWidget(self.types)
+        for layout in (column, outer):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(4)
 
     def _connect(self) -> None:
         controller = self._controller

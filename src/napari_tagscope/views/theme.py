@@ -56,6 +56,7 @@ def style_sheet(colors: Colors) -> str:
     QToolButton#heading {{ font-weight: bold; border: none; background: transparent;
         text-align: left; padding: 2px; }}
     QToolButton#heading:hover, QToolButton#heading:focus {{ color: {colors.attention.name()}; }}
+    QTabBar::tab {{ padding: 4px 10px; min-height: 18px; }}
     QLabel#muted, QLabel#hint {{ color: {muted}; }}
     QFrame#error {{ border-left: 3px solid {colors.error.name()}; padding-left: 4px; }}
     QFrame#warning {{ border-left: 3px solid {colors.warning.name()}; padding-left: 4px; }}
