@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QFileDialog
 from hands import click, scroll_to, turn_to
 from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.open import show_dock
-from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK, MARK_ROLE
+from napari_tagscope.views.table import MARK_ROLE
+from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK
 from pictures import changed, drawn, keep
 from tagscope import api
 
@@ -38,6 +39,10 @@ def gene_sets(tmp_path, dock):
     return path
 
 
+def click_row(table, row):
+    click(table.viewport(), table.visualRect(table.model().index(row, 0)).center())
+
+
 def test_the_table_of_selected_cells_is_marked_filtered_and_whole(viewer, dock, wait):
     session, panel = dock.session, dock.attention
     codes = session.state.result.annotation.codes
@@ -46,7 +51,9 @@ def test_the_table_of_selected_cells_is_marked_filtered_and_whole(viewer, dock, 
     assert panel.types.currentText() == "Selected cells (40 cells)"
     tags = panel.table
     marks = [tags.proxy.index(r, GENE).data(MARK_ROLE) for r in range(tags.proxy.rowCount())]
-    assert marks == [row.merely_expression for row in session.attention.state.rows]
+    assert [mark == MARK for mark in marks] == [
+        row.merely_expression for row in session.attention.state.rows
+    ]
     number = tags.fontMetrics().horizontalAdvance("0.0000")
     assert tags.columnWidth(ATTENTION) > number + 20  # the bar's
     names = [tags.proxy.index(r, GENE).data() for r in range(tags.proxy.rowCount())]
@@ -153,16 +160,16 @@ def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monk
     click(card.sets_button)
     wait(lambda: session.slots.state.note and not session.busy)
     assert card.file.text() == gene_sets.name
-    assert card.sets.rowCount() == len(session.slots.state.sets) > 0
+    assert len(card.sets.rows) == len(session.slots.state.sets) > 0
     told = []
     session.state.gene_selected.connect(told.append)
-    click(card.program.viewport(), card.program.visualItemRect(card.program.item(1, 0)).center())
+    click_row(card.program, 1)
     assert session.state.gene == session.slots.state.program[1].gene
     assert len(told) == 1
     chosen = []
     card.table.row_chosen.connect(chosen.append)
     for _ in range(2):
-        click(card.table.viewport(), card.table.visualItemRect(card.table.item(2, 0)).center())
+        click_row(card.table, 2)
     assert chosen == [2, 2]
     scroll_to(card)
     keep(viewer, "a6-slots")
@@ -178,7 +185,7 @@ def test_faithfulness_is_asked_on_demand(viewer, dock, wait):
     click(card.run_button)
     assert card.cancel_button.isVisible()
     wait(lambda: session.faithfulness.state.verdict and not session.busy)
-    assert card.table.rowCount() == 3
+    assert len(card.table.rows) == 3
     assert "changes the label of" in card.hint.text()
     session.state.select_label(session.attention.state.types[0][0])
     assert session.attention.state.types[0][0] in card.judgement.text()

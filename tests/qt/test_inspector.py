@@ -219,7 +219,7 @@ def test_a_clicked_cell_is_told_of_and_stepped_from(viewer, dock, native, wait):
     genes = panel.cell.genes
     keep(viewer, "inspector-6-cell")
 
-    first = genes.bar_model.rows[0].values[0]
+    first = genes.rows[0].values[0]
     genes.selectRow(0)
     QTest.mouseClick(
         genes.viewport(), LEFT, PLAIN, genes.visualRect(genes.model().index(0, 0)).center()
@@ -227,7 +227,7 @@ def test_a_clicked_cell_is_told_of_and_stepped_from(viewer, dock, native, wait):
     assert session.state.gene == first
     genes.setFocus()
     QTest.keyClick(genes, Qt.Key.Key_Down)
-    assert session.state.gene == genes.bar_model.rows[1].values[0]
+    assert session.state.gene == genes.rows[1].values[0]
 
     click(panel.next_button)
     codes = result.annotation.codes
@@ -264,7 +264,7 @@ def test_the_inspector_alone_in_both_themes(viewer, annotated, wait):
     keep(viewer, "inspector-8-dark")
     viewer.theme = "light"
     keep(viewer, "inspector-9-light")
-    texts = [row.values[1] for row in dock.inspector.cell.slots.bar_model.rows]
+    texts = [row.values[1] for row in dock.inspector.cell.slots.rows]
     np.testing.assert_allclose(texts, shares, rtol=1e-5)
     assert all(isinstance(layer, Image) for layer in viewer.layers)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_tagscope.controllers.contrast import USUAL_PERCENTILE, limits_of
+from napari_tagscope.controllers.contrast import USUAL_PERCENTILE
 from napari_tagscope.controllers.expression import Expression
+from napari_tagscope.controllers.gene_painting import GenePainting, Quantity, Tops
 from napari_tagscope.controllers.gene_search import near_matches
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
@@ -20,6 +21,7 @@ from napari_tagscope.controllers.tag_rows import (
     TagMap,
     TagRow,
     as_text,
+    most_attentive,
     rows_of,
 )
 from napari_tagscope.state import Rows, ViewerState
@@ -29,20 +31,20 @@ from tagscope.jobs import Progress
 if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, OpenedSection, TagTable
     from tagscope.core.labels import LabelSet
+    from tagscope.core.results import GeneScores
 
 TOPIC = "rank genes"
 CELLS_TOPIC = "rank genes of the selected cells"
 EXPRESSION_TOPIC = "read expression"
 SEARCH_TOPIC = "search genes"
-Quantity = Literal["attention", "expression", "both"]
 Source = Literal["type", "cells"]
-COLORMAPS = {"attention": "magma", "expression": "viridis"}
 SELECTED = "selected"
 NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
 NO_SCORES = "This annotation has no attention scores. Annotate again with “Attention scores” on."
 COMPUTING = "Ranking genes…"
 STOPPED = "Ranking was cancelled. Choose a type to rank its genes."
+UNTRAINED = "The model was not trained with {}: it has no attention."
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class AttentionState:
     near: tuple[str, ...] = ()
     quantity: Quantity = "attention"
     percentile: float = USUAL_PERCENTILE
-    tops: tuple[tuple[str, float, str], ...] = ()
+    tops: Tops = ()
     hint: str = NO_SECTION
     failure: Failure | None = None
 
@@ -79,11 +81,9 @@ class AttentionController(Observed[AttentionState]):
         super().__init__(AttentionState())
         self._viewer_state = viewer_state
         self._runner = runner
-        self._painter = painter
+        self._painting = GenePainting(viewer_state, painter)
         self._tags: TagTable | None = None
         self._tags_of_cells: TagTable | None = None
-        self._painted: dict[str, npt.NDArray[np.float32]] = {}
-        self._expression: Expression | None = None
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(self._on_label)
@@ -121,14 +121,9 @@ class AttentionController(Observed[AttentionState]):
     def choose_gene_with_its_type(self, gene: str) -> None:
         """Paint this gene, and list the genes of the type whose cells attend to it most."""
         result = self._viewer_state.result
-        if result is not None and result.gene_scores is not None:
-            scores, annotation = result.gene_scores, result.annotation
-            codes = annotation.codes
-            if scores.panel.position(gene) >= 0 and (codes >= 0).any():
-                assigned = codes >= 0
-                sums = np.bincount(codes[assigned], scores.column(gene)[assigned])
-                means = sums / np.maximum(np.bincount(codes[assigned]), 1)
-                self.choose_type(annotation.labels.names[int(means.argmax())])
+        label = "" if result is None else most_attentive(result, gene)
+        if label:
+            self.choose_type(label)
         self.choose_gene(gene)
 
     def show_quantity(self, quantity: Quantity) -> None:
@@ -138,8 +133,7 @@ class AttentionController(Observed[AttentionState]):
 
     def set_percentile(self, percentile: float) -> None:
         """End the colours of attention and expression at this percentile of values above 0."""
-        self._update(percentile=percentile)
-        self._set_contrast()
+        self._update(percentile=percentile, tops=self._painting.end_colors(percentile))
 
     def as_text(self) -> str:
         """The table as tab-separated text with a header, for a spreadsheet."""
@@ -161,9 +155,8 @@ class AttentionController(Observed[AttentionState]):
         )
 
     def _on_section(self, opened: OpenedSection | None) -> None:
-        self._expression = None
+        self._painting.forget()
         self._tags = self._tags_of_cells = None
-        self._painted = {}
         for topic in (EXPRESSION_TOPIC, SEARCH_TOPIC):
             self._runner.cancel(topic)
         self._state = AttentionState(quantity=self.state.quantity, percentile=self.state.percentile)
@@ -185,7 +178,7 @@ class AttentionController(Observed[AttentionState]):
         )
 
     def _on_expression(self, expression: Expression) -> None:
-        self._expression = expression
+        self._painting.expression = expression
         if self.state.quantity != "attention":
             self._paint()
 
@@ -278,13 +271,13 @@ class AttentionController(Observed[AttentionState]):
             self._update(hint="", rows=rows_of(tags, group))
         elif self.state.hint == STOPPED:
             self._on_result(self._viewer_state.result)
-        elif self._scored and self.state.failure is None:
+        elif self._scores is not None and self.state.failure is None:
             self._update(rows=(), hint=COMPUTING)
 
     @property
-    def _scored(self) -> bool:
+    def _scores(self) -> GeneScores | None:
         result = self._viewer_state.result
-        return result is not None and result.gene_scores is not None
+        return None if result is None else result.gene_scores
 
     def _on_label(self, label: str | None) -> None:
         if label is not None and label in [name for name, _ in self.state.types]:
@@ -309,52 +302,11 @@ class AttentionController(Observed[AttentionState]):
         return -1 if opened is None else opened.section.panel.position(name, ensembl=name)
 
     def _paint(self) -> None:
-        gene, chosen = self.state.gene, self.state.quantity
-        wanted = (COLORMAPS if chosen == "both" else (chosen,)) if gene else ()
-        found = {quantity: self._values(gene, quantity) for quantity in wanted}
-        self._painted = {name: values for name, values in found.items() if values is not None}
-        again = len(self._painted) > 1 and self._painter.beside(*self._painted)
-        for quantity, values in self._painted.items():
-            title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
-            self._painter.paint_values(quantity, title, values, colormap=colormap, alone=not again)
-        self._set_contrast()
-        if len(self._painted) > 1 and not again:
-            self._painter.show_beside(*self._painted)
-
-    def _set_contrast(self) -> None:
-        """End the colours of what is painted at the chosen percentile."""
-        tops = []
-        for quantity, values in self._painted.items():
-            limits = limits_of(values, self.state.percentile)
-            if limits is not None:
-                self._painter.set_limits(quantity, *limits)
-                tops.append((quantity, limits[1], self._unit(quantity)))
-        self._update(tops=tuple(tops))
-
-    def _title(self, gene: str, quantity: str) -> str:
-        parts = [quantity, gene]
-        if quantity == "expression" and self._expression is not None:
-            parts.append(self._expression.unit_in_title)
-        return " · ".join(parts)
-
-    def _unit(self, quantity: str) -> str:
-        """The unit of expression; attention scores have none."""
-        if quantity == "attention" or self._expression is None:
-            return ""
-        return self._expression.unit
-
-    def _values(self, gene: str, quantity: str) -> npt.NDArray[np.float32] | None:
-        if quantity == "expression":
-            expression = self._expression
-            return None if expression is None else expression.of(self._position(gene))
-        result = self._viewer_state.result
-        if result is None or result.gene_scores is None:
-            return None
-        if result.gene_scores.panel.position(gene) < 0:
-            self._update(hint=f"The model was not trained with {gene}: it has no attention.")
-            return np.full(len(result.annotation.ids), np.nan, dtype=np.float32)
-        self._update(hint="")
-        return result.gene_scores.column(gene)
+        gene, quantity = self.state.gene, self.state.quantity
+        scores = self._scores
+        if gene and scores is not None and quantity != "expression":
+            self._update(hint="" if scores.panel.position(gene) >= 0 else UNTRAINED.format(gene))
+        self._update(tops=self._painting.paint(gene, quantity, self.state.percentile))
 
 
 def _selection(opened: OpenedSection, rows: Rows) -> tuple[LabelSet, npt.NDArray[np.int64]]:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tagscope.controllers.observed import Observed
-from napari_tagscope.controllers.result_bundle import bundle_of, run_of
+from napari_tagscope.controllers.result_bundle import Question
 from napari_tagscope.state import ViewerState
-from napari_tagscope.tasks import Failure, Runner, Task
+from napari_tagscope.tasks import Failure, Runner
 from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, FaithfulnessReport
-    from tagscope.core.section import Cells
+    from tagscope.api import AnnotationResult, Bundle, FaithfulnessReport, OpenedSection
 
 TOPIC = "faithfulness"
 ALL = "(all)"
@@ -97,47 +96,31 @@ class FaithfulnessController(Observed[FaithfulnessState]):
     def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
         super().__init__(FaithfulnessState())
         self._viewer_state = viewer_state
-        self._runner = runner
         self._verdicts: dict[str, Verdict] = {}
-        self._asked: tuple[str, str] | None = None
+        self._question = Question(
+            viewer_state, runner, TOPIC, "Hiding genes from the model", _verdicts,
+            self._on_verdicts, self._update,
+        )  # fmt: skip
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(lambda _: self._show())
 
     def run(self, bundle: Path | None = None) -> None:
         """Ask the model that annotated, or the same from another folder."""
-        opened, result = self._viewer_state.opened, self._viewer_state.result
-        if opened is None or result is None or self.state.running:
-            return
-        self._update(running=True, failure=None)
-        cells = opened.section.cells
-        self._runner.start(
-            Task(
-                topic=TOPIC,
-                title="Hiding genes from the model",
-                work=lambda context: _verdicts(result, cells, bundle, context),
-                done=self._on_verdicts,
-                failed=lambda failure: self._update(running=False, failure=failure),
-                cancelled=lambda: self._update(running=False),
-                unit="cells",
-                heavy=True,
-            )
-        )
+        self._question.ask(bundle)
 
     def cancel(self) -> None:
         """Stop asking."""
-        self._runner.cancel(TOPIC)
+        self._question.cancel()
 
     def _on_result(self, result: AnnotationResult | None) -> None:
-        if run_of(result) != self._asked:
-            self._asked, self._verdicts = run_of(result), {}
-            self._runner.cancel(TOPIC)
+        if self._question.follow(result):
+            self._verdicts = {}
             self._update(failure=None)
         self._update(ready=result is not None, hint=NO_RESULT if result is None else READY)
         self._show()
 
     def _on_verdicts(self, verdicts: dict[str, Verdict]) -> None:
         self._verdicts = verdicts
-        self._update(running=False)
         self._show()
 
     def _show(self) -> None:
@@ -146,13 +129,13 @@ class FaithfulnessController(Observed[FaithfulnessState]):
 
 
 def _verdicts(
-    result: AnnotationResult, cells: Cells, bundle: Path | None, context: JobContext
+    opened: OpenedSection, result: AnnotationResult, bundle: Bundle, context: JobContext
 ) -> dict[str, Verdict]:
     from tagscope import api
 
     config = api.FaithfulnessConfig(cells_per_type=CELLS_PER_TYPE, draws=DRAWS, percent=PERCENT)
     report = api.faithfulness_of_result(
-        result, cells, bundle_of(result, bundle), config, context=context
+        result, opened.section.cells, bundle, config, context=context
     )
     return verdicts_of(report)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,66 +12,43 @@ import numpy.typing as npt
 from napari_tagscope.controllers.contrast import spread_of
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
-from napari_tagscope.controllers.result_bundle import bundle_of, run_of
+from napari_tagscope.controllers.recent import read_list, write_list
+from napari_tagscope.controllers.result_bundle import Question
+from napari_tagscope.controllers.slot_rows import (
+    ProgramRow,
+    SetRow,
+    SlotRow,
+    note_on,
+    program_rows,
+    set_rows,
+    slot_rows,
+)
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, Enrichment, OpenedSection, SlotScores, SlotSummary
+    from tagscope.api import (
+        AnnotationResult,
+        Bundle,
+        Enrichment,
+        OpenedSection,
+        SlotScores,
+        SlotSummary,
+    )
 
 TOPIC = "memory slots"
 SCORE_TOPIC = "score memory slots"
 ENRICH_TOPIC = "enrich memory slots"
 PAINTING = "memory slot"
 COLORMAP = "magma"
-LEADING = 4
-MOST_SETS = 50
 GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
-SIGNIFICANT = 0.05
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
 NO_SLOTS = (
     "This annotation has no memory scores. “Read slots” asks the model for them; "
     "on the command line that is `tagscope annotate --slots`."
 )
 COMPUTING = "Reading the memory slots…"
-
-
-@dataclass(frozen=True)
-class SlotRow:
-    """One slot: the share of the genes of a type's cells that it takes, and its first genes.
-
-    ``number`` from 0; ``share`` of the chosen type, else of the type that it takes most of;
-    ``label`` is that type. An even share is 1 / number of slots.
-    """
-
-    number: int
-    label: str
-    share: float
-    genes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ProgramRow:
-    """One gene of a slot; the quantities are those of :class:`tagscope.api.SlotSummary`."""
-
-    rank: int
-    gene: str
-    score: float
-    share: float
-    specificity: float
-
-
-@dataclass(frozen=True)
-class SetRow:
-    """One gene set in a slot; the quantities are those of :class:`tagscope.api.Enrichment`."""
-
-    name: str
-    overlap: int
-    size: int
-    fold: float
-    fdr: float
-    genes: str
 
 
 @dataclass(frozen=True)
@@ -120,16 +96,12 @@ class RememberedFiles:
 
     def remember(self, purpose: str, path: Path) -> None:
         """Keep a file for the next time."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self._list.with_suffix(".json.new")
-        beside.write_text(json.dumps({**self._known(), purpose: str(path.absolute())}))
-        beside.replace(self._list)
+        known = {**self._known(), purpose: str(path.absolute())}
+        write_list(self._list, list(known.items()))
 
     def _known(self) -> dict[str, str]:
-        try:
-            return dict(json.loads(self._list.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return {}
+        entries = read_list(self._list)
+        return dict(entry for entry in entries if isinstance(entry, list) and len(entry) == 2)
 
 
 class SlotsController(Observed[SlotsState]):
@@ -154,7 +126,10 @@ class SlotsController(Observed[SlotsState]):
         self._looked_at = False
         self._memory: Memory | None = None
         self._enriched: Enrichment | None = None
-        self._asked: tuple[str, str] | None = None
+        self._question = Question(
+            viewer_state, runner, SCORE_TOPIC, "Reading memory slots", _score, self._on_scores,
+            self._update,
+        )  # fmt: skip
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(lambda _: self._show())
 
@@ -182,39 +157,24 @@ class SlotsController(Observed[SlotsState]):
 
     def choose_gene_sets(self, path: Path) -> None:
         """Test the sets of a GMT file in every slot, now and in what is opened later."""
-        self._remembered.remember(GENE_SETS, path)
-        self._enriched = None
-        self._update(gene_sets=path, sets=(), note="", failure=None)
-        self._enrich()
+        self._take(GENE_SETS, path, gene_sets=path)
 
     def choose_orthologues(self, path: Path) -> None:
         """Match genes with sets of the other species by a table of human and mouse symbols."""
-        self._remembered.remember(ORTHOLOGUES, path)
-        self._enriched = None
-        self._update(orthologues=path, sets=(), note="", failure=None)
-        self._enrich()
+        self._take(ORTHOLOGUES, path, orthologues=path)
 
     def score(self, bundle: Path | None = None) -> None:
         """Ask the model that annotated for its memory scores; labels stay as they are."""
-        opened, result = self._viewer_state.opened, self._viewer_state.result
-        if opened is None or result is None or self.state.running:
-            return
-        self._update(running=True, failure=None)
-        self._runner.start(
-            Task(
-                topic=SCORE_TOPIC,
-                title="Reading memory slots",
-                work=lambda context: _score(opened, result, bundle, context),
-                done=self._on_scores,
-                failed=lambda failure: self._update(running=False, failure=failure),
-                cancelled=lambda: self._update(running=False),
-                unit="cells",
-                heavy=True,
-            )
-        )
+        self._question.ask(bundle)
+
+    def _take(self, purpose: str, path: Path, **chosen: Path) -> None:
+        """Test with another file than before."""
+        self._remembered.remember(purpose, path)
+        self._enriched = None
+        self._update(sets=(), note="", failure=None, **chosen)
+        self._enrich()
 
     def _on_scores(self, scores: SlotScores) -> None:
-        self._update(running=False)
         result = self._viewer_state.result
         if result is not None:
             parameters = {**result.provenance.parameters, "slots": True}
@@ -228,9 +188,7 @@ class SlotsController(Observed[SlotsState]):
         self._memory = self._enriched = None
         for topic in (TOPIC, ENRICH_TOPIC):
             self._runner.cancel(topic)
-        if run_of(result) != self._asked:
-            self._asked = run_of(result)
-            self._runner.cancel(SCORE_TOPIC)
+        if self._question.follow(result):
             self._update(chosen=None)
         hint = NO_RESULT if result is None else NO_SLOTS if scores is None else COMPUTING
         can_score = result is not None and scores is None
@@ -283,12 +241,14 @@ class SlotsController(Observed[SlotsState]):
         if memory is None:
             self._update(slots=(), program=(), sets=(), note="")
             return
-        slots = _slot_rows(memory.summary, self._viewer_state.label)
-        program = () if chosen is None else _program(memory.summary, chosen)
+        enriched = self._enriched
         sets: tuple[SetRow, ...] = ()
-        if self._enriched is not None and chosen is not None:
-            sets = _sets(self._enriched, chosen)
-        self._update(slots=slots, program=program, sets=sets, note=_note(self._enriched))
+        slots = slot_rows(memory.summary, self._viewer_state.label)
+        program = () if chosen is None else program_rows(memory.summary, chosen)
+        if enriched is not None and chosen is not None:
+            sets = set_rows(enriched, chosen)
+        note = "" if enriched is None else note_on(enriched)
+        self._update(slots=slots, program=program, sets=sets, note=note)
 
 
 def _summarise(result: AnnotationResult) -> Memory:
@@ -303,12 +263,12 @@ def _summarise(result: AnnotationResult) -> Memory:
 
 
 def _score(
-    opened: OpenedSection, result: AnnotationResult, bundle: Path | None, context: JobContext
+    opened: OpenedSection, result: AnnotationResult, bundle: Bundle, context: JobContext
 ) -> SlotScores:
     from tagscope import api
 
     config = api.AnnotateConfig(key=result.key, slots=True)
-    found = api.annotate(opened, bundle_of(result, bundle), config, context=context)
+    found = api.annotate(opened, bundle, config, context=context)
     assert found.slot_scores is not None
     return found.slot_scores
 
@@ -317,46 +277,3 @@ def _enrich(summary: SlotSummary, path: Path, orthologues: Path | None) -> Enric
     from tagscope import api
 
     return api.enrich(summary, path, orthologues=orthologues)
-
-
-def _slot_rows(summary: SlotSummary, label: str | None) -> tuple[SlotRow, ...]:
-    shares = summary.matrix()
-    rows = []
-    for number, program in summary.programs.groupby("slot", sort=True):
-        of_slot = shares[number]
-        shown = str(of_slot.idxmax())
-        if label is not None and label in of_slot.index:
-            shown = label
-        genes = tuple(map(str, program["gene"].head(LEADING)))
-        rows.append(SlotRow(int(number), shown, float(of_slot[shown]), genes))
-    return tuple(rows)
-
-
-def _program(summary: SlotSummary, slot: int) -> tuple[ProgramRow, ...]:
-    rows = summary.programs[summary.programs["slot"] == slot]
-    columns = ["rank", "gene", "score", "share", "specificity"]
-    return tuple(
-        ProgramRow(int(rank), str(gene), float(score), float(share), float(specificity))
-        for rank, gene, score, share, specificity in rows[columns].itertuples(index=False)
-    )
-
-
-def _sets(enriched: Enrichment, slot: int) -> tuple[SetRow, ...]:
-    rows = enriched.frame[enriched.frame["slot"] == slot].head(MOST_SETS)
-    columns = ["set", "overlap", "set_size", "fold", "fdr", "genes"]
-    return tuple(
-        SetRow(str(name), int(overlap), int(size), float(fold), float(fdr), str(genes))
-        for name, overlap, size, fold, fdr, genes in rows[columns].itertuples(index=False)
-    )
-
-
-def _note(enriched: Enrichment | None) -> str:
-    if enriched is None:
-        return ""
-    best = enriched.frame["fdr"].min() if len(enriched.frame) else np.nan
-    tested = (
-        f"{enriched.sets_tested:,} of {enriched.sets_given:,} sets tested against "
-        f"{len(enriched.background):,} genes."
-    )
-    none = "" if best < SIGNIFICANT else f" None is below an FDR of {SIGNIFICANT:.0%} in any slot."
-    return " ".join([tested + none, *enriched.notes])

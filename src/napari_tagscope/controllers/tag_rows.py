@@ -115,6 +115,17 @@ def map_of(tags: TagTable) -> TagMap:
     return TagMap(tuple(map(str, leading.columns)), tuple(map(str, leading.index)), means)
 
 
+def most_attentive(result: AnnotationResult, gene: str) -> str:
+    """The type whose cells attend to a gene most on average; "" where that is not known."""
+    scores, codes = result.gene_scores, result.annotation.codes
+    assigned = codes >= 0
+    if scores is None or scores.panel.position(gene) < 0 or not assigned.any():
+        return ""
+    sums = np.bincount(codes[assigned], scores.column(gene)[assigned])
+    means = sums / np.maximum(np.bincount(codes[assigned]), 1)
+    return result.annotation.labels.names[int(means.argmax())]
+
+
 def as_text(rows: tuple[TagRow, ...]) -> str:
     """Rows as tab-separated text with a header, for a spreadsheet."""
     lines = ["rank\tgene\tattention\texpression\tspecificity\tauc\tfollows_level"]

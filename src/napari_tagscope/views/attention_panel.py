@@ -14,7 +14,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tagscope.controllers.attention import AttentionController, AttentionState, Quantity
+from napari_tagscope.controllers.attention import AttentionController, AttentionState
+from napari_tagscope.controllers.gene_painting import Quantity
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.contrast_view import ContrastView
 from napari_tagscope.views.gene_search import GeneSearch
@@ -80,7 +81,7 @@ class AttentionPanel(QWidget):
             button.setEnabled(bool(state.genes))
         self._quantities()[state.quantity].setChecked(True)
         self.contrast.show_state(state)
-        self.table.show_rows(state.rows, state.gene)
+        self.table.show_tags(state.rows, state.gene)
         for widget in (self.table, self.filter, self.copy_button):
             widget.setVisible(bool(state.rows))
         self.mark.setVisible(any(row.merely_expression for row in state.rows))

@@ -6,14 +6,20 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_tagscope.controllers.bundle_card import BundleCard
-from napari_tagscope.views.numbers_table import NumbersTable
+from napari_tagscope.views.table import Column, Row, Table
 
-HEADERS = (
-    ("type", "Type"),
-    ("cells", "Cells of the reference"),
-    ("prec.", "Precision: share of the held-out cells given this type that are of it"),
-    ("recall", "Share of this type's held-out cells that were given it"),
-    ("F1", "Harmonic mean of precision and recall, on held-out cells"),
+_SCORE = "{:.3f}".format
+COLUMNS = (
+    Column("type", "Type"),
+    Column("cells", "Cells of the reference", 9, "{:,}".format),
+    Column(
+        "prec.",
+        "Precision: share of the held-out cells given this type that are of it",
+        8,
+        _SCORE,
+    ),
+    Column("recall", "Share of this type's held-out cells that were given it", 8, _SCORE),
+    Column("F1", "Harmonic mean of precision and recall, on held-out cells", 8, _SCORE),
 )
 
 
@@ -26,7 +32,7 @@ class BundleCardView(QWidget):
         self.facts = QFormLayout()
         self.facts.setContentsMargins(0, 0, 0, 0)
         self.facts.setVerticalSpacing(2)
-        self.types = NumbersTable("Types of the bundle", HEADERS)
+        self.types = Table("Types of the bundle", COLUMNS, most_rows=7, sortable=True)
         self.copy_button = QPushButton("Copy genes")
         self.copy_button.setToolTip("Copy the names of the model's genes, one a line")
         self.copy_button.clicked.connect(self._copy)
@@ -47,7 +53,7 @@ class BundleCardView(QWidget):
         for name, value in card.facts:
             self.facts.addRow(_label(name, muted=True), _label(value))
         self.types.show_rows(
-            tuple((t.name, t.cells, t.precision, t.recall, t.f1) for t in card.types)
+            [Row((t.name, t.cells, t.precision, t.recall, t.f1), t.name) for t in card.types]
         )
 
     def _copy(self) -> None:

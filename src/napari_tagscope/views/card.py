@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.tasks import Failure
@@ -116,4 +117,13 @@ def hint_label() -> QLabel:
     label = QLabel()
     label.setObjectName("hint")
     label.setWordWrap(True)
+    return label
+
+
+def eliding_label(text: str = "", *, muted: bool = False) -> QElidingLabel:
+    """A line that takes what room there is."""
+    label = QElidingLabel(text)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+    if muted:
+        label.setObjectName("muted")
     return label

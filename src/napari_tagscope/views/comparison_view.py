@@ -11,14 +11,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.comparison import (
     ComparisonController,
     ComparisonState,
     agreement_text,
 )
-from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.confusion_matrix import ConfusionMatrix
 
 POINT = "Click a square to select its cells."
@@ -42,9 +41,7 @@ class ComparisonView(QWidget):
             "types, rare ones alike. ARI and NMI compare groups whatever their names: 1 is alike"
         )
         self.matrix = ConfusionMatrix()
-        self.pointed = QElidingLabel(POINT)
-        self.pointed.setObjectName("muted")
-        self.pointed.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.pointed = eliding_label(POINT, muted=True)
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("Copy the counts, to paste into a spreadsheet")
         self.failure = FailureBox()

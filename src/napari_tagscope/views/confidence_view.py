@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from qtpy.QtCore import QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
-from superqt import QDoubleSlider, QElidingLabel
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QDoubleSlider
 
 from napari_tagscope.controllers.legend import LegendState
+from napari_tagscope.views.card import eliding_label
 
 SETTLE_MS = 400  # after a key press there is no release to wait for
 
@@ -47,9 +48,7 @@ class ConfidenceView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         tip = "Cells the model is less sure of than this become Unassigned"
-        self.caption = QElidingLabel()
-        self.caption.setObjectName("muted")
-        self.caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.caption = eliding_label(muted=True)
         self.histogram = Histogram()
         self.histogram.setToolTip("Cells by confidence; heights are square roots")
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]

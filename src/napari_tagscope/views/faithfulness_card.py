@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
 
 from napari_tagscope.controllers.faithfulness import (
     CELLS_PER_TYPE,
@@ -12,16 +10,18 @@ from napari_tagscope.controllers.faithfulness import (
     FaithfulnessState,
     Verdict,
 )
+from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
-from napari_tagscope.views.rows_table import Column, RowsTable
+from napari_tagscope.views.table import Column, Row, Table
 
+_SHARE = "{:.0%}".format
 COLUMNS = (
     Column(
         "hidden genes", "Share of each cell's genes that are hidden from the model, at least one"
     ),
-    Column("attention", "Cells whose label changes without their most attended genes", 10),
-    Column("random", "The same without as many genes drawn by chance", 9),
-    Column("expression", "The same without as many of their most expressed genes", 10),
+    Column("attention", "Cells whose label changes without their most attended genes", 10, _SHARE),
+    Column("random", "The same without as many genes drawn by chance", 9, _SHARE),
+    Column("expression", "The same without as many of their most expressed genes", 10, _SHARE),
 )
 
 
@@ -39,13 +39,12 @@ class FaithfulnessCard(Card):
         )
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop asking the model")
-        self.bundle_button = QPushButton("Bundle…")
-        self.bundle_button.setToolTip("Choose the folder of the bundle that annotated the cells")
+        self.bundle_button = BundleButton()
         self.judgement = QLabel()
         self.judgement.setWordWrap(True)
         self.judgement.setStyleSheet("font-weight: bold")
         self.hint = hint_label()
-        self.table = RowsTable("Cells whose label changes", COLUMNS, most_rows=3)
+        self.table = Table("Cells whose label changes", COLUMNS)
         self.failure = FailureBox()
         act = QHBoxLayout()
         for button in (self.run_button, self.cancel_button, self.bundle_button):
@@ -57,7 +56,7 @@ class FaithfulnessCard(Card):
         self.body.addWidget(self.failure)
         self.run_button.clicked.connect(lambda: controller.run())
         self.cancel_button.clicked.connect(controller.cancel)
-        self.bundle_button.clicked.connect(self._choose_bundle)
+        self.bundle_button.chosen.connect(controller.run)
         bind(self, controller, self.show_state)
 
     def show_state(self, state: FaithfulnessState) -> None:
@@ -66,8 +65,7 @@ class FaithfulnessCard(Card):
         self.judgement.setText("" if verdict is None else f"{_who(verdict)}: {verdict.judgement}")
         self.judgement.setVisible(verdict is not None)
         self.hint.setText(state.hint if verdict is None else verdict.sentence)
-        rows = () if verdict is None else _rows(verdict)
-        self.table.show_rows(rows, [""] * len(rows), -1)
+        self.table.show_rows([] if verdict is None else _rows(verdict))
         self.run_button.setEnabled(state.ready)
         self.run_button.setVisible(not state.running)
         self.run_button.setText("Test" if verdict is None else "Test again")
@@ -75,23 +73,13 @@ class FaithfulnessCard(Card):
         self.bundle_button.setVisible(state.failure is not None)
         self.failure.show_failure(state.failure)
 
-    def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "The bundle that annotated the cells")
-        if chosen:
-            self._controller.run(Path(chosen))
-
 
 def _who(verdict: Verdict) -> str:
     return "All types" if verdict.of_all else verdict.label
 
 
-def _rows(verdict: Verdict) -> tuple[tuple[str, ...], ...]:
-    return tuple(
-        (
-            f"top {step.percent:g} %",
-            f"{step.attention:.0%}",
-            f"{step.random:.0%}",
-            f"{step.expression:.0%}",
-        )
+def _rows(verdict: Verdict) -> list[Row]:
+    return [
+        Row((f"top {step.percent:g} %", step.attention, step.random, step.expression))
         for step in verdict.steps
-    )
+    ]

@@ -21,19 +21,14 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_tagscope.controllers.inspector import InspectorController, InspectorState, number
-from napari_tagscope.views.bar_table import BarColumn, BarRow, BarTable
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.fold import Fold
+from napari_tagscope.views.table import Column, Row, Table
+from napari_tagscope.views.tag_table import attention_column
 from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:
     from tagscope.api import CellProfile, SelectionProfile, TypeCount
-
-
-def _attention(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
 
 
 def _percent(value: float) -> str:
@@ -46,29 +41,28 @@ def _count(value: float) -> str:
 
 ATTENTION, OF_TYPE, AUC = 1, 3, 4  # columns of genes
 GENES_OF_CELL = (
-    BarColumn("gene", "The cell's top attention genes: click one to paint it"),
-    BarColumn("attention", "Attention score of the gene in this cell", "attention", 10, _attention),
-    BarColumn("here", "Counts of the gene in this cell", "counts", 8, number),
-    BarColumn("in type", "Mean counts over all cells of the same type", "counts", 8, number),
-    BarColumn("nearby", "Mean counts over the 10 nearest cells", "counts", 8, number),
+    Column("gene", "The cell's top attention genes: click one to paint it"),
+    attention_column("Attention score of the gene in this cell"),
+    Column("here", "Counts of the gene in this cell", 8, number, "counts"),
+    Column("in type", "Mean counts over all cells of the same type", 8, number, "counts", "muted"),
+    Column("nearby", "Mean counts over the 10 nearest cells", 8, number, "counts", "muted"),
 )
 IN_TYPE = GENES_OF_CELL[OF_TYPE]
-IN_ALL = BarColumn("in all", "Mean counts over all cells of the section", "counts", 8, number)
+IN_ALL = Column("in all", "Mean counts over all cells of the section", 8, number, "counts", "muted")
 GENES_OF_CELLS = (
-    BarColumn("gene", "Genes the selected cells get the most attention for: click one to paint it"),
-    BarColumn("attention", "Mean attention over the selection", "attention", 10, _attention),
-    BarColumn("here", "Mean counts over the selection", "counts", 9, number),
-    BarColumn("elsewhere", "Mean counts over all other cells", "counts", 9, number),
-    BarColumn("AUC", "Probability that a selected cell has more attention than another", digits=5,
-              written=number),
-)  # fmt: skip
-SLOTS = (
-    BarColumn("slot", "Memory slots of the model", digits=6),
-    BarColumn("share", "Part of the cell's genes that goes into the slot", "share", 10, _percent),
-    BarColumn("genes", "The genes that go into it most"),
+    Column("gene", "Genes the selected cells get the most attention for: click one to paint it"),
+    attention_column("Mean attention over the selection"),
+    Column("here", "Mean counts over the selection", 9, number, "counts"),
+    Column("elsewhere", "Mean counts over all other cells", 9, number, "counts", "muted"),
+    Column("AUC", "Probability that a selected cell has more attention than another", 5, number),
 )
-CELLS = BarColumn("cells", "Number of cells", "cells", 14, _count)
-TYPES = (BarColumn("types selected", "Types of the selected cells, most first"), CELLS)
+SLOTS = (
+    Column("slot", "Memory slots of the model", 6),
+    Column("share", "Part of the cell's genes that goes into the slot", 10, _percent, "share"),
+    Column("genes", "The genes that go into it most"),
+)
+CELLS = Column("cells", "Number of cells", 14, _count, "cells")
+TYPES = (Column("types selected", "Types of the selected cells, most first"), CELLS)
 MOST_TYPES = 10  # listed one by one
 SWATCH = 10  # pixels
 
@@ -108,8 +102,8 @@ class CellView(QWidget):
         self.facts = _caption()
         self.near = _caption()
         self.caption = _caption()
-        self.genes = BarTable("Top genes of the cell", GENES_OF_CELL)
-        self.slots = BarTable("Memory slots of the cell", SLOTS)
+        self.genes = Table("Top genes of the cell", GENES_OF_CELL)
+        self.slots = Table("Memory slots of the cell", SLOTS)
         self.slots_toggle = Fold(
             "Memory slots", "Where the cell's genes go in the model's memory", self.slots
         )
@@ -132,12 +126,12 @@ class CellView(QWidget):
         self.facts.setText(_facts(cell, domain))
         self.facts.setToolTip(self.facts.text())
         self.caption.setText(_ranked(cell))
-        self.genes.bar_model.set_column(OF_TYPE, IN_TYPE if cell.label else IN_ALL)
+        self.genes.set_column(OF_TYPE, IN_TYPE if cell.label else IN_ALL)
         self.genes.setColumnHidden(ATTENTION, not _scored(cell))
         rows = [(one.gene, one.attention, one.here, one.of_type, one.near) for one in cell.genes]
         _show_genes(self.genes, rows, gene)
         self.slots.show_rows(
-            [BarRow((str(one.slot), one.share, ", ".join(one.genes))) for one in cell.slots]
+            [Row((str(one.slot), one.share, ", ".join(one.genes))) for one in cell.slots]
         )
         self.slots_toggle.setVisible(bool(cell.slots))
         self.slots.setVisible(bool(cell.slots) and self.slots_toggle.isChecked())
@@ -154,9 +148,9 @@ class SelectionView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.title = _eliding()
-        self.types = BarTable("Types of the selected cells", TYPES)
+        self.types = Table("Types of the selected cells", TYPES)
         self.caption = _caption()
-        self.genes = BarTable("Top genes of the selected cells", GENES_OF_CELLS)
+        self.genes = Table("Top genes of the selected cells", GENES_OF_CELLS)
         _column(self, self.title, self.types, self.caption, self.genes)
 
     def show_selection(self, selection: SelectionProfile | None, gene: str) -> None:
@@ -221,11 +215,8 @@ class InspectorPanel(QWidget):
 
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
-        back, blue, grey = colors.attention, colors.expression, colors.muted
-        self.cell.genes.set_colors([back, back, blue, grey, grey])
-        self.selection.genes.set_colors([back, back, blue, grey, grey])
-        for table in (self.cell.slots, self.selection.types):
-            table.set_colors([blue] * 3)
+        for table in self.findChildren(Table):
+            table.set_colors(colors)
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
@@ -255,8 +246,8 @@ class InspectorPanel(QWidget):
         for table in (self.cell.genes, self.selection.genes):
             table.row_chosen.connect(lambda row, table=table: self._choose_gene(table, row))
 
-    def _choose_gene(self, table: BarTable, row: int) -> None:
-        self._controller.choose_gene(str(table.bar_model.rows[row].values[0]))
+    def _choose_gene(self, table: Table, row: int) -> None:
+        self._controller.choose_gene(str(table.rows[row].values[0]))
 
     def _copy(self) -> None:
         clipboard = QApplication.clipboard()
@@ -265,10 +256,10 @@ class InspectorPanel(QWidget):
 
 
 def _show_genes(
-    table: BarTable, rows: Sequence[tuple[str, float, float, float, float]], gene: str
+    table: Table, rows: Sequence[tuple[str, float, float, float, float]], gene: str
 ) -> None:
     """Show genes, and mark the one that is painted."""
-    table.show_rows([BarRow(row, f"{row[0]}: click to paint it") for row in rows])
+    table.show_rows([Row(row, f"{row[0]}: click to paint it") for row in rows])
     table.mark(next((place for place, row in enumerate(rows) if row[0] == gene), -1))
 
 
@@ -295,14 +286,14 @@ def _facts(cell: CellProfile, domain: str) -> str:
     return " · ".join(facts)
 
 
-def _types(counts: Sequence[TypeCount]) -> list[BarRow]:
+def _types(counts: Sequence[TypeCount]) -> list[Row]:
     """The most frequent types, and the others together."""
-    rows = [BarRow((one.name, float(one.cells)), one.name, one.color) for one in counts]
+    rows = [Row((one.name, float(one.cells)), one.name, one.color) for one in counts]
     others = counts[MOST_TYPES:]
     if len(others) > 1:
         cells = float(sum(one.cells for one in others))
         names = ", ".join(one.name for one in others)
-        rows[MOST_TYPES:] = [BarRow((f"{len(others)} other types", cells), names)]
+        rows[MOST_TYPES:] = [Row((f"{len(others)} other types", cells), names)]
     return rows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_tagscope.controllers.training import network_starts
+from napari_tagscope.controllers.training_state import network_starts
 from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:

@@ -12,16 +12,14 @@ from qtpy.QtWidgets import (
     QLabel,
     QMenu,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.recent import RecentSection
 from napari_tagscope.controllers.section import SectionController, SectionState
 from napari_tagscope.controllers.section_card import Card as SectionCard
-from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.findings_box import FindingsBox
 from napari_tagscope.views.open_sections_row import OpenSectionsRow
 from napari_tagscope.views.section_choices import SectionChoices
@@ -134,9 +132,8 @@ class SectionPanel(QWidget):
                 row, column = row + 1, 0
             left = QLabel(name)
             left.setObjectName("muted")
-            right = QElidingLabel(value)
+            right = eliding_label(value)
             right.setToolTip(f"{name}: {value}")
-            right.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             self.grid.addWidget(left, row, column)
             self.grid.addWidget(right, row, column + 1, 1, 3 if wide else 1)
             row, column = (row + 1, 0) if wide or column else (row, 2)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tagscope.controllers.selecting import SelectionController, SelectionState, Tool
-from napari_tagscope.views.card import FailureBox, bind
+from napari_tagscope.views.card import FailureBox, bind, eliding_label
 
 ADDING = "Shift adds to the selection, Alt takes away. Escape ends."
 TIPS: dict[Tool, str] = {
@@ -35,9 +34,7 @@ class SelectionRow(QWidget):
             button.clicked.connect(lambda _, chosen=tool: controller.choose(chosen))
             self.tools.addButton(button)
             row.addWidget(button)
-        self.count = QElidingLabel()
-        self.count.setObjectName("muted")
-        self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.count = eliding_label(muted=True)
         self.clear_button = QPushButton("Clear")
         self.clear_button.setToolTip("Select no cells")
         self.clear_button.clicked.connect(controller.clear)

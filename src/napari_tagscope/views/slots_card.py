@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton, QSizePolicy
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton
 from superqt import QElidingLabel
 
-from napari_tagscope.controllers.slots import (
-    ProgramRow,
-    SetRow,
-    SlotRow,
-    SlotsController,
-    SlotsState,
-)
-from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
-from napari_tagscope.views.rows_table import Column, RowsTable
+from napari_tagscope.controllers.slot_rows import ProgramRow, SetRow, SlotRow
+from napari_tagscope.controllers.slots import SlotsController, SlotsState
+from napari_tagscope.views.bundle_button import BundleButton
+from napari_tagscope.views.card import Card, FailureBox, bind, eliding_label, hint_label
+from napari_tagscope.views.table import Column, Row, Table
 
+_SHARE = "{:.0%}".format
 SLOT_COLUMNS = (
     Column("slot", "Memory slot, from 0", 5),
-    Column("share", "Share of the genes of the type's cells that the slot takes, on average", 7),
+    Column(
+        "share", "Share of the genes of the type's cells that the slot takes, on average", 7, _SHARE
+    ),
     Column("of type", "The chosen type, or the one that the slot takes most of"),
     Column("first genes", "The genes with the highest mean memory score over all cells"),
 )
 PROGRAM_COLUMNS = (
     Column("gene", "Gene, in the order of mean memory score"),
-    Column("score", "Mean memory score over all cells", 9),
-    Column("share", "The part of the gene that goes into this slot, where it is read", 9),
-    Column("spec.", "Share here, divided by the highest in any other slot", 9),
+    Column("score", "Mean memory score over all cells", 9, "{:.4f}".format),
+    Column("share", "The part of the gene that goes into this slot, where it is read", 9, _SHARE),
+    Column("spec.", "Share here, divided by the highest in any other slot", 9, "{:.2f}×".format),
 )
 SET_COLUMNS = (
     Column("gene set", "Sets of the file with genes in the slot's program, best first"),
     Column("genes", "Genes of the set in the program, of those among the genes read", 7),
-    Column("fold", "Genes in common, divided by those to expect by chance", 6),
-    Column("FDR", "False discovery rate (Benjamini and Hochberg) within the slot", 7),
+    Column("fold", "Genes in common, divided by those to expect by chance", 6, "{:.1f}×".format),
+    Column(
+        "FDR", "False discovery rate (Benjamini and Hochberg) within the slot", 7, "{:.2g}".format
+    ),
 )
 
 
@@ -49,10 +49,9 @@ class SlotsCard(Card):
         self.hint = hint_label()
         self.score_button = QPushButton("Read slots")
         self.score_button.setToolTip("Ask the model that annotated for its memory scores")
-        self.bundle_button = QPushButton("Bundle…")
-        self.bundle_button.setToolTip("Choose the folder of the bundle that annotated the cells")
-        self.table = RowsTable("Memory slots", SLOT_COLUMNS, most_rows=8)
-        self.program = RowsTable("Genes of the slot", PROGRAM_COLUMNS, most_rows=6)
+        self.bundle_button = BundleButton()
+        self.table = Table("Memory slots", SLOT_COLUMNS, most_rows=8)
+        self.program = Table("Genes of the slot", PROGRAM_COLUMNS, most_rows=6)
         self.sets_button = QPushButton("Gene sets…")
         self.sets_button.setToolTip("Choose a GMT file; its sets are tested in every slot")
         self.orthologues_button = QPushButton("Orthologues…")
@@ -60,8 +59,8 @@ class SlotsCard(Card):
             "Choose a CSV with the columns human_symbol and mouse_symbol, "
             "to test the sets of the other species"
         )
-        self.file, self.orthologues = _file_label(), _file_label()
-        self.sets = RowsTable("Gene sets of the slot", SET_COLUMNS, most_rows=6)
+        self.file, self.orthologues = eliding_label(), eliding_label()
+        self.sets = Table("Gene sets of the slot", SET_COLUMNS, most_rows=6)
         self.note = hint_label()
         self.failure = FailureBox()
         self._lay_out()
@@ -76,9 +75,10 @@ class SlotsCard(Card):
         self.score_button.setEnabled(not state.running)
         self.bundle_button.setVisible(state.can_score and state.failure is not None)
         chosen = -1 if state.chosen is None else state.chosen
-        self.table.show_rows(*_slots(state.slots), chosen if state.slots else -1)
-        self.program.show_rows(*_program(state.program), -1)
-        self.sets.show_rows(*_sets(state.sets), -1)
+        self.table.show_rows([_slot(row) for row in state.slots])
+        self.table.mark(chosen)
+        self.program.show_rows([_gene(row) for row in state.program])
+        self.sets.show_rows([_set(row) for row in state.sets])
         for widget in (self.sets_button, self.file):
             widget.setVisible(bool(state.slots))
         for widget in (self.orthologues_button, self.orthologues):
@@ -112,7 +112,7 @@ class SlotsCard(Card):
         controller = self._controller
         self.heading.toggled.connect(controller.look)
         self.score_button.clicked.connect(lambda: controller.score())
-        self.bundle_button.clicked.connect(self._choose_bundle)
+        self.bundle_button.chosen.connect(controller.score)
         self.sets_button.clicked.connect(self._choose_gene_sets)
         self.orthologues_button.clicked.connect(self._choose_orthologues)
         self.table.row_chosen.connect(
@@ -121,11 +121,6 @@ class SlotsCard(Card):
         self.program.row_chosen.connect(
             lambda row: controller.choose_gene(controller.state.program[row].gene)
         )
-
-    def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "The bundle that annotated the cells")
-        if chosen:
-            self._controller.score(Path(chosen))
 
     def _choose_gene_sets(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(self, "Gene sets", "", "Gene sets (*.gmt *.txt)")
@@ -138,35 +133,22 @@ class SlotsCard(Card):
             self._controller.choose_orthologues(Path(chosen))
 
 
-def _file_label() -> QElidingLabel:
-    label = QElidingLabel()
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return label
-
-
 def _show_file(label: QElidingLabel, path: Path | None) -> None:
     label.setText("" if path is None else path.name)
     label.setToolTip("" if path is None else str(path))
 
 
-_Shown = tuple[Sequence[tuple[str, ...]], list[str]]
+def _slot(slot: SlotRow) -> Row:
+    genes = ", ".join(slot.genes)
+    takes = f"Slot {slot.number} takes {slot.share:.1%} of the genes of {slot.label}"
+    return Row((slot.number, slot.share, slot.label, genes), f"{takes}; click to paint it\n{genes}")
 
 
-def _slots(rows: tuple[SlotRow, ...]) -> _Shown:
-    texts = [(str(r.number), f"{r.share:.0%}", r.label, ", ".join(r.genes)) for r in rows]
-    tips = [
-        f"Slot {r.number} takes {r.share:.1%} of the genes of {r.label}; click to paint it\n"
-        + ", ".join(r.genes)
-        for r in rows
-    ]
-    return texts, tips
+def _gene(gene: ProgramRow) -> Row:
+    values = (gene.gene, gene.score, gene.share, gene.specificity)
+    return Row(values, f"{gene.gene}: click to paint it")
 
 
-def _program(rows: tuple[ProgramRow, ...]) -> _Shown:
-    texts = [(r.gene, f"{r.score:.4f}", f"{r.share:.0%}", f"{r.specificity:.2f}×") for r in rows]
-    return texts, [f"{r.gene}: click to paint it" for r in rows]
-
-
-def _sets(rows: tuple[SetRow, ...]) -> _Shown:
-    texts = [(r.name, f"{r.overlap} of {r.size}", f"{r.fold:.1f}×", f"{r.fdr:.2g}") for r in rows]
-    return texts, [f"{r.name}\n{r.genes.replace(';', ', ')}" for r in rows]
+def _set(found: SetRow) -> Row:
+    values = (found.name, f"{found.overlap} of {found.size}", found.fold, found.fdr)
+    return Row(values, f"{found.name}\n{found.genes.replace(';', ', ')}")

@@ -11,22 +11,21 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
-from napari_tagscope.controllers.training import (
-    TrainingController,
-    TrainingState,
-    summary_text,
-    training_text,
-)
-from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.controllers.training_state import TrainingState, summary_text, training_text
+from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
-from napari_tagscope.views.numbers_table import NumbersTable
+from napari_tagscope.views.table import Column, Row, Table
+
+COLUMNS = (
+    Column("type", "Type"),
+    Column("cells", "Labelled cells", 10, "{:,}".format),
+)
 
 
 class TrainingForm(QWidget):
@@ -35,8 +34,7 @@ class TrainingForm(QWidget):
     def __init__(self, controller: TrainingController) -> None:
         super().__init__()
         self._controller = controller
-        self.reference = QElidingLabel("no reference chosen")
-        self.reference.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.reference = eliding_label("no reference chosen")
         self.browse_button = QPushButton("Browse…")
         self.browse_button.setToolTip("Choose an .h5ad of single cells with known types")
         self.sample_button = QPushButton("Sample")
@@ -45,9 +43,7 @@ class TrainingForm(QWidget):
         self.column.setToolTip("The column that holds the cell types")
         self.column.setAccessibleName("Label column")
         self.counts = hint_label()
-        self.types = NumbersTable(
-            "Types of the reference", (("type", "Type"), ("cells", "Labelled cells"))
-        )
+        self.types = Table("Types of the reference", COLUMNS, most_rows=7, sortable=True)
         self.name = QLineEdit()
         self.name.setToolTip("What the bundle is called; a number is added where it is taken")
         self.name.setAccessibleName("Name of the bundle")
@@ -87,8 +83,8 @@ class TrainingForm(QWidget):
         self.column.setEnabled(bool(names) and not state.running)
         self.counts.setText(summary_text(state))
         self.counts.setVisible(bool(self.counts.text()))
-        self.types.setVisible(state.summary is not None and not state.history)
-        self.types.show_rows(() if state.summary is None else state.summary.types)
+        types = () if state.summary is None or state.history else state.summary.types
+        self.types.show_rows([Row(one, one[0]) for one in types])
         if not self.name.hasFocus():
             self.name.setText(state.name)
         self.name.setEnabled(bool(state.column) and not state.running)

@@ -9,38 +9,13 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from expressed_tokens import ExpressedTokens
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.jobs import JobContext
-from tagscope.models.base import Capability, CellBatch, CellOutput
-
-
-class SparseTokens:
-    """One token for every gene that a cell expresses."""
-
-    def __init__(self, values: sp.csr_matrix):
-        self._values = values
-
-    def __len__(self):
-        return self._values.shape[0]
-
-    @property
-    def lengths(self):
-        return np.diff(self._values.indptr).astype(np.int64)
-
-    def batch(self, rows):
-        longest = int(self.lengths[rows].max(initial=0))
-        tokens = torch.zeros((len(rows), longest), dtype=torch.int64)
-        genes = torch.full((len(rows), longest), -1)
-        for place, row in enumerate(rows):
-            columns = self._values[int(row)].indices
-            tokens[place, : len(columns)] = torch.from_numpy(
-                self._values[int(row)].data.astype(np.int64)
-            )
-            genes[place, : len(columns)] = torch.from_numpy(columns.astype(np.int64))
-        return CellBatch(tokens, genes, genes < 0, rows)
+from tagscope.models.base import Capability, CellOutput
 
 
 @dataclass
@@ -62,7 +37,7 @@ class LinearModel:
 
     def tokenise(self, cells: Cells, *, seed: int = 0, context: JobContext | None = None):
         (context or JobContext()).step("reading genes", 0, len(cells))
-        return SparseTokens(cells.restrict(self.vocabulary).values)
+        return ExpressedTokens(cells.restrict(self.vocabulary).values)
 
     def to(self, device):
         self.weights = self.weights.to(device)

@@ -9,37 +9,14 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from expressed_tokens import ExpressedTokens
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.jobs import JobContext
-from tagscope.models.base import Capability, CellBatch, CellOutput
+from tagscope.models.base import Capability, CellOutput
 
 GENES, KEY = 20, 7
-
-
-class ExpressedTokens:
-    """One token for every gene that a cell expresses."""
-
-    def __init__(self, values: sp.csr_matrix):
-        self._values = values
-
-    def __len__(self):
-        return self._values.shape[0]
-
-    @property
-    def lengths(self):
-        return np.diff(self._values.indptr).astype(np.int64)
-
-    def batch(self, rows):
-        longest = int(self.lengths[rows].max(initial=0))
-        tokens = torch.zeros((len(rows), longest), dtype=torch.int64)
-        genes = torch.full((len(rows), longest), -1)
-        for place, row in enumerate(rows):
-            own = self._values[int(row)]
-            tokens[place, : own.nnz] = torch.from_numpy(own.data.astype(np.int64))
-            genes[place, : own.nnz] = torch.from_numpy(own.indices.astype(np.int64))
-        return CellBatch(tokens, genes, genes < 0, np.asarray(rows))
 
 
 @dataclass

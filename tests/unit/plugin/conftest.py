@@ -11,7 +11,10 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.bundles import KnownBundles
+from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import failure_of
 from tagscope import api
@@ -194,6 +197,16 @@ def bundles(tmp_path):
     return KnownBundles(tmp_path / "bundles")
 
 
+@pytest.fixture
+def section(state, runner, painter):
+    return SectionController(state, runner, painter)
+
+
+@pytest.fixture
+def annotate(state, runner, painter, bundles):
+    return AnnotateController(state, runner, painter, LegendController(state, painter), bundles)
+
+
 def counts(cells=CELLS):
     """Cells of three types by turns, each with two genes of its own."""
     lam = np.full((cells, len(GENES)), 0.5)
@@ -266,3 +279,9 @@ def bundle(tmp_path):
         training={"accuracy": 0.5, "macro_f1": 0.25},
         state=CellMemoryNetwork(config, len(GENES), len(TYPES)).state_dict(),
     )
+
+
+@pytest.fixture
+def annotated(opened, bundle):
+    """What that network says, with attention."""
+    return api.annotate(opened, bundle, api.AnnotateConfig(attention=True))

@@ -8,17 +8,13 @@ import anndata as ad
 import numpy as np
 import pytest
 
-from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.bundle_card import card_of
 from napari_tagscope.controllers.bundles import about
-from napari_tagscope.controllers.legend import PAINTING, LegendController
-from napari_tagscope.controllers.section import SectionController
-from napari_tagscope.controllers.training import (
-    LabelColumn,
-    ReferenceSummary,
-    TrainingController,
+from napari_tagscope.controllers.legend import PAINTING
+from napari_tagscope.controllers.reference import LabelColumn, ReferenceSummary, label_columns
+from napari_tagscope.controllers.training import TrainingController
+from napari_tagscope.controllers.training_state import (
     TrainingState,
-    label_columns,
     network_starts,
     summary_text,
     training_text,
@@ -26,11 +22,6 @@ from napari_tagscope.controllers.training import (
 from tagscope import api
 
 TYPES = ("Astrocyte", "Excitatory", "Inhibitory")
-
-
-@pytest.fixture
-def annotate(state, runner, painter, bundles):
-    return AnnotateController(state, runner, painter, LegendController(state, painter), bundles)
 
 
 @pytest.fixture
@@ -108,16 +99,14 @@ def test_a_section_with_no_shared_gene_cannot_be_annotated(
     assert state.result is None
 
 
-def test_saving_into_the_own_file_and_opening_it_again(
-    annotate, state, runner, painter, opened, result
-):
+def test_saving_into_the_own_file_and_opening_it_again(annotate, section, state, opened, result):
     state.set_section(opened)
     state.set_result(result)
     assert annotate.state.replaces == ""
     annotate.save()
     assert annotate.state.saved == opened.source.path
     assert annotate.state.replaces == "cellmemory"
-    SectionController(state, runner, painter).open(opened.source.path)
+    section.open(opened.source.path)
     np.testing.assert_array_equal(state.result.annotation.codes, result.annotation.codes)
     assert annotate.state.replaces == "cellmemory"
 

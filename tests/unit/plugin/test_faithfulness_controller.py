@@ -25,11 +25,6 @@ def faithfulness(state, runner, opened):
     return controller
 
 
-@pytest.fixture
-def annotated(opened, bundle):
-    return api.annotate(opened, bundle, api.AnnotateConfig(attention=True))
-
-
 def test_it_waits_for_a_result(faithfulness, state, runner, annotated):
     assert (faithfulness.state.hint, faithfulness.state.ready) == (NO_RESULT, False)
     faithfulness.run()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import anndata as ad
 import pytest
 
-from napari_tagscope.controllers.annotate import AnnotateController
-from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.preflight import (
     CANCELLED,
     NO_BUNDLE,
@@ -14,18 +12,7 @@ from napari_tagscope.controllers.preflight import (
     NOT_READY,
     PreflightController,
 )
-from napari_tagscope.controllers.section import SectionController
 from tagscope.inference import estimate
-
-
-@pytest.fixture
-def annotate(state, runner, painter, bundles):
-    return AnnotateController(state, runner, painter, LegendController(state, painter), bundles)
-
-
-@pytest.fixture
-def section(state, runner, painter):
-    return SectionController(state, runner, painter)
 
 
 @pytest.fixture

@@ -137,9 +137,9 @@ def test_a_file_that_is_no_gene_sets_is_explained(slots, state, result, scores, 
     assert slots.state.slots
 
 
-def test_the_model_can_be_asked_for_slots(slots, state, opened, bundle, painter):
+def test_the_model_can_be_asked_for_slots(slots, state, annotated):
     slots.look(True)
-    state.set_result(api.annotate(opened, bundle, api.AnnotateConfig(attention=True)))
+    state.set_result(annotated)
     labels = state.result.annotation
     slots.score()
     assert slots.state.failure is None
@@ -149,8 +149,8 @@ def test_the_model_can_be_asked_for_slots(slots, state, opened, bundle, painter)
     assert state.result.provenance.parameters["slots"] is True
 
 
-def test_slots_of_another_run_are_not_taken_over(slots, state, runner, opened, bundle, result):
-    state.set_result(api.annotate(opened, bundle))
+def test_slots_of_another_run_are_not_taken_over(slots, state, runner, annotated, result):
+    state.set_result(annotated)
     runner.held = True
     slots.score()
     assert slots.state.running
@@ -159,13 +159,13 @@ def test_slots_of_another_run_are_not_taken_over(slots, state, runner, opened, b
     assert runner.waiting == []
 
 
-def test_a_bundle_that_is_gone_is_asked_for(slots, state, opened, bundle, result, tmp_path):
+def test_a_bundle_that_is_gone_is_asked_for(slots, state, annotated, bundle, result, tmp_path):
     state.set_result(result)
     slots.score()
     assert "not at any known place" in slots.state.failure.error.found
     slots.score(bundle.path)
     assert slots.state.failure is None
-    state.set_result(api.annotate(opened, bundle))
+    state.set_result(annotated)
     (tmp_path / "born").rename(tmp_path / "moved")
     slots.score()
     assert str(tmp_path / "born") in slots.state.failure.error.found
