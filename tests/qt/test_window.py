@@ -178,7 +178,6 @@ def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wa
     row = int(np.argmax(result.annotation.confidence))
     click_position(viewer, session.state.opened.section.xy[row])
     assert session.state.cell == row
-    assert any(layer.name == "Marked cells" and layer.visible for layer in viewer.layers)
     best = result.annotation.alternatives(row, 1)[0][0]
     assert f"{result.annotation.ids[row]}: {best}" in session.attention.state.cell
     viewer.theme = "light"
