@@ -11,7 +11,7 @@ from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_tagscope.canvas.marks import NAME
+from napari_tagscope.canvas.painting import Look
 from napari_tagscope.canvas.tissue import TissueCanvas
 from pictures import photo
 from tagscope.core.panel import GenePanel
@@ -199,7 +199,7 @@ def test_painting_one_hides_the_others_unless_told(canvas: TissueCanvas) -> None
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("zoom", [0.2, 1.0, 6.0])
-def test_selected_cells_are_marked_on_both_themes(
+def test_the_cell_clicked_is_marked_on_both_themes(
     canvas: TissueCanvas, theme: str, zoom: float, qtbot: object
 ) -> None:
     canvas.viewer.theme = theme
@@ -209,7 +209,7 @@ def test_selected_cells_are_marked_on_both_themes(
     row = int(np.abs(canvas.section.xy - canvas.section.xy.mean(axis=0)).sum(axis=1).argmin())
     canvas.fit(np.array([row])) if zoom > 1 else None
     before = photo(canvas.viewer)
-    canvas.select(np.array([row]))
+    canvas.select(np.zeros(0, np.int64), row)
     after = photo(canvas.viewer)
     changed = (before != after).any(axis=-1)
     assert changed.sum() >= 4
@@ -221,22 +221,63 @@ def test_selected_cells_are_marked_on_both_themes(
     assert np.array_equal(photo(canvas.viewer), before)
 
 
-def test_a_mark_stays_with_the_painting_on_view(canvas: TissueCanvas) -> None:
+def test_marks_are_no_layers_and_come_with_every_painting(canvas: TissueCanvas) -> None:
     codes = paint(canvas)
+    canvas.fit()
     canvas.select(np.arange(5))
-    layers = canvas.viewer.layers
+    layers, dimmed = canvas.viewer.layers, canvas.section.xy[90:95]
     assert layers.selection.active is canvas.layer("type")
-    canvas.paint_values("attention", np.ones(len(codes)))
-    assert [layer.name for layer in layers] == ["type", "attention", NAME]
+    canvas.paint_values("attention", np.arange(len(codes)))
+    assert [layer.name for layer in layers] == ["type", "attention"]
+    faint = colors_at(canvas.viewer, dimmed)
+    canvas.select(np.zeros(0, np.int64))
+    assert (colors_at(canvas.viewer, dimmed).sum(axis=1) > 2 * faint.sum(axis=1)).all()
+    canvas.select(np.arange(5))
     canvas.show("type")
-    assert [layer.name for layer in layers] == ["type", NAME, "attention"]
-    assert layers.selection.active is canvas.layer("type")
-    layers.remove(NAME)
-    canvas.select(np.arange(3))
-    assert layers[1].name == NAME
-    assert layers[1].visible
+    assert (np.abs(colors_at(canvas.viewer, dimmed) - RGB[codes[90:95]]).max(axis=1) > 60).all()
     canvas.delete("type")
-    assert not layers[NAME].visible
+    canvas.delete("attention")
+    assert not layers
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("look", ["filled", "translucent", "both"])
+@pytest.mark.parametrize("near", [False, True])
+def test_the_selected_keep_their_colours_and_others_near_the_canvas(
+    canvas: TissueCanvas, theme: str, look: Look, near: bool
+) -> None:
+    canvas.viewer.theme = theme
+    paint(canvas)
+    canvas.set_look(look)
+    canvas.fit(np.array([0, 1, SIDE + 4]) if near else None)
+    some, xy = np.array([0]), canvas.section.xy
+    plain = colors_at(canvas.viewer, xy[:2])
+    background = colors_at(canvas.viewer, xy[:1] - 5.0)[0]
+    canvas.select(some)
+    seen = colors_at(canvas.viewer, xy[:2])
+    assert np.array_equal(seen[0], plain[0])
+    before, after = (np.abs(picture[1] - background).sum() for picture in (plain, seen))
+    assert 5 < after < 0.5 * before
+    canvas.select(some[:0])
+    assert np.array_equal(colors_at(canvas.viewer, xy[:2]), plain)
+
+
+def test_marks_stay_within_their_picture_side_by_side(canvas: TissueCanvas) -> None:
+    paint(canvas)
+    values = np.arange(len(canvas.section))
+    canvas.paint_values("a", values)
+    canvas.paint_values("b", values)
+    canvas.show_beside("a", "b")
+    canvas.viewer.canvas.grid.spacing = 40
+    canvas.fit(np.arange(40))
+    for shown in "ab":
+        canvas.layer(shown).name_overlay.visible = canvas.layer(shown).colorbar.visible = False
+    middle = slice(canvas.viewer.canvas.size[1] // 2 - 12, canvas.viewer.canvas.size[1] // 2 + 12)
+    before = photo(canvas.viewer)
+    canvas.select(np.arange(20))
+    after = photo(canvas.viewer)
+    assert (before != after).any()
+    assert np.array_equal(before[:, middle], after[:, middle])
 
 
 def test_outlines_filled_and_both(canvas: TissueCanvas, qtbot: object) -> None:
@@ -300,9 +341,6 @@ def test_several_paintings_side_by_side(canvas: TissueCanvas, marked: bool) -> N
         places = [grid.position(layers.index(canvas.layer(name)), layers) for name in order]
         assert places == [(0, 0), (0, 1), (1, 0)][: len(order)]
         assert all(canvas.layer(name).colorbar.visible for name in order)
-        marks = [index for index, layer in enumerate(layers) if layer.name.startswith(NAME)]
-        marks = [index for index in marks if layers[index].visible]
-        assert [grid.position(index, layers) for index in reversed(marks)] == places * marked
         photo(canvas.viewer)
         assert len(canvas.rows_in_view()) == len(canvas.section)
     canvas.select(np.arange(4))

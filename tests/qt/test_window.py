@@ -175,7 +175,6 @@ def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wa
     row = int(np.argmax(result.annotation.confidence))
     click_position(viewer, session.state.opened.section.xy[row])
     assert session.state.cell == row
-    assert any(layer.name == "Marked cells" and layer.visible for layer in viewer.layers)
     wait(lambda: session.inspector.state.cell is not None and not session.busy)
     cell = session.inspector.state.cell
     assert cell.id == result.annotation.ids[row]

@@ -31,19 +31,14 @@ class SideBySide:
         self._before: dict[str, Any] = {}
         self._set_aside: list[Layer] = []
 
-    def begin(self, marked: bool) -> None:
-        """Show the layers on view beside each other; ``marked`` as for :meth:`pair`."""
+    def begin(self) -> None:
+        """Show the layers on view beside each other."""
         grid = self._viewer.canvas.grid
         self._before = self._before or {"enabled": grid.enabled, "stride": grid.stride}
         with self._same_part():
-            self.pair(marked)
+            grid.stride = -1  # counted from the top of the layer list
             self._set_others_aside()
             grid.enabled = True
-
-    def pair(self, marked: bool) -> None:
-        """Let a painting and the layer of its marks share a place, where each has one."""
-        if self._before:  # counted from the top of the layer list
-            self._viewer.canvas.grid.stride = -2 if marked else -1
 
     def end(self) -> None:
         """Show one picture again."""

@@ -109,6 +109,13 @@ class LabelPyramid(TilePyramid):
         """Width of a typical cell in pixels of a level."""
         return self._cells.diameter / (self.pixel * (1 << level))
 
+    def pixel_of(self, xy: npt.NDArray[np.float64], level: int) -> npt.NDArray[np.float64]:
+        """Row and column of the pixel of a level at a position x, y in µm, NaN of none."""
+        place: npt.NDArray[np.float64] = np.floor(
+            (xy[::-1] - self.origin) / (self.pixel * (1 << level))
+        )
+        return place
+
     def edges(self, level: int, window: Window) -> raster.Mask:
         """Whether each pixel of a window belongs to a cell's outline, read-only."""
         kept = self._edges.find((level, window))

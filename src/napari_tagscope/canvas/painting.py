@@ -1,4 +1,4 @@
-"""Images of cells that napari shows level by level: a table or marks, seen through the labels.
+"""Images of cells that napari shows level by level: a table seen through the labels.
 
 A painting is an image pyramid whose windows are ``table[labels]``. Painting something else changes
 the table alone, so its cost is per pixel on the screen and not per cell.
@@ -10,9 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import to_rgba
 
-from napari_tagscope.canvas import raster
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.raster import Window
 from napari_tagscope.canvas.tiles import CHUNK, COARSEST, TilePyramid, split_key
@@ -20,9 +18,7 @@ from napari_tagscope.canvas.values import CategoryTable, ValueTable
 
 Look = Literal["filled", "translucent", "outlines", "both"]
 
-MARK = "#ff00ff"  # of selected cells: in no palette here, and seen on black and on white
 OUTLINED = 28.0  # pixels a cell is wide from which outlines are drawn: 14 to 28 on the screen
-RINGED = 12.0  # pixels a cell is wide from which a mark is a ring, and not all of the cell
 
 
 class Seen(Protocol):
@@ -76,43 +72,6 @@ class Painting(Picture):
         return self.table.look_up(labels)
 
 
-class Marks(Picture):
-    """Outlines over a painting: those of ``selected`` cells, and of all where ``outlined``.
-
-    ``selected`` (N + 1,) bool by label, the background's False. A mark reaches a pixel beyond its
-    cell; where cells are small, a selected one is all in the mark's colour.
-    """
-
-    dtype: np.dtype[Any] = np.dtype(np.uint8)
-    channels: tuple[int, ...] = (4,)
-
-    def __init__(self, pyramid: LabelPyramid, cells: int) -> None:
-        self.pyramid = pyramid
-        self.selected: raster.Mask = np.zeros(cells + 1, np.bool_)
-        self.outlined = False
-        self.outline_color = "#ffffff"
-        super().__init__(self)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is drawn at any level."""
-        return not (self.outlined or self.selected.any())
-
-    def window(self, level: int, window: Window) -> npt.NDArray[np.uint8]:
-        """Colours of a window, RGBA."""
-        labels = self.pyramid.window(level, window)
-        image = np.zeros(labels.shape, np.uint32)  # four channels written at once
-        width = self.pyramid.cell_width(level)
-        marked = self.selected.take(labels)
-        if width >= RINGED:
-            edges = self.pyramid.edges(level, window)
-            if self.outlined and width >= OUTLINED:
-                image[edges] = _packed(self.outline_color)
-            marked &= edges
-        image[raster.grown(marked)] = _packed(MARK)
-        return image.view(np.uint8).reshape(*labels.shape, 4)
-
-
 class PaintedLevel:
     """One level of a picture as an array: what napari asks of a multiscale source."""
 
@@ -153,9 +112,3 @@ class PaintedLevel:
 
     def _whole(self) -> npt.NDArray[Any]:
         return self._seen.window(self._level, (0, self.shape[0], 0, self.shape[1]))
-
-
-def _packed(color: str) -> np.uint32:
-    """A colour's four channels as one number."""
-    rgba = np.round(np.array(to_rgba(color)) * 255).astype(np.uint8)
-    return np.uint32(rgba.view(np.uint32)[0])

@@ -24,9 +24,9 @@ from napari_tagscope.canvas.linking import (
     take_units,
     without_store,
 )
-from napari_tagscope.canvas.marks import MarkLayers
+from napari_tagscope.canvas.marks import MarkedLayers, Marks
 from napari_tagscope.canvas.painted import Painted
-from napari_tagscope.canvas.painting import Look, Marks, Painting, Picture
+from napari_tagscope.canvas.painting import Look, Painting
 from napari_tagscope.canvas.tile_cache import shared_cache
 from napari_tagscope.canvas.transcript_layer import TranscriptLayer
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
@@ -99,7 +99,7 @@ class TissueCanvas:
         self.pyramid.background = self._background = Background(
             self.pyramid.draw, self._on_drawn, not_drawn
         )
-        self._marks = MarkLayers(viewer, Marks(self.pyramid, len(section)), self._mark_layer)
+        self._marks = MarkedLayers(viewer, Marks(self.pyramid, section.xy))
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
@@ -241,16 +241,15 @@ class TissueCanvas:
             layers.move(layers.index(self._paintings[name].layer), len(layers))
         for position, name in enumerate(names):
             self._show(name, alone=position == 0)
-        self._place_marks()
-        self._beside.begin(self._marks.on)
+        self._beside.begin()
 
-    def select(self, rows: npt.NDArray[np.int64]) -> None:
-        """Mark cells by their outlines over every painting; none for an empty selection.
+    def select(self, rows: npt.NDArray[np.int64], cell: int | None = None) -> None:
+        """Dim all cells but these in every painting; none are dimmed for an empty selection.
 
-        Where cells are a few pixels wide, all of a marked cell is in the mark's colour.
+        The selected keep their colours, and have an outline where they are large enough. ``cell``,
+        the one clicked, is ringed, or a dot where cells are small.
         """
-        self._marks.select(rows)
-        self._place_marks()
+        self._marks.marks.select(rows, cell)
         self._marks.refresh()
 
     def set_look(self, look: Look) -> None:
@@ -260,8 +259,7 @@ class TissueCanvas:
             if painted.painting.look != look:
                 painted.set_look(look)
                 self._repaint(name)
-        self._marks.outline(look == "both")
-        self._place_marks()
+        self._marks.marks.outlined = look == "both"
         self._marks.refresh()
 
     def set_shape(self, shape: Shape) -> None:
@@ -341,7 +339,7 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
-        self._marks.remove()
+        self._marks.stop()
         self._beside.end()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
@@ -364,10 +362,11 @@ class TissueCanvas:
         painted = self._paintings[name] = Painted(painting, self._layer(name, painting, rgb, look))
         painted.set_look(self._look)
         add_layer(self.viewer, painted.layer, index=self._below_transcripts())
-        painted.layer.events.visible.connect(self._on_visible)
+        painted.layer.events.visible.connect(self._update_legend)
+        self._marks.add(painted.layer)
         return painted
 
-    def _layer(self, name: str, picture: Picture, rgb: bool, look: dict[str, Any]) -> CellImage:
+    def _layer(self, name: str, picture: Painting, rgb: bool, look: dict[str, Any]) -> CellImage:
         pixel = self.pyramid.pixel
         metadata = self._metadata if rgb else without_store(self._metadata)
         return CellImage(
@@ -391,21 +390,13 @@ class TissueCanvas:
         for layer in [painted.layer for painted in self._paintings.values()]:
             visible = layer is shown or (layer.visible and not alone)
             if layer.visible != visible:  # napari draws again even where nothing changes
-                with layer.events.visible.blocker(self._on_visible):
+                with layer.events.visible.blocker(self._update_legend):
                     layer.visible = visible
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
         self.viewer.canvas.overlays.scale_bar.position = "bottom_left"
         self.viewer.canvas.overlays.scale_bar.visible = True
-        self._on_visible()
-
-    def _mark_layer(self, name: str, marks: Marks) -> CellImage:
-        return self._layer(name, marks, True, {})
-
-    def _place_marks(self) -> None:
-        shown = [painted.layer for painted in self._paintings.values() if painted.layer.visible]
-        self._marks.place(shown)
-        self._beside.pair(self._marks.on)
+        self._update_legend()
 
     def _below_transcripts(self) -> int:
         """Place of a new painting in the layer list: on top of all but transcripts."""
@@ -466,10 +457,6 @@ class TissueCanvas:
                 painted.layer.refresh(thumbnail=False, extent=False, highlight=False)
         self._marks.refresh()
 
-    def _on_visible(self) -> None:
-        self._update_legend()
-        self._place_marks()
-
     def _on_layer_inserted(self, event: Any) -> None:
         take_units(event.value, self._metadata, self._units)
 
@@ -479,8 +466,7 @@ class TissueCanvas:
             before_removal(layer)
 
     def _on_layer_removed(self, event: Any) -> None:
-        self._marks.forget(event.value)
         for name, painted in tuple(self._paintings.items()):
             if painted.layer is event.value:
                 del self._paintings[name]
-                self._on_visible()
+                self._update_legend()

@@ -247,7 +247,7 @@ class CanvasPainter:
         """Mark the selected cells and the one clicked."""
         cell, rows = self._state.cell, self._state.rows
         if self.canvas is not None:
-            self.canvas.select(rows if cell is None else np.append(rows, cell))
+            self.canvas.select(rows, cell)
 
     def _pyramid_of(self, section: Section) -> LabelPyramid | None:
         """The pyramid that was prepared for a section or kept, given away; None without one."""

@@ -1,4 +1,4 @@
-"""What napari gets of a painting and of marks, level by level."""
+"""What napari gets of a painting, level by level."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from napari_tagscope.canvas.labels import LabelPyramid
-from napari_tagscope.canvas.painting import OUTLINED, Marks, Painting
+from napari_tagscope.canvas.painting import OUTLINED, Painting
 from napari_tagscope.canvas.raster import grown, inner_edges
 from napari_tagscope.canvas.values import CategoryTable, ValueTable
-
-MAGENTA = [255, 0, 255, 255]
 
 
 def lattice(side: int) -> np.ndarray:
@@ -67,53 +65,6 @@ def test_an_outline_is_the_same_in_any_window(pyramid: LabelPyramid) -> None:
     assert np.array_equal(pyramid.edges(1, (200, 500, 130, 410)), whole[200:500, 130:410])
     rows, columns = pyramid.shapes[1]
     assert pyramid.edges(1, (rows - 9, rows, columns - 9, columns)).shape == (9, 9)
-
-
-def test_a_selected_cell_is_ringed_where_it_is_large(pyramid: LabelPyramid) -> None:
-    marks = Marks(pyramid, 1600)
-    marks.selected[821] = True
-    window = middle(pyramid, 0, 400)
-    drawn = marks.levels[0][window]
-    labels = pyramid.levels[0][window]
-    ring = (drawn == MAGENTA).all(axis=-1)
-    outline = (labels == 821) & pyramid.edges(0, tuple(
-        bound for part in window for bound in (part.start, part.stop)
-    ))  # fmt: skip
-    assert np.array_equal(ring, grown(outline))
-    assert 0 < ring.sum() < 0.25 * (labels == 821).sum()
-    assert not drawn[~ring].any()
-
-
-def test_a_selected_cell_is_seen_where_it_is_small() -> None:
-    pyramid = LabelPyramid(lattice(600))
-    marks = Marks(pyramid, 360_000)
-    marks.selected[200_000] = True
-    coarse = np.asarray(marks.levels[-1])
-    assert pyramid.cell_width(len(pyramid) - 1) < 2
-    assert (coarse == MAGENTA).all(axis=-1).sum() >= 9
-    assert np.array_equal(coarse.any(axis=-1), (coarse == MAGENTA).all(axis=-1))
-
-
-def test_marks_kept_by_napari_are_brought_up_to_date(pyramid: LabelPyramid) -> None:
-    marks = Marks(pyramid, 1600)
-    assert marks.empty
-    kept = np.asarray(marks.levels[-1])
-    marks.selected[5] = True
-    marks.repaint()
-    assert kept.any()
-    assert not marks.empty
-
-
-def test_outlines_of_all_are_in_the_colour_given(pyramid: LabelPyramid) -> None:
-    marks = Marks(pyramid, 1600)
-    marks.outlined, marks.outline_color = True, "#000000"
-    drawn = marks.levels[0][middle(pyramid, 0)]
-    edges = drawn[..., 3] > 0
-    assert (drawn[edges] == [0, 0, 0, 255]).all()
-    assert np.array_equal(edges, pyramid.edges(0, tuple(
-        bound for part in middle(pyramid, 0) for bound in (part.start, part.stop)
-    )))  # fmt: skip
-    assert not np.asarray(marks.levels[-1]).any()
 
 
 def test_a_look_goes_for_categories_too(pyramid: LabelPyramid) -> None:
