@@ -255,7 +255,10 @@ def read_reference(
     cells = _cells(loaded.table, values, genes, normalised)
     cells = cells if len(kept) == len(cells) else cells.take(kept)
     groups = None if split_by is None else _groups(loaded.table, split_by)[kept]
-    return Reference(cells, names, codes.astype(np.int64), groups, tree)
+    chosen = {"table": table, "layer": layer, "where": where}
+    origin = {"reference": Path(path).name, "label": ", ".join(columns)}
+    origin |= {name: choice for name, choice in chosen.items() if choice}
+    return Reference(cells, names, codes.astype(np.int64), groups, tree, origin)
 
 
 def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:

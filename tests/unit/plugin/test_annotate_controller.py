@@ -139,6 +139,8 @@ def test_training_gives_a_bundle_that_is_ready_to_run(
     assert training.state.networks == 3
     assert network_starts(training.state.history) == (2, 4)
     assert training_text(training.state).startswith("Kept as section-cell_type.")
+    facts = dict(card_of(annotate.state.bundle).facts)
+    assert facts["Reference"] == "section.h5ad, labels in cell_type"
     assert "network 3 of 3, epoch 2 · best epoch" in training_text(training.state)
     scores = annotate.state.bundle.training
     shown = about(annotate.state.bundle)
@@ -322,4 +324,5 @@ def test_a_card_tells_scores_type_by_type(bundle):
     assert first.precision == pytest.approx(8 / 9)
     assert first.f1 == pytest.approx(16 / 19)
     assert (last.cells, last.recall, last.f1) == (1, None, None)
+    assert "Reference" not in facts
     assert card_of(bundle).facts == ()
