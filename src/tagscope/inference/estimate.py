@@ -21,6 +21,7 @@ _MOST = 4096  # cells: enough for a model to read what recurs in them once, as i
 # reads its token and gene, twice while they are gathered; of every token the gene of its scores,
 # and each score once and a little, since columns are made of rows one matrix after the other.
 _PER_VALUE, _PER_TOKEN, _PER_SCORE = 16, 4, 5
+_ARRAYS = 1.5  # of probabilities and embeddings, what batches leave between them included
 # What networks take for a batch and the process keeps: as much as it grows while cells are timed,
 # which is little where it had run some before, and in these bounds, since other threads work too.
 _LEAST, _LARGEST = 50e6, 500e6
@@ -106,7 +107,8 @@ def estimate(
 def _memory(cells: Cells, model: CellModel, few: AnnotationResult, sample: Cells) -> float:
     """Bytes that all cells take, by the result of a ``few`` of them and tokens of a sample."""
     annotation = few.annotation
-    whole = (annotation.probabilities.nbytes + annotation.embedding.nbytes) / len(annotation.ids)
+    arrays = annotation.probabilities.nbytes + annotation.embedding.nbytes
+    whole = _ARRAYS * arrays / len(annotation.ids)
     tokens = int(model.tokenise(sample).lengths.sum()) / len(sample)
     matrices = 0 if few.gene_scores is None else 1
     matrices += 0 if few.slot_scores is None else len(few.slot_scores.scores)
