@@ -336,9 +336,9 @@ def _counted(
     """Runs in a job's thread."""
     from tagscope import api
 
-    context.step("reading", 0, 2)
-    reference = api.read_reference(source, column) if isinstance(source, Path) else source
-    context.step("counting", 1, 2)
+    reference = source
+    if isinstance(reference, Path):
+        reference = api.read_reference(reference, column, context=context)
     measured, names = reference.cells.panel, reference.labels.names
     cells = np.bincount(reference.codes, minlength=len(names)).tolist()
     shared = None if panel is None else len(measured.shared_with(panel))

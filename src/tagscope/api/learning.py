@@ -55,7 +55,7 @@ def train(
                 "A reference file is read with the column that holds its labels.",
                 "Give label=, or --label on the command line.",
             )
-        reference = read_reference(Path(reference), label, **choices)
+        reference = read_reference(Path(reference), label, context=context, **choices)
     section = None
     if panel is not None and not isinstance(panel, GenePanel):
         section = panel if isinstance(panel, Section) else read_section(Path(panel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ import pandas as pd
 
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.findings import Finding, listed
+from tagscope.io.meters import Meter
 from tagscope.io.units import declared_unit
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,6 +33,7 @@ _OTHER_COLUMNS = (
     ("CenterX_global_px", "CenterY_global_px"), ("x_location", "y_location"),
 )  # fmt: skip
 _VISIUM_SPOT = 55.0  # µm
+_PIECE = 1 << 24  # bytes that are read between two reports
 
 
 @contextmanager
@@ -49,8 +53,24 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def read_h5ad(path: Path) -> AnnData:
-    """An ``.h5ad`` in memory.
+class _Heard(io.FileIO):
+    """A file that tells how far it is read, and from which a reader can be called back."""
+
+    def __init__(self, path: Path, context: JobContext) -> None:
+        super().__init__(path)
+        self._meter = Meter(context, "reading MB")
+        self._meter.expect(path.stat().st_size)
+
+    def readinto(self, buffer: Any) -> int:
+        view, read = memoryview(buffer), 0
+        while got := super().readinto(view[read : read + _PIECE]):
+            read += got
+            self._meter(got)
+        return read
+
+
+def read_h5ad(path: Path, context: JobContext | None = None) -> AnnData:
+    """An ``.h5ad`` in memory. ``context`` hears ``step("reading MB", done, size)``.
 
     Raises
     ------
@@ -72,8 +92,8 @@ def read_h5ad(path: Path) -> AnnData:
             "10x .h5 files: scanpy.read_10x_h5(path).write_h5ad('cells.h5ad').",
         )
     try:
-        with quietly():
-            return anndata.read_h5ad(path)
+        with quietly(), _Heard(path, context or JobContext()) as file:
+            return anndata.read_h5ad(file)
     except READ_ERRORS as error:
         raise damaged(path, error) from error
 

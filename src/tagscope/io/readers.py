@@ -218,12 +218,14 @@ def read_reference(
     where: str | None = None,
     normalised: bool = False,
     split_by: str | None = None,
+    context: JobContext | None = None,
 ) -> Reference:
     """Cells with known labels, from an ``.h5ad`` or a store's table.
 
     Rows without a label (missing, empty, ``NA``, ``nan``, ``Unassigned``) are dropped.
     Several label columns, coarse to fine, are the levels of a tree of labels. ``split_by`` is a
-    column whose cells stay together between training and validation: a donor, a batch.
+    column whose cells stay together between training and validation: a donor, a batch. ``context``
+    hears how far an ``.h5ad`` is read, which can be cancelled.
 
     Raises
     ------
@@ -232,7 +234,7 @@ def read_reference(
     InputError
         If the file cannot be read, or holds no counts, gene names or labelled cells.
     """
-    loaded = load(Path(path), table=table, where=where)
+    loaded = load(Path(path), table=table, where=where, context=context)
     columns = (label,) if isinstance(label, str) else tuple(label)
     labels = _labels(loaded.table, columns[-1])
     for column in columns[:-1]:
@@ -281,12 +283,13 @@ def load(
     region: str | None = None,
     where: str | None = None,
     any_region: bool = True,
+    context: JobContext | None = None,
 ) -> Loaded:
     """The table of a file with the rows asked for; ``any_region`` allows rows of several."""
     kind = kind_of(path)
     if kind == "h5ad":
         _refuse_store_choices(path, table, region)
-        whole = read_h5ad(path)
+        whole = read_h5ad(path, context)
         name, store = None, None
         findings = missing_pieces(path, None)
     else:
