@@ -293,7 +293,8 @@ def refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> Non
         raise ArgumentError(
             f"The table already has {where}[{name!r}].",
             "A result is not replaced unasked.",
-            "Choose another --key, or give --overwrite.",
+            "Choose another key, or ask for it to be replaced.",
+            {"key": None, "overwrite": True},
         )
 
 

@@ -113,15 +113,17 @@ def keep_where(obs: pd.DataFrame, where: str | None) -> npt.NDArray[np.bool_]:
         kept = numbered.query(where, engine="python").index
     except (*READ_ERRORS, NameError, SyntaxError) as error:
         raise ArgumentError(
-            f"--where {where!r} cannot be evaluated: {error}.",
+            f"The query {where!r} cannot be evaluated: {error}.",
             f"A pandas query over the columns {listed(obs.columns)} is needed.",
-            "Compare text in quotes: --where 'animal == \"7\"'.",
+            'Compare text in quotes: animal == "7".',
+            {"where": None},
         ) from error
     if not len(kept) and len(obs):
         raise ArgumentError(
-            f"--where {where!r} keeps none of the {len(obs)} cells.",
+            f"The query {where!r} keeps none of the {len(obs)} cells.",
             "At least one cell is needed.",
             "Check the value: text needs quotes, numbers none.",
+            {"where": None},
         )
     mask = np.zeros(len(obs), dtype=bool)
     mask[np.asarray(kept)] = True
@@ -158,7 +160,7 @@ def no_coordinates(table: AnnData) -> Finding:
     """The table has no coordinates; say where it may have some under another name."""
     keys = [key for key in _OTHER_COORDINATES if key in table.obsm]
     columns = [pair for pair in _OTHER_COLUMNS if set(pair) <= set(table.obs.columns)]
-    fix = "Give a section; a dissociated reference is read by `tagscope train`."
+    fix = "Give a section; a dissociated reference is there to train on."
     if keys:
         fix = f"Name them so: table.obsm['spatial'] = table.obsm[{keys[0]!r}]."
     elif columns:
@@ -180,7 +182,7 @@ def unknown_unit(told: str) -> Finding:
         "unknown-unit",
         f"The file does not tell how many µm a coordinate unit is{said}.",
         "Distances and scale bars are in the file's units.",
-        "Give --um-per-unit if you know it.",
+        "Give the µm per unit if you know them.",
         ask="um_per_unit",
     )
 

@@ -247,7 +247,8 @@ def read_reference(
         raise InputError(
             f"The column {label!r} has no label in any of {loaded.table.n_obs} rows.",
             "Labelled cells are needed.",
-            "Choose another column, or other rows with --where.",
+            "Choose another column, or other rows.",
+            {"label": None, "where": None},
         )
     tree = None
     if len(columns) > 1:
@@ -265,13 +266,14 @@ def read_reference(
 
 def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:
     """Which rows share a value of a column, (N,) codes from 0; missing values are one group."""
-    named = column_of(table.obs, column, "Choose one of these with --split-by.")
+    named = column_of(table.obs, column, "split_by")
     codes, values = pd.factorize(named.astype(str))
     if len(values) < 2:
         raise ArgumentError(
             f"All cells have the same {column!r}.",
             "Cells are held out by groups, so that at least two are needed.",
-            "Choose another column, or leave --split-by out.",
+            "Choose another column, or hold out single cells.",
+            {"split_by": None},
         )
     return np.asarray(codes, dtype=np.int64)
 
@@ -409,7 +411,8 @@ def _place(
         raise ArgumentError(
             f"An .h5ad has no coordinate systems, {system!r} was asked for.",
             "Coordinate systems are a matter of SpatialData stores.",
-            "Leave --coordinate-system out.",
+            "Name none.",
+            {"coordinate_system": None},
         )
     xy, unit, um, findings = place_h5ad(table)
     width = spot_diameter(table, technology, unit, um)
@@ -428,12 +431,13 @@ def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Ce
 
 
 def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> None:
-    for option, value in (("--table", table), ("--region", region)):
+    for choice, value in (("table", table), ("region", region)):
         if value is not None:
             raise ArgumentError(
                 f"{path} is an .h5ad, which holds one table and no regions.",
-                f"{option} {value} is a matter of SpatialData stores.",
-                f"Leave {option} out; --where chooses cells.",
+                f"The {choice} {value!r} is a matter of SpatialData stores.",
+                f"Name no {choice}; cells are chosen by a query over obs.",
+                {choice: None, "where": None},
             )
 
 
@@ -456,14 +460,16 @@ def _labels(table: AnnData, label: str) -> pd.Series:
             f"The reference has no column {label!r}; columns with categories are "
             f"{listed(_categorical(table.obs))}.",
             "A column of labels is needed.",
-            "Choose one of these with --label.",
+            "Choose one of these.",
+            {"label": None},
         )
     column = table.obs[label]
     if pd.api.types.is_float_dtype(column) or column.nunique() > _MOST_LABELS:
         raise ArgumentError(
             f"The column {label!r} does not hold labels but {column.nunique()} different values.",
             f"Columns with categories are {listed(_categorical(table.obs))}.",
-            "Choose one of these with --label.",
+            "Choose one of these.",
+            {"label": None},
         )
     return column.astype(object).where(column.notna(), "").astype(str)
 

@@ -222,7 +222,7 @@ def is_bundle(path: Path | str) -> bool:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    needed = f"A model is a folder with {MANIFEST} and {WEIGHTS}, as `tagscope train` writes it."
+    needed = f"A model is a folder with {MANIFEST} and {WEIGHTS}, as training writes it."
     if not path.exists():
         raise BundleError(f"There is no model at {path}.", needed, "Check the path.")
     if not path.is_dir():

@@ -288,5 +288,6 @@ def _refuse_existing(out: Path, allowed: bool) -> None:
         raise OutputError(
             f"{out} exists.",
             "A model is not replaced unasked.",
-            "Give --overwrite, or another --out.",
+            "Write elsewhere, or ask for it to be replaced.",
+            {"out": None, "overwrite": True},
         )

@@ -111,7 +111,7 @@ def test_a_store_with_polygons(tiny, tmp_path, zarr_format):
 
 def test_regions_and_tables_are_chosen_and_listed(tiny, tmp_path):
     path = tiny.store(tmp_path / "x.zarr", regions=("left", "right"))
-    with pytest.raises(ArgumentError, match=r"2 regions: 'left', 'right'.*--region"):
+    with pytest.raises(ArgumentError, match=r"2 regions: 'left', 'right'.*Choose one"):
         open_section(path)
     with pytest.raises(ArgumentError, match="no region 'top'; it annotates 'left', 'right'"):
         open_section(path, region="top")
