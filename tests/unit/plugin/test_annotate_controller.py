@@ -190,6 +190,18 @@ def test_types_of_few_cells_are_named():
     ]
 
 
+def test_what_cannot_be_learned_from_is_told(training, section_file, tmp_path):
+    training.choose_reference(section_file)
+    training.choose_column("batch")  # the same for all
+    assert not training.state.ready
+    assert "One type alone" in summary_text(training.state)
+    broken = tmp_path / "broken.h5ad"
+    broken.write_bytes(b"not HDF5")
+    training.choose_reference(broken)
+    assert "broken.h5ad" in training.state.failure.error.found
+    assert training.state.failure.error.fix
+
+
 def test_another_column_gives_another_name_unless_one_was_typed(training, section_file):
     training.choose_reference(section_file)
     training.choose_column("batch")
