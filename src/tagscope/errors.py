@@ -6,6 +6,10 @@ The command line prints them as one message; the window shows them with the trac
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
 
 class TagscopeError(Exception):
     """An error with its remedy.
@@ -17,13 +21,18 @@ class TagscopeError(Exception):
     needed
         What is needed instead.
     fix
-        What to do, as an instruction.
+        What to do, as an instruction to whoever reads it: in the window, a script, a terminal.
+    choices
+        Arguments that answer it, with their values, or None where a person has to know.
     """
 
-    def __init__(self, found: str, needed: str = "", fix: str = "") -> None:
+    def __init__(
+        self, found: str, needed: str = "", fix: str = "", choices: Mapping[str, Any] | None = None
+    ) -> None:
         self.found = found
         self.needed = needed
         self.fix = fix
+        self.choices = dict(choices or {})
         super().__init__(found, needed, fix)
 
     def __str__(self) -> str:
@@ -40,7 +49,7 @@ class ChoiceError(ArgumentError):
     def __init__(
         self, found: str, needed: str, fix: str, choice: str, among: tuple[str, ...]
     ) -> None:
-        super().__init__(found, needed, fix)
+        super().__init__(found, needed, fix, {choice: None})
         self.choice = choice
         self.among = among
 
@@ -55,3 +64,15 @@ class BundleError(TagscopeError):
 
 class OutputError(TagscopeError):
     """A result could not be written; nothing that was on disk has been changed."""
+
+
+def options_text(choices: Mapping[str, Any]) -> str:
+    """Choices as options of the command line: ``--layer counts``, ``--um-per-unit``."""
+    return ", ".join(_option(name, value) for name, value in choices.items())
+
+
+def _option(name: str, value: Any) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if value is False:
+        return f"without {option}"
+    return option if value is None or value is True else f"{option} {shlex.quote(str(value))}"

@@ -81,7 +81,7 @@ def test_values_that_are_no_counts(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="negative values"):
         ts.train(scaled, "region", out=tmp_path / "bundle", config=QUICK, normalised=True)
     logged = data / "lognorm" / "pancreas_xin_lognorm.h5ad"
-    with pytest.raises(InputError, match="--normalised"):
+    with pytest.raises(InputError, match="log-normalised"):
         ts.train(logged, "cell_type", out=tmp_path / "bundle", config=QUICK)
     bundle = ts.train(
         logged, "cell_type", out=tmp_path / "bundle", config=QUICK, model_config=SMALL,

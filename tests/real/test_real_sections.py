@@ -128,7 +128,9 @@ def test_values_that_are_not_counts_are_refused(shared, name):
 
 
 def test_a_reference_of_log_values_is_refused(shared):
-    with pytest.raises(InputError, match=r"log-normalised\? largest 18\.5.*--normalised"):
+    with pytest.raises(
+        InputError, match=r"log-normalised\? largest 18\.5.*say that they are log-normalised"
+    ):
         read_reference(path_of(shared, "lognorm/pancreas_xin_lognorm"), "cell_type")
 
 

@@ -35,6 +35,7 @@ def card_of(bundle: Bundle) -> BundleCard:
     """The card of a bundle; what its record does not hold is left out."""
     training = bundle.training
     facts = (
+        ("Reference", bundle.reference),
         ("Trained on", _cells(training)),
         ("Converted from", str(training.get("converted", {}).get("from", ""))),
         ("Notes", "\n".join(training.get("notes", ()))),

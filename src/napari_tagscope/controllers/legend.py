@@ -12,6 +12,7 @@ from napari_tagscope.controllers.counted import UNASSIGNED_CODE, CountedCells
 from napari_tagscope.controllers.likeness import likeness_order
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
+from napari_tagscope.controllers.per_section import PerSection
 from napari_tagscope.controllers.stored import (
     own_names,
     recoloured,
@@ -26,7 +27,7 @@ from tagscope.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tagscope.api import Annotation, AnnotationResult, PartialAnnotation
+    from tagscope.api import Annotation, AnnotationResult, OpenedSection, PartialAnnotation
 
 PAINTING = "cell type"
 PENDING_COLOR = "#7f7f7f38"
@@ -60,8 +61,21 @@ class LegendState:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True)
+class _Listed:
+    """How the types of a section are listed, and codes of those not drawn, while it has types of
+    these names; the bound on confidence is the result's own."""
+
+    own_names: tuple[str, ...] = ()
+    hidden: frozenset[int] = frozenset()
+    order: Order = "cells"
+
+
 class LegendController(Observed[LegendState]):
-    """Paints cell types, live while they arrive, and edits how they are shown."""
+    """Paints cell types, live while they arrive, and edits how they are shown.
+
+    A section that is left and shown again has its types listed and hidden as they were.
+    """
 
     def __init__(self, viewer_state: ViewerState, painter: Painter) -> None:
         super().__init__(LegendState())
@@ -72,7 +86,8 @@ class LegendController(Observed[LegendState]):
         self._counted = CountedCells.unknown(0, 0)
         self._hidden: frozenset[int] = frozenset()
         self._likeness: tuple[object, tuple[int, ...]] | None = None  # and what it was read from
-        viewer_state.section_changed.connect(lambda _: self._clear())
+        self._left: PerSection[_Listed] = PerSection()
+        viewer_state.section_changed.connect(self._on_section)
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(self._on_label)
 
@@ -159,10 +174,18 @@ class LegendController(Observed[LegendState]):
         if result is not None and result.annotation.min_confidence != value:
             self._viewer_state.set_result(with_min_confidence(result, value))
 
+    def _on_section(self, opened: OpenedSection | None) -> None:
+        order = self.state.order
+        listed = self._left.exchange(opened, _Listed(self._own_names, self._hidden, order))
+        listed = listed or _Listed(order=order)
+        self._own_names, self._hidden = listed.own_names, listed.hidden
+        self._clear()
+        self._update(order=listed.order)
+
     def _clear(self) -> None:
+        """Show no types; those hidden are so still when types of the same names come."""
         self._counted = CountedCells.unknown(0, 0)
-        self._labels, self._own_names = LabelSet(()), ()
-        self._hidden = frozenset()
+        self._labels = LabelSet(())
         self._update(key="", rows=(), min_confidence=0.0, histogram=(), cells=0, failure=None)
 
     def _on_result(self, result: AnnotationResult | None) -> None:

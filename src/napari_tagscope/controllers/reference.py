@@ -40,8 +40,9 @@ def label_columns(path: Path) -> tuple[LabelColumn, ...]:
 
     Of an ``.h5ad`` only ``obs`` is read.
     """
-    if path.suffix == ".h5ad" and path.is_file():
-        import h5py  # type: ignore[import-untyped]
+    import h5py  # type: ignore[import-untyped]
+
+    if path.suffix == ".h5ad" and h5py.is_hdf5(path):
         from anndata.io import read_elem
 
         with h5py.File(path) as file:
@@ -62,9 +63,9 @@ def count_reference(
     """Read a reference, if it has not been, and what a training on it would learn from."""
     from tagscope import api
 
-    context.step("reading", 0, 2)
-    reference = api.read_reference(source, column) if isinstance(source, Path) else source
-    context.step("counting", 1, 2)
+    reference = source
+    if isinstance(reference, Path):
+        reference = api.read_reference(reference, column, context=context)
     measured, names = reference.cells.panel, reference.labels.names
     cells = np.bincount(reference.codes, minlength=len(names)).tolist()
     shared = None if panel is None else len(measured.shared_with(panel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,28 @@ def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:
 
 def _slot_scores(table: AnnData, section: Section, slots: Slots) -> SlotScores | None:
     """Memory scores, one layer a slot: saving the result again must not lose them."""
-    layers: list[sp.csc_matrix] = []
+    layers: list[Any] = []
     while (layer := slots.slot(len(layers))) in table.layers:
-        layers.append(sp.csc_matrix(table.layers[layer], dtype=np.float32))
-    return SlotScores(section.ids, section.panel, tuple(layers)) if layers else None
+        layers.append(table.layers[layer])
+    return SlotScores(section.ids, section.panel, _ByColumn(layers)) if layers else None
+
+
+class _ByColumn(Sequence[sp.csc_matrix]):
+    """Matrices that the table keeps by row, each turned when it is asked for and then let go.
+
+    Few people look at slots: of a million cells all of them take seconds, and GB, to turn.
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self._layers = layers
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return _ByColumn(self._layers[index])
+        return sp.csc_matrix(self._layers[index], dtype=np.float32)
 
 
 def _novelty(table: AnnData, slots: Slots) -> npt.NDArray[np.float32] | None:

@@ -44,9 +44,9 @@ class TrainingState:
     @property
     def ready(self) -> bool:
         """Whether training can start; what it would learn from is known first."""
-        foreign = self.summary is not None and self.summary.shared == 0
-        waits = self.running or self.counting
-        return bool(self.reference and self.column) and not waits and not foreign
+        found, waits = self.summary, self.running or self.counting
+        hopeless = found is not None and (found.shared == 0 or len(found.types) < 2)
+        return bool(self.reference and self.column) and not waits and not hopeless
 
 
 def network_starts(history: Sequence[EpochRecord]) -> tuple[int, ...]:
@@ -65,6 +65,8 @@ def summary_text(state: TrainingState) -> str:
     lines = [f"{found.cells:,} cells · {len(found.types):,} types · {genes}"]
     if found.shared == 0:
         lines.append("Nothing can be learned: check species and kind of gene ids of both.")
+    if len(found.types) < 2:
+        lines.append("One type alone cannot be told from others: choose another column.")
     rare = [f"{name} ({cells:,})" for name, cells in found.types if cells < FEW_CELLS]
     if rare:
         more = f", and {len(rare) - MOST_NAMED:,} more" if len(rare) > MOST_NAMED else ""

@@ -113,6 +113,7 @@ def _write_or_keep(
                 failure.found,
                 "The result is lost: the folders of work and of temporary files do not take it.",
                 failure.fix,
+                failure.choices,
             ) from error
         raise type(failure)(
             failure.found,

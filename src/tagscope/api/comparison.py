@@ -58,7 +58,7 @@ def evaluate(
     """
     annotated = read_table(Path(store), table=table)
     obs = annotated.obs
-    predicted = column_of(obs, prediction, "Choose one of these with --prediction.")
+    predicted = column_of(obs, prediction, "prediction")
     provenance = read_provenance(annotated, prediction)
     true = _truth(obs, truth)
     report = evaluate_labels(
@@ -109,7 +109,7 @@ def integration(
         Slot of ``obsm``, ``X_<key>`` if None.
     """
     annotated = read_table(Path(store), table=table)
-    labels = column_of(annotated.obs, label, "Choose one of these with --label.")
+    labels = column_of(annotated.obs, label, "label")
     space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
     cells = space.integrated(
         annotated, labels.to_numpy(dtype=object), batch, reference, reference_label or label
@@ -142,7 +142,7 @@ def distances(
     :func:`integration`. ``out`` is a folder for tables and a heat map.
     """
     asked = read_table(Path(query), table=table)
-    grouped = column_of(asked.obs, by, "Choose one of these with --by.")
+    grouped = column_of(asked.obs, by, "by")
     space = Space(key, embedding, bundle_of(bundle) if bundle is not None else None)
     groups = space.query(asked, grouped.to_numpy(dtype=object))
     types = space.reference(Path(reference), label)
@@ -170,11 +170,13 @@ def flows(
     prediction, coarse to fine, or a true and a predicted column. ``out`` writes them as CSV.
     """
     obs = read_table(Path(store), table=table).obs
-    fix = "Choose at least two of these with --by."
-    chosen = {name: column_of(obs, name, fix) for name in columns}
+    chosen = {name: column_of(obs, name, "by") for name in columns}
     if len(chosen) < 2:
         raise ArgumentError(
-            f"{len(chosen)} column was given.", "Cells flow between at least two columns.", fix
+            f"{len(chosen)} column was given.",
+            "Cells flow between at least two columns.",
+            "Choose another beside it.",
+            {"by": None},
         )
     found = label_flows(pd.DataFrame(chosen))
     if out is not None:
@@ -187,7 +189,7 @@ def _truth(obs: pd.DataFrame, truth: str) -> npt.NDArray[np.object_]:
     """True labels in the table's order, NaN where not known."""
     path = Path(truth)
     if path.suffix not in (".csv", ".json"):
-        named = column_of(obs, truth, "Choose one of these with --truth.")
+        named = column_of(obs, truth, "truth")
         return np.asarray(named, dtype=object)
     if not path.is_file():
         raise ArgumentError(f"{truth} is not there.", "A file of true labels is needed.")

@@ -53,9 +53,10 @@ def train(
             raise ArgumentError(
                 "No label column was given.",
                 "A reference file is read with the column that holds its labels.",
-                "Give label=, or --label on the command line.",
+                "Name the column.",
+                {"label": None},
             )
-        reference = read_reference(Path(reference), label, **choices)
+        reference = read_reference(Path(reference), label, context=context, **choices)
     section = None
     if panel is not None and not isinstance(panel, GenePanel):
         section = panel if isinstance(panel, Section) else read_section(Path(panel))

@@ -74,7 +74,7 @@ def _little_memory(needs: Estimate) -> Finding:
         f"Annotating takes about {needs.memory_bytes / 1e9:.1f} GB of memory, "
         f"{needs.free_bytes / 1e9:.1f} GB are free.",
         "What does not fit is swapped to disk, or ends the program.",
-        "Close other programs and sections, or annotate a part of the cells with --where.",
+        "Close other programs and sections, or annotate a part of the cells.",
     )
 
 

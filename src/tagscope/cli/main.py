@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Protocol, cast
 
 from tagscope.cli.progress import report_progress
-from tagscope.errors import ArgumentError, TagscopeError
+from tagscope.errors import ArgumentError, TagscopeError, options_text
 from tagscope.jobs import JobCancelled, JobContext
 
 COMMANDS = {
@@ -60,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with report_progress() as listen, _cancelled_by_interrupt(JobContext(listen)) as context:
             return int(options.run(options, context))
     except TagscopeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        answers = f" Options: {options_text(error.choices)}." if error.choices else ""
+        print(f"error: {error}{answers}", file=sys.stderr)
         return 2 if isinstance(error, ArgumentError) else 1
     except JobCancelled:
         print("cancelled", file=sys.stderr)

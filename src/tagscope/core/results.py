@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -193,7 +194,7 @@ class SlotScores:
 
     ids: npt.NDArray[np.str_]
     panel: GenePanel
-    scores: tuple[sp.csc_matrix, ...]
+    scores: Sequence[sp.csc_matrix]
 
     def write_to(self, table: AnnData, key: str, *, overwrite: bool = False) -> None:
         """Write one sparse layer per slot."""
@@ -293,7 +294,8 @@ def refuse_existing(exists: bool, where: str, name: str, overwrite: bool) -> Non
         raise ArgumentError(
             f"The table already has {where}[{name!r}].",
             "A result is not replaced unasked.",
-            "Choose another --key, or give --overwrite.",
+            "Choose another key, or ask for it to be replaced.",
+            {"key": None, "overwrite": True},
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -168,7 +168,8 @@ class Reference:
 
     ``groups`` (N,) int64 from 0, where given: cells that must not be parted between training and
     validation, those of one donor, batch or section. ``tree``: coarser levels of ``labels``, which
-    are its finest.
+    are its finest. ``origin``: the name of the file it was read from (``reference``), the column of
+    labels (``label``) and the choices made, where that is known.
     """
 
     cells: Cells
@@ -176,6 +177,7 @@ class Reference:
     codes: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64] | None = None
     tree: LabelTree | None = None
+    origin: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if self.codes.shape != (len(self.cells),):

@@ -102,5 +102,5 @@ class Space:
 
 def _names(obs: pd.DataFrame, column: str) -> npt.NDArray[Any]:
     """A column of ``obs`` as text, missing values as ``nan``."""
-    named = column_of(obs, column, "Choose one of these for labels or batches.")
+    named = column_of(obs, column, "batch")
     return np.asarray(named.astype(str), dtype=np.str_)

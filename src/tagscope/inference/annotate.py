@@ -59,20 +59,23 @@ class AnnotateConfig:
             raise ArgumentError(
                 f"The key {self.key!r} cannot name a slot of a table.",
                 "A key is a word without a slash.",
-                "Choose another --key.",
+                "Choose another.",
+                {"key": None},
             )
         for name in ("min_confidence", "max_novelty"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(
                     f"The bound {name} is {getattr(self, name)}.",
                     "Confidence and novelty lie between 0 and 1.",
-                    f"Give --{name.replace('_', '-')} a value from 0 to 1.",
+                    "Give a value from 0 to 1.",
+                    {name: None},
                 )
         if self.batch_size is not None and self.batch_size < 1:
             raise ArgumentError(
                 f"The batch size is {self.batch_size}.",
                 "A batch holds at least one cell.",
-                "Give --batch-size auto, or a number from 1 on.",
+                "Give a number from 1 on, or leave it to TAGscope.",
+                {"batch_size": "auto"},
             )
 
 
@@ -196,7 +199,8 @@ class _Findings:
             raise BundleError(
                 "The model's answer holds values that are not finite numbers.",
                 "Finite weights and values are needed.",
-                "Try --precision fp32; if that does not help, train the model again.",
+                "Try full precision (fp32); if that does not help, train the model again.",
+                {"precision": "fp32"},
             )
         if self.embedding.shape[1] != arrays.embedding.shape[1]:
             width = arrays.embedding.shape[1]

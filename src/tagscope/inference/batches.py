@@ -99,7 +99,8 @@ class Batches:
             raise ArgumentError(
                 "The device has no memory for even one cell.",
                 f"One cell of {int(self._lengths[rows].max())} genes must fit beside the model.",
-                "Close other programs that use the device, or give --device cpu.",
+                "Close other programs that use the device, or annotate on the CPU.",
+                {"device": "cpu"},
             )
         self._cells = None
         self._tokens = self._most_tokens = len(rows) * self._width(rows) // 2

@@ -17,11 +17,15 @@ from tagscope.models.base import CellModel
 
 _FIRST = 8  # cells: the first run is slower than any other, and tells how large a result is
 _MOST = 4096  # cells: enough for a model to read what recurs in them once, as it does of all
-# What lies in memory beside the scores at the worst moment, per byte of them: they are gathered,
-# then copied column by column.
-_COPIES = 2.0
-_BYTES_PER_VALUE = 40  # tokens, genes and their order, per stored value
-_BATCH_BYTES = 300e6  # arrays of one batch, and what the process keeps of freed ones
+# Bytes at the worst moment, as measured with 3,000 to 300,000 cells: of every value that the model
+# reads its token and gene, twice while they are gathered; of every token the gene of its scores,
+# and each score once and a little, since columns are made of rows one matrix after the other.
+_PER_VALUE, _PER_TOKEN, _PER_SCORE = 16, 4, 5
+_ARRAYS = 1.5  # of probabilities and embeddings, what batches leave between them included
+# What networks take for a batch and the process keeps: as much as it grows while cells are timed,
+# which is little where it had run some before, and in these bounds, since other threads work too.
+_LEAST, _LARGEST = 50e6, 500e6
+_MARGIN = 1.15
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def estimate(
     """
     context = context or JobContext()
     ends = time.monotonic() + limit
+    before = psutil.Process().memory_info().rss
     order = np.random.default_rng(0).permutation(len(cells))[:_MOST]
     few = annotate(cells.take(order[:_FIRST]), model, config)
     sample = cells.take(order)
@@ -93,17 +98,22 @@ def estimate(
     with suppress(JobCancelled):
         annotate(sample, model, config, context=JobContext(watch.hear))
     context.step("timing some cells", len(sample), len(sample))
+    grown = float(np.clip(psutil.Process().memory_info().rss - before, _LEAST, _LARGEST))
     free = int(psutil.virtual_memory().available)
-    memory = _memory(cells, few)
+    memory = int(_MARGIN * (grown + _memory(cells, model, few, sample)))
     return Estimate(watch.seconds_for(cells.values.nnz), memory, free)
 
 
-def _memory(cells: Cells, result: AnnotationResult) -> int:
-    """Bytes that a result for all cells takes while it is made, by one for a few of them."""
-    annotation = result.annotation
-    plain = annotation.probabilities.nbytes + annotation.embedding.nbytes
-    matrices = [] if result.gene_scores is None else [result.gene_scores.scores]
-    matrices += [] if result.slot_scores is None else [*result.slot_scores.scores]
-    scores = sum(matrix.data.nbytes + matrix.indices.nbytes for matrix in matrices)
-    whole = (plain + _COPIES * scores) * len(cells) / len(annotation.ids)
-    return int(whole + _BYTES_PER_VALUE * cells.values.nnz + _BATCH_BYTES)
+def _memory(cells: Cells, model: CellModel, few: AnnotationResult, sample: Cells) -> float:
+    """Bytes that all cells take, by the result of a ``few`` of them and tokens of a sample."""
+    annotation = few.annotation
+    arrays = annotation.probabilities.nbytes + annotation.embedding.nbytes
+    whole = _ARRAYS * arrays / len(annotation.ids)
+    tokens = int(model.tokenise(sample).lengths.sum()) / len(sample)
+    matrices = 0 if few.gene_scores is None else 1
+    matrices += 0 if few.slot_scores is None else len(few.slot_scores.scores)
+    scores = (_PER_TOKEN + _PER_SCORE * matrices) * tokens if matrices else 0.0
+    columns = model.vocabulary.columns_in(cells.panel)
+    read = np.isin(np.arange(len(cells.panel)), columns)
+    values = _PER_VALUE * np.count_nonzero(read[cells.values.indices])
+    return values + (whole + scores) * len(cells)

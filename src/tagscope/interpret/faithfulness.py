@@ -342,7 +342,7 @@ def _way_of_hiding(bundle: Bundle) -> bool:
             f"No gene can be hidden from {bundle.path}: as published, its mode `full` reads every "
             "gene, and knows no padding.",
             "A model that reads expressed genes, or one trained by TAGscope, is needed.",
-            "Train a model with `tagscope train`.",
+            "Train a model.",
         )
     return published
 

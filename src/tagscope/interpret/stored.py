@@ -56,7 +56,8 @@ def attention_of(table: AnnData, key: str) -> GeneScores:
         raise ArgumentError(
             f"The table has no attention scores of {key!r}.",
             f"layers[{layer!r}] is needed; the layers are: {', '.join(table.layers) or 'none'}.",
-            "Annotate with --attention, or choose another --key.",
+            "Annotate with attention, or choose another key.",
+            {"attention": True, "key": None},
         )
     return GeneScores(
         _ids(table),
@@ -80,7 +81,8 @@ def slots_of(table: AnnData, key: str) -> SlotScores:
         raise ArgumentError(
             f"The table has no memory scores of {key!r}.",
             f"layers[{Slots(key).slot(0)!r}] and so on are needed.",
-            "Annotate with --attention, or choose another --key.",
+            "Annotate with attention, or choose another key.",
+            {"attention": True, "key": None},
         )
     panel = _panel(table.var, read_provenance(table, key))
     return SlotScores(_ids(table), panel, tuple(layers))
@@ -101,12 +103,13 @@ def groups_of(table: AnnData, by: str) -> tuple[LabelSet, npt.NDArray[np.int64]]
     ArgumentError
         If there is no such column, or it holds measurements.
     """
-    column = column_of(table.obs, by, "Choose one of these with --by, or another --key.")
+    column = column_of(table.obs, by, "by")
     if pd.api.types.is_float_dtype(column.dtype):
         raise ArgumentError(
             f"The column {by!r} holds measurements, not groups.",
             "A column of labels is needed.",
-            "Choose another with --by.",
+            "Choose another.",
+            {"by": None},
         )
     values = column.astype(object).where(column.notna(), UNASSIGNED).astype(str)
     groups = LabelSet.from_values(v for v in values.unique() if v != UNASSIGNED)

@@ -39,13 +39,13 @@ _AT_FDCWD = -100
 _REASONS = {
     errno.ENOSPC: (
         "there is no space left on the device",
-        "Free some space, or give another --out.",
+        "Free some space, or write elsewhere.",
     ),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space, or give another --out."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or write elsewhere."),
     errno.EFBIG: ("the file would be larger than the system allows", "Write elsewhere."),
-    errno.EROFS: ("the file system is read-only", "Give --out a folder you may write to."),
-    errno.EACCES: ("writing there is not permitted", "Give --out a folder you may write to."),
-    errno.EPERM: ("writing there is not permitted", "Give --out a folder you may write to."),
+    errno.EROFS: ("the file system is read-only", "Write into a folder where you may."),
+    errno.EACCES: ("writing there is not permitted", "Write into a folder where you may."),
+    errno.EPERM: ("writing there is not permitted", "Write into a folder where you may."),
     errno.EIO: ("the device reported an input/output error", "Check the disk, or write elsewhere."),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter name."),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "Choose another path."),
@@ -121,7 +121,8 @@ def refuse_existing(path: Path) -> None:
         raise OutputError(
             f"{path} exists already.",
             "An output is not replaced unasked.",
-            "Choose another path, or give --overwrite.",
+            "Choose another path, or ask for it to be replaced.",
+            {"overwrite": True},
         )
 
 
@@ -226,6 +227,7 @@ def write_failure(error: BaseException, path: Path, partial: Path) -> OutputErro
         f"{path} could not be written: {reason}.",
         "Nothing that was on disk has been changed.",
         fix,
+        {"out": None},
     )
 
 

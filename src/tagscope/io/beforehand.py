@@ -41,7 +41,8 @@ def refuse_beforehand(
         raise OutputError(
             f"{target} needs at least {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free.",
             "The new file is whole before it takes the place of an old one.",
-            "Free some space, or give another --out.",
+            "Free some space, or write elsewhere.",
+            {"out": None},
         )
 
 

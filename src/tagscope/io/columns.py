@@ -8,8 +8,8 @@ from tagscope.errors import ArgumentError
 from tagscope.io.findings import listed
 
 
-def column_of(obs: pd.DataFrame, name: str, fix: str) -> pd.Series:
-    """The column ``name``; ``fix`` says with which option another is chosen.
+def column_of(obs: pd.DataFrame, name: str, choice: str) -> pd.Series:
+    """The column ``name``; ``choice`` is the argument that names it.
 
     Raises
     ------
@@ -18,6 +18,9 @@ def column_of(obs: pd.DataFrame, name: str, fix: str) -> pd.Series:
     """
     if name not in obs:
         raise ArgumentError(
-            f"The table has no column {name!r}.", f"Its columns are: {listed(obs.columns)}.", fix
+            f"The table has no column {name!r}.",
+            f"Its columns are: {listed(obs.columns)}.",
+            "Choose one of these.",
+            {choice: None},
         )
     return obs[name]

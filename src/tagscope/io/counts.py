@@ -135,7 +135,8 @@ def _matrix(table: AnnData, place: str) -> tuple[Any, pd.DataFrame]:
     raise ArgumentError(
         f"The table has no layer {place!r}; it has {listed(places(table))}.",
         "The layer must be one of the table's.",
-        "Choose one of these with --layer.",
+        "Choose one of these.",
+        {"layer": None},
     )
 
 
@@ -160,10 +161,8 @@ def _normalised_problem(place: str, judgement: Judgement) -> Finding | None:
             "error",
             "not-log-normalised",
             f"{place} holds {judgement}.",
-            "Log-normalised values that are not negative are needed with --normalised.",
-            "Give the values before scaling, or counts without --normalised."
-            if judgement.finite
-            else _MEND_MISSING,
+            "Log-normalised values that are not negative are needed.",
+            "Give the values before scaling, or counts." if judgement.finite else _MEND_MISSING,
         )
     if judgement.are_counts and judgement.largest > 0:
         return Finding(
@@ -171,7 +170,7 @@ def _normalised_problem(place: str, judgement: Judgement) -> Finding | None:
             "counts-called-normalised",
             f"{place} holds {judgement}, but was said to be log-normalised.",
             "Counts are normalised by the model itself.",
-            "Leave --normalised out.",
+            "Use them as counts.",
             {"normalised": False},
         )
     return None
@@ -186,14 +185,13 @@ def _not_counts(
     fix = "Give a table with raw counts."
     if others:
         offer = {"layer": others[0]}
-        flag = "" if others[0] == "X" else f" --layer {others[0]}"
         where = "X" if others[0] == "X" else f"the layer {others[0]!r}"
-        fix = f"Counts are in {where}: {'give' + flag if flag else 'leave --layer out'}."
+        fix = f"Counts are in {where}: take them from there."
     elif judgement is not None and not judgement.finite:
         fix = _MEND_MISSING
     elif judgement is not None and judgement.smallest >= 0:
         offer = {"normalised": True}
-        fix = "Give raw counts, or --normalised for a model that takes log-normalised values."
+        fix = "Give raw counts, or say that they are log-normalised: models take such values too."
     return Finding(
         "error",
         "not-counts",
@@ -221,7 +219,7 @@ def _all_zero(place: str) -> Finding:
         "no-counts",
         f"{place} is all zero.",
         "Cells with counts are needed.",
-        "Check the layer, or the rows chosen with --where.",
+        "Check the layer, or the rows that were chosen.",
     )
 
 

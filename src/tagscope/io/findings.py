@@ -42,7 +42,12 @@ class Finding:
     def to_error(self) -> TagscopeError:
         """The exception that says the same: a choice not made is the request's fault."""
         kind = ArgumentError if self.code.startswith("choose-") else InputError
-        return kind(self.found, self.needed, self.fix)
+        return kind(self.found, self.needed, self.fix, self.choices)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Choices that answer it, with what is offered, or None where a person has to know."""
+        return {**self.offer, **({self.ask: None} if self.ask else {})}
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.found, self.needed, self.fix) if part)
@@ -54,7 +59,7 @@ def by_severity(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def raise_first(findings: Iterable[Finding], *, opening: bool = False) -> None:
-    """Raise the first error among findings, and say how many more there are.
+    """Raise the first error among findings, and name the others.
 
     ``opening`` lets errors pass with which a section can still be looked at.
     """
@@ -63,8 +68,9 @@ def raise_first(findings: Iterable[Finding], *, opening: bool = False) -> None:
         return
     error = errors[0].to_error()
     if len(errors) > 1:
-        more = f"({len(errors) - 1} more: run `tagscope check`.)"
-        error = type(error)(error.found, error.needed, f"{error.fix} {more}")
+        more = " ".join(finding.found for finding in errors[1:])
+        fix = f"{error.fix} Also to be mended: {more}"
+        error = type(error)(error.found, error.needed, fix, error.choices)
     raise error
 
 

@@ -39,7 +39,8 @@ class Fingerprint:
             f"{self._path} has been changed by another program since it was opened "
             f"({names[0]}{more}).",
             "Results are added only to what was opened, so that the other program loses nothing.",
-            "Open the section again and write then, or write to another path with --out.",
+            "Open the section again and write then, or write to another path.",
+            {"out": None},
         )
 
     def renew(self) -> None:

@@ -96,7 +96,7 @@ def _named_by(var: pd.DataFrame, column: str, names_elsewhere: str) -> Genes:
     index = [str(name) for name in var.index]
     asked = var.index.to_series()
     if column != INDEX:
-        asked = column_of(var, column, "Choose one of these with --genes.")
+        asked = column_of(var, column, "genes")
     names = _filled(_texts(asked), index)
     kind = kind_of_names(names)
     if kind == "missing":
@@ -182,7 +182,7 @@ def _no_names(index: list[str], names_elsewhere: str, columns: tuple[str, ...]) 
     if not columns:
         return finding
     found = f"Gene names are missing: the genes' names are {what}."
-    fix = f"Names may be in {listed(columns, 4)}: choose with --genes."
+    fix = f"Names may be in {listed(columns, 4)}: choose that column."
     return replace(finding, found=found, fix=fix, offer={"genes": columns[0]}, among=columns)
 
 

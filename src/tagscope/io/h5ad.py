@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,9 @@ import pandas as pd
 
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.findings import Finding, listed
+from tagscope.io.meters import Meter
 from tagscope.io.units import declared_unit
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,6 +33,7 @@ _OTHER_COLUMNS = (
     ("CenterX_global_px", "CenterY_global_px"), ("x_location", "y_location"),
 )  # fmt: skip
 _VISIUM_SPOT = 55.0  # µm
+_PIECE = 1 << 24  # bytes that are read between two reports
 
 
 @contextmanager
@@ -49,8 +53,24 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def read_h5ad(path: Path) -> AnnData:
-    """An ``.h5ad`` in memory.
+class _Heard(io.FileIO):
+    """A file that tells how far it is read, and from which a reader can be called back."""
+
+    def __init__(self, path: Path, context: JobContext) -> None:
+        super().__init__(path)
+        self._meter = Meter(context, "reading MB")
+        self._meter.expect(path.stat().st_size)
+
+    def readinto(self, buffer: Any) -> int:
+        view, read = memoryview(buffer), 0
+        while got := super().readinto(view[read : read + _PIECE]):
+            read += got
+            self._meter(got)
+        return read
+
+
+def read_h5ad(path: Path, context: JobContext | None = None) -> AnnData:
+    """An ``.h5ad`` in memory. ``context`` hears ``step("reading MB", done, size)``.
 
     Raises
     ------
@@ -72,8 +92,8 @@ def read_h5ad(path: Path) -> AnnData:
             "10x .h5 files: scanpy.read_10x_h5(path).write_h5ad('cells.h5ad').",
         )
     try:
-        with quietly():
-            return anndata.read_h5ad(path)
+        with quietly(), _Heard(path, context or JobContext()) as file:
+            return anndata.read_h5ad(file)
     except READ_ERRORS as error:
         raise damaged(path, error) from error
 
@@ -93,15 +113,17 @@ def keep_where(obs: pd.DataFrame, where: str | None) -> npt.NDArray[np.bool_]:
         kept = numbered.query(where, engine="python").index
     except (*READ_ERRORS, NameError, SyntaxError) as error:
         raise ArgumentError(
-            f"--where {where!r} cannot be evaluated: {error}.",
+            f"The query {where!r} cannot be evaluated: {error}.",
             f"A pandas query over the columns {listed(obs.columns)} is needed.",
-            "Compare text in quotes: --where 'animal == \"7\"'.",
+            'Compare text in quotes: animal == "7".',
+            {"where": None},
         ) from error
     if not len(kept) and len(obs):
         raise ArgumentError(
-            f"--where {where!r} keeps none of the {len(obs)} cells.",
+            f"The query {where!r} keeps none of the {len(obs)} cells.",
             "At least one cell is needed.",
             "Check the value: text needs quotes, numbers none.",
+            {"where": None},
         )
     mask = np.zeros(len(obs), dtype=bool)
     mask[np.asarray(kept)] = True
@@ -138,7 +160,7 @@ def no_coordinates(table: AnnData) -> Finding:
     """The table has no coordinates; say where it may have some under another name."""
     keys = [key for key in _OTHER_COORDINATES if key in table.obsm]
     columns = [pair for pair in _OTHER_COLUMNS if set(pair) <= set(table.obs.columns)]
-    fix = "Give a section; a dissociated reference is read by `tagscope train`."
+    fix = "Give a section; a dissociated reference is there to train on."
     if keys:
         fix = f"Name them so: table.obsm['spatial'] = table.obsm[{keys[0]!r}]."
     elif columns:
@@ -160,7 +182,7 @@ def unknown_unit(told: str) -> Finding:
         "unknown-unit",
         f"The file does not tell how many µm a coordinate unit is{said}.",
         "Distances and scale bars are in the file's units.",
-        "Give --um-per-unit if you know it.",
+        "Give the µm per unit if you know them.",
         ask="um_per_unit",
     )
 

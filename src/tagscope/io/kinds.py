@@ -46,7 +46,8 @@ def refuse_url(out: Path | str) -> None:
         raise OutputError(
             f"{url} is an address on the network.",
             "An output is put in place in one step, which a network store cannot do.",
-            "Give --out a path on a local or mounted disk, and copy it there afterwards.",
+            "Write to a local or mounted disk, and copy it there afterwards.",
+            {"out": None},
         )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
-from tagscope.errors import ChoiceError, InputError
+from tagscope.errors import ChoiceError, InputError, options_text
 from tagscope.io import masks, outlines
 from tagscope.io.findings import Finding, Severity, by_severity, listed
 from tagscope.io.genes import Genes, kind_of_names, name_columns, read_genes, species_of
@@ -59,7 +59,8 @@ class Preflight:
         lines = _summary_lines(self.summary)
         for finding in self.findings:
             lines.append(f"{_MARKS[finding.severity]} {finding.severity}: {finding.found}")
-            lines.extend(f"    {part}" for part in (finding.needed, finding.fix) if part)
+            options = f"Option: {options_text(finding.choices)}" if finding.choices else ""
+            lines.extend(f"    {part}" for part in (finding.needed, finding.fix, options) if part)
         lines.append("Ready to annotate." if self.ok else "Not ready: mend the errors first.")
         return "\n".join(lines)
 
@@ -170,7 +171,7 @@ def _overlap(
     finding = _of_shared(genes, bundle, shared)
     better = () if finding.severity == "info" else _better_columns(var, genes, bundle, shared)
     if better:
-        fix = f"More are named in {listed(better, 4)} of var: choose with --genes."
+        fix = f"More are named in {listed(better, 4)} of var: choose that column."
         finding = replace(finding, fix=fix, offer={"genes": better[0]}, among=better)
     return [finding], told
 
@@ -185,13 +186,13 @@ def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
         fix += f"the model's like {listed(bundle.symbols, 3)}."
         if abroad:
             fix = f"The section is {own}, the model {theirs}: use a model of its species, "
-            fix += "or a table of orthologues with --orthologues."
+            fix += "or a table of orthologues."
         needed = "Shared genes are needed."
         return Finding("error", "no-shared-genes", f"{of}.", needed, fix, ask=ask)
     if shared < _LITTLE_SHARED * len(bundle):
-        fix = "Train on the shared genes: tagscope train … --panel SECTION."
+        fix = "A model trained for this section reads the shared genes alone."
         if abroad:
-            fix = f"The section is {own}, the model {theirs}: give --orthologues. {fix}"
+            fix = f"The section is {own}, the model {theirs}: give a table of orthologues. {fix}"
         needed = "The others are read as not measured, which costs accuracy."
         return Finding("warning", "few-shared-genes", f"Only {of}.", needed, fix, ask=ask)
     if abroad:
@@ -200,7 +201,7 @@ def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
             "other-species",
             f"The section is {own}, the model {theirs}: {of}, by spelling alone.",
             "A gene may be called otherwise in the other species.",
-            "Give a table of orthologues with --orthologues.",
+            "Give a table of orthologues.",
             ask=ask,
         )
     return Finding("info", "shared-genes", f"{of}.")

@@ -218,12 +218,14 @@ def read_reference(
     where: str | None = None,
     normalised: bool = False,
     split_by: str | None = None,
+    context: JobContext | None = None,
 ) -> Reference:
     """Cells with known labels, from an ``.h5ad`` or a store's table.
 
     Rows without a label (missing, empty, ``NA``, ``nan``, ``Unassigned``) are dropped.
     Several label columns, coarse to fine, are the levels of a tree of labels. ``split_by`` is a
-    column whose cells stay together between training and validation: a donor, a batch.
+    column whose cells stay together between training and validation: a donor, a batch. ``context``
+    hears how far an ``.h5ad`` is read, which can be cancelled.
 
     Raises
     ------
@@ -232,7 +234,7 @@ def read_reference(
     InputError
         If the file cannot be read, or holds no counts, gene names or labelled cells.
     """
-    loaded = load(Path(path), table=table, where=where)
+    loaded = load(Path(path), table=table, where=where, context=context)
     columns = (label,) if isinstance(label, str) else tuple(label)
     labels = _labels(loaded.table, columns[-1])
     for column in columns[:-1]:
@@ -245,7 +247,8 @@ def read_reference(
         raise InputError(
             f"The column {label!r} has no label in any of {loaded.table.n_obs} rows.",
             "Labelled cells are needed.",
-            "Choose another column, or other rows with --where.",
+            "Choose another column, or other rows.",
+            {"label": None, "where": None},
         )
     tree = None
     if len(columns) > 1:
@@ -255,18 +258,22 @@ def read_reference(
     cells = _cells(loaded.table, values, genes, normalised)
     cells = cells if len(kept) == len(cells) else cells.take(kept)
     groups = None if split_by is None else _groups(loaded.table, split_by)[kept]
-    return Reference(cells, names, codes.astype(np.int64), groups, tree)
+    chosen = {"table": table, "layer": layer, "where": where}
+    origin = {"reference": Path(path).name, "label": ", ".join(columns)}
+    origin |= {name: choice for name, choice in chosen.items() if choice}
+    return Reference(cells, names, codes.astype(np.int64), groups, tree, origin)
 
 
 def _groups(table: AnnData, column: str) -> npt.NDArray[np.int64]:
     """Which rows share a value of a column, (N,) codes from 0; missing values are one group."""
-    named = column_of(table.obs, column, "Choose one of these with --split-by.")
+    named = column_of(table.obs, column, "split_by")
     codes, values = pd.factorize(named.astype(str))
     if len(values) < 2:
         raise ArgumentError(
             f"All cells have the same {column!r}.",
             "Cells are held out by groups, so that at least two are needed.",
-            "Choose another column, or leave --split-by out.",
+            "Choose another column, or hold out single cells.",
+            {"split_by": None},
         )
     return np.asarray(codes, dtype=np.int64)
 
@@ -278,12 +285,13 @@ def load(
     region: str | None = None,
     where: str | None = None,
     any_region: bool = True,
+    context: JobContext | None = None,
 ) -> Loaded:
     """The table of a file with the rows asked for; ``any_region`` allows rows of several."""
     kind = kind_of(path)
     if kind == "h5ad":
         _refuse_store_choices(path, table, region)
-        whole = read_h5ad(path)
+        whole = read_h5ad(path, context)
         name, store = None, None
         findings = missing_pieces(path, None)
     else:
@@ -403,7 +411,8 @@ def _place(
         raise ArgumentError(
             f"An .h5ad has no coordinate systems, {system!r} was asked for.",
             "Coordinate systems are a matter of SpatialData stores.",
-            "Leave --coordinate-system out.",
+            "Name none.",
+            {"coordinate_system": None},
         )
     xy, unit, um, findings = place_h5ad(table)
     width = spot_diameter(table, technology, unit, um)
@@ -422,12 +431,13 @@ def _cells(table: AnnData, values: Values, genes: Genes, normalised: bool) -> Ce
 
 
 def _refuse_store_choices(path: Path, table: str | None, region: str | None) -> None:
-    for option, value in (("--table", table), ("--region", region)):
+    for choice, value in (("table", table), ("region", region)):
         if value is not None:
             raise ArgumentError(
                 f"{path} is an .h5ad, which holds one table and no regions.",
-                f"{option} {value} is a matter of SpatialData stores.",
-                f"Leave {option} out; --where chooses cells.",
+                f"The {choice} {value!r} is a matter of SpatialData stores.",
+                f"Name no {choice}; cells are chosen by a query over obs.",
+                {choice: None, "where": None},
             )
 
 
@@ -450,14 +460,16 @@ def _labels(table: AnnData, label: str) -> pd.Series:
             f"The reference has no column {label!r}; columns with categories are "
             f"{listed(_categorical(table.obs))}.",
             "A column of labels is needed.",
-            "Choose one of these with --label.",
+            "Choose one of these.",
+            {"label": None},
         )
     column = table.obs[label]
     if pd.api.types.is_float_dtype(column) or column.nunique() > _MOST_LABELS:
         raise ArgumentError(
             f"The column {label!r} does not hold labels but {column.nunique()} different values.",
             f"Columns with categories are {listed(_categorical(table.obs))}.",
-            "Choose one of these with --label.",
+            "Choose one of these.",
+            {"label": None},
         )
     return column.astype(object).where(column.notna(), "").astype(str)
 

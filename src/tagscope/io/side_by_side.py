@@ -62,13 +62,14 @@ def by_column(placement: Placement, obs: pd.DataFrame, column: str) -> Placement
     ArgumentError
         If there is no such column, or it does not tell sections.
     """
-    values = column_of(obs, column, "Choose one of these with --sections.").astype(str)
+    values = column_of(obs, column, "sections").astype(str)
     codes, names = pd.factorize(values, sort=True)
     if len(names) > _MOST:
         raise ArgumentError(
             f"The column {column!r} has {len(names)} different values.",
             f"A column that tells up to {_MOST} sections apart is needed.",
-            "Choose another with --sections.",
+            "Choose another.",
+            {"sections": None},
         )
     if placement.xy is None:
         return placement
@@ -123,8 +124,7 @@ def _upon_each_other(column: str, names: pd.Index) -> Finding:
         "sections-overlap",
         f"The sections that {column!r} tells apart ({listed(names, 4)}) lie upon each other.",
         "Cells of different sections are no neighbours.",
-        f"Lay them side by side with --sections {column}, or choose one: "
-        f"--where '{column} == {str(names[0])!r}'.",
+        "Lay them side by side, or keep the cells of one.",
         {"sections": column},
     )
 
@@ -136,7 +136,7 @@ def choose_region(regions: Sequence[str]) -> tuple[Finding, ...]:
         "choose-region",
         f"The table annotates {len(regions)} regions: {listed(regions)}.",
         "Their coordinates may overlap.",
-        "Choose one with --region, or lay all side by side: --region '*'.",
+        "Choose one, or lay all side by side.",
         {"region": ALL_REGIONS},
         among=(ALL_REGIONS, *regions),
     )

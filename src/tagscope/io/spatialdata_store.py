@@ -87,13 +87,14 @@ def pick_table(store: SpatialData, path: Path, table: str | None) -> str:
         raise ArgumentError(
             f"The store has no table {table!r}; it has {listed(names)}.",
             "The table must be one of the store's.",
-            "Choose one of these with --table.",
+            "Choose one of these.",
+            {"table": None},
         )
     if table is None and len(names) > 1 and "table" not in names:
         raise ChoiceError(
             f"The store has {len(names)} tables: {listed(names)}.",
             "One table is annotated at a time.",
-            "Choose one with --table.",
+            "Choose one.",
             "table",
             tuple(names),
         )
@@ -134,7 +135,8 @@ def pick_region(table: AnnData, region: str | None) -> str | None:
         raise ArgumentError(
             f"The table annotates no region {region!r}; it annotates {listed(names)}.",
             "The region must be one of the table's.",
-            "Choose one of these with --region.",
+            "Choose one of these.",
+            {"region": None},
         )
     if region is None and len(names) > 1:
         return ALL_REGIONS
@@ -198,7 +200,8 @@ def pick_coordinate_system(element: Any, asked: str | None, name: str) -> str:
         raise ArgumentError(
             f"{name} is not in a coordinate system {asked!r}; it is in {listed(names)}.",
             "The coordinate system must be one of the element's.",
-            "Choose one of these with --coordinate-system.",
+            "Choose one of these.",
+            {"coordinate_system": None},
         )
     metric = [system for system in names if names_micrometres(system)]
     standard = metric or [system for system in names if system == "global"] or names
@@ -206,7 +209,7 @@ def pick_coordinate_system(element: Any, asked: str | None, name: str) -> str:
         raise ChoiceError(
             f"{name} is in the coordinate systems {listed(names)}.",
             "One coordinate system is needed.",
-            "Choose one with --coordinate-system.",
+            "Choose one.",
             "coordinate_system",
             tuple(names),
         )

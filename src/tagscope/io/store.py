@@ -152,19 +152,22 @@ def target_of(source: SectionSource, out: Path | str) -> Path:
         raise OutputError(
             f"{out} is read-only.",
             "What may not be written is not replaced either.",
-            "Give another --out, or make it writable.",
+            "Write elsewhere, or make it writable.",
+            {"out": None},
         )
     if path == target and source.kind == "vendor":
         raise OutputError(
             f"{out} is a vendor's folder, which is never written to.",
             "Results go into a store or an .h5ad.",
-            "Give another --out.",
+            "Write elsewhere.",
+            {"out": None},
         )
     if path in target.parents or target in path.parents:
         raise OutputError(
             f"{out} lies inside the section's own folder, or the other way round.",
             "A result is written beside its section, or in place.",
-            "Choose another --out.",
+            "Write elsewhere.",
+            {"out": None},
         )
     return target
 
@@ -378,7 +381,8 @@ def refuse_part(rows: int, total: int) -> None:
         raise ArgumentError(
             f"The section is {rows} of the table's {total} rows.",
             "Written in place, the other rows would be left without a result.",
-            "Give another --out: it gets these rows alone.",
+            "Write elsewhere: that file gets these rows alone.",
+            {"out": None},
         )
 
 

@@ -23,7 +23,7 @@ from tagscope.core.panel import GenePanel
 from tagscope.errors import BundleError
 from tagscope.io.atomic import written_whole
 from tagscope.models.base import Capability
-from tagscope.models.card import model_card
+from tagscope.models.card import model_card, reference_of
 
 FORMAT_VERSION = 2
 MANIFEST, WEIGHTS, PANEL, LABELS = (
@@ -54,6 +54,12 @@ class Bundle:
     digest: str = ""
     calibration: dict[str, Any] = field(default_factory=dict)
     tree: LabelTree | None = None
+
+    @property
+    def reference(self) -> str:
+        """The file it was trained on and the column of labels, "" where its record does not
+        tell."""
+        return reference_of(self.training)
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU.
@@ -216,7 +222,7 @@ def is_bundle(path: Path | str) -> bool:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    needed = f"A model is a folder with {MANIFEST} and {WEIGHTS}, as `tagscope train` writes it."
+    needed = f"A model is a folder with {MANIFEST} and {WEIGHTS}, as training writes it."
     if not path.exists():
         raise BundleError(f"There is no model at {path}.", needed, "Check the path.")
     if not path.is_dir():

@@ -34,6 +34,15 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def reference_of(training: dict[str, Any]) -> str:
+    """The file trained on and its column of labels, "" where a record does not tell."""
+    inputs = (training.get("provenance") or {}).get("inputs") or {}
+    if "reference" not in inputs:
+        return ""
+    chosen = [f"{name} {inputs[name]}" for name in ("table", "layer", "where") if name in inputs]
+    return ", ".join([inputs["reference"], f"labels in {inputs['label']}", *chosen])
+
+
 def _scores(training: dict[str, Any]) -> str:
     if training.get("accuracy") is None or training.get("macro_f1") is None:
         return ""
@@ -94,6 +103,7 @@ def _origin(training: dict[str, Any]) -> str:
         return ""
     recipe = training.get("recipe", {}).get("name")
     lines = [f"- recipe: {recipe}"] if recipe else []
+    lines += [f"- reference: {reference}"] if (reference := reference_of(training)) else []
     lines += [f"- {note}" for note in training.get("notes", [])]
     lines += [f"- seed {provenance['seed']}, {provenance['seconds']} s on {provenance['device']}, "
               f"{provenance['finished']}"]  # fmt: skip

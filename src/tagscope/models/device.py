@@ -68,7 +68,8 @@ def choose_precision(name: str = "auto", device: torch.device | None = None) -> 
         raise ArgumentError(
             f"{torch.cuda.get_device_name(device)} does not compute in bf16.",
             "bf16 needs an Ampere card or a newer one.",
-            "Use --precision fp32.",
+            "Use full precision (fp32).",
+            {"precision": "fp32"},
         )
     return torch.bfloat16
 

@@ -93,11 +93,11 @@ def _novelty(
 ) -> NoveltyModel:
     loop = member.start(None, device, precision)
     loop.network.load_state_dict(standing.best)
-    training = member.training_as_validation(_MOST_CELLS)
+    training = member.training_as_validation(_MOST_CELLS, context)
 
     def embedding(examples: Examples) -> Tensor:
         return loop.predict(examples, context, stage="calibrating")[1]
 
-    unseen = member.validation()
+    unseen = member.validation(context)
     held = embedding(unseen).numpy() if len(unseen) else None
     return NoveltyModel.fit(embedding(training).numpy(), training.codes, held, seed=member.seed)

@@ -58,7 +58,8 @@ def read_checkpoint(out: Path, request: str) -> Checkpoint:
         raise ArgumentError(
             f"There is no unfinished training beside {out}.",
             f"Resuming needs {path.name}.",
-            "Train without --resume.",
+            "Train anew.",
+            {"resume": False},
         )
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -75,6 +76,7 @@ def read_checkpoint(out: Path, request: str) -> Checkpoint:
         raise ArgumentError(
             f"{path} belongs to a training with other cells or settings.",
             "A training is resumed with the same reference, label, panel and options.",
-            "Give them as before, or train without --resume.",
+            "Give them as before, or train anew.",
+            {"resume": False},
         )
     return checkpoint

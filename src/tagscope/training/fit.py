@@ -40,6 +40,9 @@ from tagscope.training.splits import splits
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
 
+_CELLS = 1 << 16  # that are looked at between two reports
+_PREPARING = 3  # steps: the cells, their values, how genes vary together
+
 
 def train(
     reference: Reference,
@@ -59,7 +62,8 @@ def train(
     model is meant for, training and validation cells are brought to their depth and background,
     and gene embeddings start from how the genes vary together there too. ``context`` hears
     ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
-    epoch, and finer steps of the stages ``"epoch N"``, ``"validating"`` (cells) and ``"baseline"``.
+    epoch, and finer steps of the stages ``"preparing"``, ``"reading genes"``, ``"epoch N"``,
+    ``"validating"`` (cells) and ``"baseline"``.
     A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
     the same numbers as without a break.
 
@@ -79,8 +83,9 @@ def train(
     _refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     recipe = recipe_of(config)
+    context.step("preparing", 0, _PREPARING)
     prepared = prepare(reference, panel, recipe, section)
-    task = _task(prepared, recipe, config, model_config or default_model(recipe), section)
+    task = _task(prepared, recipe, config, model_config or default_model(recipe), section, context)
     with _own_random_numbers(config.seed):
         progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
@@ -169,12 +174,15 @@ def _task(
     config: TrainConfig,
     model: CellMemoryConfig,
     section: Cells | None,
+    context: JobContext,
 ) -> _Task:
     preprocessing = Preprocessing(prepared.target_sum)
     reference = prepared.reference
+    context.step("preparing", 1, _PREPARING)
     parts = splits(reference.codes, recipe, config.validation, config.seed, prepared.groups)
-    model = replace(_sized(model, prepared, preprocessing), networks=len(parts))
+    model = replace(_sized(model, prepared, preprocessing, context), networks=len(parts))
     components = None
+    context.step("preparing", 2, _PREPARING)
     if recipe.components:
         sources = [reference.cells]
         sources += [] if section is None else [section.restrict(reference.cells.panel)]
@@ -207,13 +215,17 @@ def _request(members: list[Member], components: Floats | None, config: TrainConf
 
 
 def _sized(
-    model: CellMemoryConfig, prepared: Prepared, preprocessing: Preprocessing
+    model: CellMemoryConfig, prepared: Prepared, preprocessing: Preprocessing, context: JobContext
 ) -> CellMemoryConfig:
     """Rounded values need no more tokens than the reference has."""
     if model.encoding == "bins":
         return model
-    values = preprocessing.apply(prepared.reference.cells).data
-    largest = math.ceil(values.max(initial=0) * model.resolution)
+    value, cells = np.float32(0), prepared.reference.cells
+    for start in range(0, len(cells), _CELLS):
+        context.step("preparing", 1, _PREPARING)
+        block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
+        value = preprocessing.apply(block).data.max(initial=value)
+    largest = math.ceil(value * model.resolution)
     if model.encoding == "both":
         return replace(model, max_value=max(1, min(model.max_value, largest)))
     return replace(model, max_bin=max(2, min(model.max_bin, largest)))
@@ -276,5 +288,6 @@ def _refuse_existing(out: Path, allowed: bool) -> None:
         raise OutputError(
             f"{out} exists.",
             "A model is not replaced unasked.",
-            "Give --overwrite, or another --out.",
+            "Write elsewhere, or ask for it to be replaced.",
+            {"out": None, "overwrite": True},
         )

@@ -50,26 +50,26 @@ class Member:
         """Label codes of the validation cells."""
         return self.prepared.reference.codes[self.split.validation]
 
-    def training(self, epoch: int) -> Examples:
+    def training(self, epoch: int, context: JobContext) -> Examples:
         """What one epoch (from 0) trains on: the training cells, as the section measures them."""
         rng = np.random.default_rng([self.seed, epoch, 2])
         cells = self.prepared.reference.cells.take(self.split.training)
         codes = self.prepared.reference.codes[self.split.training]
         if self.prepared.measured is None:
-            return self._examples(thin(cells, self.recipe.thinning, rng), codes)
-        return self._examples(self.as_measured(cells, rng), codes)
+            return self._examples(thin(cells, self.recipe.thinning, rng), codes, context)
+        return self._examples(self.as_measured(cells, rng), codes, context)
 
-    def validation(self) -> Examples:
+    def validation(self, context: JobContext) -> Examples:
         """The validation cells, encoded."""
-        return self._examples(self.validation_cells(), self.validation_codes)
+        return self._examples(self.validation_cells(), self.validation_codes, context)
 
-    def training_as_validation(self, most: int) -> Examples:
+    def training_as_validation(self, most: int, context: JobContext) -> Examples:
         """At most so many training cells, measured like the validation cells."""
         rng, rows = np.random.default_rng([self.seed, 6]), self.split.training
         if len(rows) > most:
             rows = np.sort(rng.choice(rows, most, replace=False))
         cells = self.as_measured(self.prepared.reference.cells.take(rows), rng)
-        return self._examples(cells, self.prepared.reference.codes[rows])
+        return self._examples(cells, self.prepared.reference.codes[rows], context)
 
     def validation_cells(self) -> Cells:
         """The cells held out, as the section that the model is meant for measures them."""
@@ -81,8 +81,10 @@ class Member:
         measured = self.prepared.measured
         return cells if measured is None else measured.of(cells, rng)
 
-    def _examples(self, cells: Cells, codes: Ints) -> Examples:
-        tokens = tokenise(cells, cells.panel, self.model, self.preprocessing, seed=self.seed)
+    def _examples(self, cells: Cells, codes: Ints, context: JobContext) -> Examples:
+        tokens = tokenise(
+            cells, cells.panel, self.model, self.preprocessing, seed=self.seed, context=context
+        )
         return Examples(tokens, codes)
 
     def start(
@@ -160,10 +162,10 @@ def train_member(
     after_epoch: Callable[[EpochRecord], None],
 ) -> None:
     """Train until the member has finished; ``after_epoch`` hears every epoch's record."""
-    validation = member.validation()
+    validation = member.validation(context)
     while not standing.finished(member.recipe):
         epoch = len(standing.history)
-        loss = loop.train_epoch(member.training(epoch), epoch, context)
+        loss = loop.train_epoch(member.training(epoch, context), epoch, context)
         record, logits = _validate(member, loop, validation, epoch, loss, context)
         standing.add(record, logits, loop.network)
         after_epoch(record)

@@ -52,7 +52,8 @@ def splits(
         raise ArgumentError(
             f"Of {len(codes)} cells none is left to train on.",
             "Some cells must not be kept for validation, nor all cells be of one group.",
-            "Give --validation a smaller share, or a larger reference.",
+            "Hold out a smaller share, or give a larger reference.",
+            {"validation": None},
         )
     everyone = np.arange(len(codes))
     return tuple(Split(np.setdiff1d(everyone, part), part) for part in parts)

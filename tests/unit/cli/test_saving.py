@@ -77,7 +77,7 @@ def test_what_the_path_forbids_is_known_beforehand(tagscope, bundle, section, tm
     ran = annotate_in_place(tagscope, section, bundle, out=tmp_path / "there.h5ad")
     assert_refused(ran, "exists already", "--overwrite")
     ran = annotate_in_place(tagscope, section, bundle, "--where", "index < 10")
-    assert_refused(ran, "10 of the table's 60 rows", "another --out", code=2)
+    assert_refused(ran, "10 of the table's 60 rows", "Options: --out.", code=2)
 
 
 @pytest.mark.usefixtures("uncomputed")

@@ -81,7 +81,7 @@ def test_a_table_of_other_cells_is_refused():
 def test_nothing_is_replaced_unasked():
     table = _table()
     _result().write_to(table)
-    with pytest.raises(ArgumentError, match="--overwrite"):
+    with pytest.raises(ArgumentError, match="ask for it to be replaced"):
         _result().write_to(table)
     _result().write_to(table, overwrite=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.inference import estimate as module
 from tagscope.inference.annotate import AnnotateConfig
@@ -49,6 +50,23 @@ def test_memory_grows_with_the_section_and_what_is_free_is_told(model, cells, ma
     small, large = estimate(cells, model, CONFIG), estimate(many, model, CONFIG)
     assert large.memory_bytes > small.memory_bytes
     assert large.free_bytes > 0
+
+
+def test_memory_grows_with_what_is_read_and_kept(model, many, monkeypatch):
+    monkeypatch.setattr(module, "_LARGEST", module._LEAST)  # the process grows as it pleases
+
+    def memory(cells, **asked):
+        return estimate(cells, model, replace(CONFIG, **asked)).memory_bytes
+
+    labels, level_1, level_2 = (
+        memory(many, attention=attention, slots=slots)
+        for attention, slots in ((False, False), (True, False), (True, True))
+    )
+    assert level_2 - level_1 > level_1 - labels > 0
+    names = (*many.panel.symbols, "unknown to the model")
+    column = sp.csr_matrix(np.ones((1000, 1), np.float32))
+    wider = replace(many, panel=GenePanel(names), values=sp.hstack([many.values, column], "csr"))
+    assert memory(wider) == memory(many)
 
 
 def test_it_can_be_cancelled(model, many):

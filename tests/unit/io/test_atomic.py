@@ -47,7 +47,7 @@ def test_a_file_appears_with_its_suffix_and_nothing_beside_it(tmp_path):
 def test_an_existing_output_is_not_replaced_unasked(tmp_path):
     out = tmp_path / "table.csv"
     out.write_text("old")
-    with pytest.raises(OutputError, match=r"table\.csv exists already.*--overwrite"):
+    with pytest.raises(OutputError, match=r"table\.csv exists already.*ask for it to be replaced"):
         must_not_write(out)
     assert out.read_text() == "old"
     with written_whole(out, overwrite=True) as partial:

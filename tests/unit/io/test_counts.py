@@ -59,7 +59,8 @@ def test_the_layer_that_holds_counts_is_offered(tiny):
     (finding,) = found.findings
     assert (finding.severity, finding.code) == ("error", "not-counts")
     assert finding.offer == {"layer": "counts"}
-    assert "--layer counts" in finding.fix
+    assert finding.fix == "Counts are in the layer 'counts': take them from there."
+    assert finding.to_error().choices == finding.offer
     assert found.matrix is None
     assert find_values(table, **finding.offer).findings == ()
 

@@ -204,7 +204,7 @@ def test_addresses_on_the_network(tiny, tmp_path, url, monkeypatch):
         open_section(url)
     assert f"{url} is an address" in check(type(path)(url)).findings[0].found
     for out in (url, type(path)(url)):
-        with pytest.raises(OutputError, match=rf"{url} is an address.*--out a path on a local"):
+        with pytest.raises(OutputError, match=rf"{url} is an address.*Write to a local"):
             write_results(open_section(path).source, adding("ours"), out)
     assert [p.name for p in tmp_path.iterdir()] == ["x.zarr"]
 

@@ -9,6 +9,7 @@ from tagscope.errors import ArgumentError, InputError
 from tagscope.io.choices import list_choices
 from tagscope.io.readers import open_section, read_reference, read_section
 from tagscope.io.units import declared_unit, technology_of
+from tagscope.jobs import JobCancelled, JobContext
 
 
 def codes(opened):
@@ -110,7 +111,7 @@ def test_a_store_with_polygons(tiny, tmp_path, zarr_format):
 
 def test_regions_and_tables_are_chosen_and_listed(tiny, tmp_path):
     path = tiny.store(tmp_path / "x.zarr", regions=("left", "right"))
-    with pytest.raises(ArgumentError, match=r"2 regions: 'left', 'right'.*--region"):
+    with pytest.raises(ArgumentError, match=r"2 regions: 'left', 'right'.*Choose one"):
         open_section(path)
     with pytest.raises(ArgumentError, match="no region 'top'; it annotates 'left', 'right'"):
         open_section(path, region="top")
@@ -221,6 +222,18 @@ def test_a_reference_drops_rows_without_a_label(tiny, tmp_path):
     assert reference.codes.tolist() == [0, 1, 0, 2, 1, 0, 1, 2, 0]
     assert reference.cells.ids.tolist()[:3] == ["cell-0", "cell-1", "cell-5"]
     assert (reference.cells.values[2] != table.X[5]).nnz == 0
+
+
+def test_reading_a_reference_is_told_and_can_be_cancelled(tiny, tmp_path, monkeypatch):
+    path, heard = written(tiny.table(), tmp_path / "ref.h5ad"), []
+    monkeypatch.setattr("tagscope.io.meters._MB", 1000)
+    whole = read_reference(path, "cell_type", context=JobContext(heard.append))
+    assert whole.origin == {"reference": "ref.h5ad", "label": "cell_type"}
+    assert {progress.stage for progress in heard} == {"reading MB"}
+    assert 0 <= heard[0].done < heard[-1].done <= heard[-1].total
+    context = JobContext(lambda progress: context.cancel() if progress.done > 1 else None)
+    with pytest.raises(JobCancelled):
+        read_reference(path, "cell_type", context=context)
 
 
 def test_a_reference_from_a_store_needs_no_region(tiny, tmp_path):

@@ -64,7 +64,7 @@ def test_all_regions_lie_side_by_side(tiny, regions):
 
 
 def test_a_choice_is_asked_for_with_all_of_its_fixes(regions):
-    with pytest.raises(ArgumentError, match=r"3 regions.*--region, or lay all side by side"):
+    with pytest.raises(ArgumentError, match=r"3 regions.*Choose one, or lay all side by side"):
         open_section(regions)
     found = check(regions)
     assert not found.ok
@@ -111,7 +111,7 @@ def test_overlapping_sections_are_told_with_the_fix(stacked, tiny, tmp_path):
     (finding,) = [f for f in open_section(stacked).notes if f.code == "sections-overlap"]
     assert finding.severity == "warning"
     assert finding.offer == {"sections": "section"}
-    assert "--where 'section == 'A''" not in finding.fix or "--sections section" in finding.fix
+    assert "--" not in finding.fix
     assert not [f for f in open_section(stacked, sections="section").notes if f.offer]
     table = tiny.table()
     table.obs["section"] = ["A"] * 4 + ["B"] * 4 + ["C"] * 4

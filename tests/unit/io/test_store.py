@@ -163,7 +163,7 @@ def test_a_part_goes_to_a_new_store_alone(tiny, tmp_path):
     path = tiny.store(tmp_path / "x.zarr", regions=("left", "right"))
     before = digests(path)
     source = open_section(path, region="right", where='cell_type == "B"').source
-    with pytest.raises(ArgumentError, match=r"4 of the table's 24 rows.*another --out"):
+    with pytest.raises(ArgumentError, match=r"4 of the table's 24 rows.*Write elsewhere"):
         write_results(source, add_results, path)
     assert digests(path) == before
     out = write_results(source, add_results, tmp_path / "y.zarr")

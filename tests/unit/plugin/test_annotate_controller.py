@@ -128,6 +128,8 @@ def test_training_gives_a_bundle_that_is_ready_to_run(
     assert training.state.networks == 3
     assert network_starts(training.state.history) == (2, 4)
     assert training_text(training.state).startswith("Kept as section-cell_type.")
+    facts = dict(card_of(annotate.state.bundle).facts)
+    assert facts["Reference"] == "section.h5ad, labels in cell_type"
     assert "network 3 of 3, epoch 2 · best epoch" in training_text(training.state)
     scores = annotate.state.bundle.training
     shown = about(annotate.state.bundle)
@@ -175,6 +177,18 @@ def test_types_of_few_cells_are_named():
         "66 cells · 5 types · 300 genes; those of an open section would be kept",
         "Types of fewer than 10 cells are hardly learned: B (4), NK (9), MK (1), and 1 more",
     ]
+
+
+def test_what_cannot_be_learned_from_is_told(training, section_file, tmp_path):
+    training.choose_reference(section_file)
+    training.choose_column("batch")  # the same for all
+    assert not training.state.ready
+    assert "One type alone" in summary_text(training.state)
+    broken = tmp_path / "broken.h5ad"
+    broken.write_bytes(b"not HDF5")
+    training.choose_reference(broken)
+    assert "broken.h5ad" in training.state.failure.error.found
+    assert training.state.failure.error.fix
 
 
 def test_another_column_gives_another_name_unless_one_was_typed(training, section_file):
@@ -311,4 +325,5 @@ def test_a_card_tells_scores_type_by_type(bundle):
     assert first.precision == pytest.approx(8 / 9)
     assert first.f1 == pytest.approx(16 / 19)
     assert (last.cells, last.recall, last.f1) == (1, None, None)
+    assert "Reference" not in facts
     assert card_of(bundle).facts == ()

@@ -12,6 +12,7 @@ import pytest
 from napari_tagscope.controllers.legend import PAINTING, LegendController
 from napari_tagscope.controllers.section import SectionController
 from tagscope import api
+from tagscope.core.labels import LabelSet
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_another_section_keeps_the_one_before(controller, state, section_file, o
 def test_choosing_one_brings_back_all_it_had(
     controller, state, painter, section_file, other_file, result
 ):
-    LegendController(state, painter)
+    legend = LegendController(state, painter)
     controller.open(section_file)
     state.set_result(result)
     state.select_label("Astrocyte")
@@ -63,11 +64,36 @@ def test_choosing_one_brings_back_all_it_had(
     np.testing.assert_array_equal(state.rows, [4, 5])
     assert (controller.state.key, controller.state.look) == ("cellmemory", "outlines")
     np.testing.assert_array_equal(painter.codes[PAINTING], result.annotation.codes)
+    assert legend.state.key == "cellmemory"
     assert painter.calls[-1] == ("restore", "attention")
     assert dict(controller.state.card.rows)["Cells"] == "30"
 
     controller.choose(1)
     assert (state.result, controller.state.look) == (None, "both")
+
+
+def test_the_legend_comes_back_as_it_was_left(
+    controller, state, painter, section_file, other_file, result
+):
+    legend = LegendController(state, painter)
+    controller.open(section_file)
+    state.set_result(result)
+    legend.set_shown(2, False)
+    legend.isolate("Excitatory")
+    legend.sort("name")
+    legend.set_min_confidence(0.7)
+    legend.settle()
+    left = legend.state
+    controller.open(other_file)
+    legend.begin("other", LabelSet(("Astrocyte", "Excitatory", "Inhibitory")), 12)
+    assert painter.hidden[PAINTING] == frozenset()
+    legend.sort("model")
+
+    controller.choose(0)
+    assert legend.state == left
+    assert (painter.hidden[PAINTING], painter.isolated[PAINTING]) == ({2}, 1)
+    controller.choose(1)
+    assert legend.state.order == "model"
 
 
 def test_a_result_is_shown_again_without_reading(

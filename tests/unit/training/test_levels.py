@@ -101,5 +101,8 @@ def test_donors_are_held_out_whole(file: Path, tmp_path: Path) -> None:
     assert np.bincount(reference.groups).tolist() == [40, 40, 40, 40]
     bundle = ts.train(reference, out=tmp_path / "m", config=QUICK, model_config=MODEL)
     assert [fold["validation"] for fold in bundle.training["folds"]] == [40, 40]
+    assert bundle.reference == f"{file.name}, labels in type"
+    assert f"- reference: {bundle.reference}\n" in (tmp_path / "m" / "card.md").read_text("utf-8")
+    assert replace(bundle, training={"provenance": {"inputs": {"data_sha256": ""}}}).reference == ""
     with pytest.raises(ArgumentError, match="no column 'batch'"):
         ts.read_reference(file, "type", split_by="batch")

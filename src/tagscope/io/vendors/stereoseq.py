@@ -83,7 +83,8 @@ def _size(table: str | None) -> int:
         raise ArgumentError(
             f"{table!r} is no size of squares.",
             "binN is needed, N DNB spots a side.",
-            "Give --table bin20, --table bin50, …",
+            "Give the table as bin20, bin50, …",
+            {"table": None},
         )
     return int(told[1])
 
@@ -151,7 +152,8 @@ def _read_squares(path: Path, size: int, findings: list[Finding]) -> VendorSecti
             "squares",
             f"Squares of {size} × {size} DNB spots ({size * pitch:g} µm) are read.",
             "A square is not a cell.",
-            "Choose another size with --table, as --table bin20.",
+            "Choose the table of another size, as bin20.",
+            {"table": None},
         )
     )
     return section

@@ -61,7 +61,8 @@ def _pick_bin(bins: dict[str, Path], asked: str | None, findings: list[Finding])
         raise ArgumentError(
             f"The folder has no bins {asked!r}; it has {listed(names)}.",
             "The table must be one of the folder's sizes of bins.",
-            "Choose one of these with --table.",
+            "Choose one of these.",
+            {"table": None},
         )
     chosen = asked or (_DEFAULT_BIN if _DEFAULT_BIN in bins else names[-1])
     others = [name for name in names if name != chosen]
@@ -72,7 +73,7 @@ def _pick_bin(bins: dict[str, Path], asked: str | None, findings: list[Finding])
                 "other-bins",
                 f"Bins {chosen!r} are read; {listed(others)} are there too.",
                 "One size is read at a time.",
-                "Choose another with --table.",
+                "Choose another.",
                 {"table": others[-1]},
             )
         )

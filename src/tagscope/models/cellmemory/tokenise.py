@@ -81,7 +81,8 @@ def stored_values(cells: Cells) -> sp.csr_matrix:
         raise InputError(
             "The expression values hold negative or missing numbers.",
             "Counts are needed, or log-normalised values, which are never negative.",
-            "Name the layer with counts (--layer); z-scores cannot be read.",
+            "Name the layer with counts; z-scores cannot be read.",
+            {"layer": None},
         )
     return values
 
