@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
-from napari_tagscope.views.column import Column, Pages
+from napari_tagscope.views.card_column import CardColumn, Pages
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
@@ -65,7 +65,7 @@ class PanelDock(QWidget):
 
     def _show_alone(self, *cards: QWidget) -> None:
         """Fill the dock with one column."""
-        column = Column()
+        column = CardColumn()
         column.add(*cards)
         column.cards.addStretch(1)
         self.content.addWidget(column)
@@ -133,13 +133,13 @@ class TagscopeDock(PanelDock):
         self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
         self.content.addWidget(self.tabs)
         for card in (self._make_inspector(), self._make_legend()):
-            column = Column(snug=True)
+            column = CardColumn(snug=True)
             column.add(card)
             self.content.addWidget(column)
         self.follow_theme()
 
     def _add_tab(self, title: str, tip: str, *cards: QWidget) -> None:
-        page = Column()
+        page = CardColumn()
         page.add(*cards)
         page.cards.addStretch(1)
         self.tabs.add(page, title, tip)

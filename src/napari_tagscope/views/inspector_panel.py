@@ -13,15 +13,13 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_tagscope.controllers.inspector import InspectorController, InspectorState, number
-from napari_tagscope.views.card import FailureBox, bind, hint_label
+from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.fold import Fold
 from napari_tagscope.views.table import Column, Row, Table
 from napari_tagscope.views.tag_table import attention_column
@@ -75,7 +73,7 @@ class TypeLine(QWidget):
         self._what = what
         self.swatch = QFrame()
         self.swatch.setFixedSize(SWATCH, SWATCH)
-        self.name = _eliding()
+        self.name = eliding_label()
         self.probability = QLabel()
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -99,9 +97,9 @@ class CellView(QWidget):
         super().__init__()
         self.label = TypeLine("confidence")
         self.runner_up = TypeLine("runner-up")
-        self.facts = _caption()
-        self.near = _caption()
-        self.caption = _caption()
+        self.facts = eliding_label(muted=True)
+        self.near = eliding_label(muted=True)
+        self.caption = eliding_label(muted=True)
         self.genes = Table("Top genes of the cell", GENES_OF_CELL)
         self.slots = Table("Memory slots of the cell", SLOTS)
         self.slots_toggle = Fold(
@@ -147,9 +145,9 @@ class SelectionView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.title = _eliding()
+        self.title = eliding_label()
         self.types = Table("Types of the selected cells", TYPES)
-        self.caption = _caption()
+        self.caption = eliding_label(muted=True)
         self.genes = Table("Top genes of the selected cells", GENES_OF_CELLS)
         _column(self, self.title, self.types, self.caption, self.genes)
 
@@ -178,7 +176,7 @@ class InspectorPanel(QWidget):
     def __init__(self, controller: InspectorController) -> None:
         super().__init__()
         self._controller = controller
-        self.title = _eliding()
+        self.title = eliding_label()
         self.place = QLabel()
         self.place.setObjectName("muted")
         self.back_button = _arrow(Qt.ArrowType.LeftArrow, "Previous cell", "Alt+Left")
@@ -304,18 +302,6 @@ def _arrow(arrow: Qt.ArrowType, what: str, keys: str) -> QToolButton:
     button.setAccessibleName(what)
     button.setToolTip(f"{what} of the selection, or without one of the same type ({keys})")
     return button
-
-
-def _eliding() -> QElidingLabel:
-    label = QElidingLabel()
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return label
-
-
-def _caption() -> QElidingLabel:
-    label = _eliding()
-    label.setObjectName("muted")
-    return label
 
 
 def _column(widget: QWidget, *children: QWidget) -> None:

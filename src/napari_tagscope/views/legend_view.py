@@ -34,9 +34,9 @@ from qtpy.QtWidgets import (
 from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState, Order
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.confidence_view import ConfidenceView
+from napari_tagscope.views.table import ROW_HEIGHT, as_plain_rows
 
 SHOWN, COLOR, NAME, COUNT = range(4)
-ROW_HEIGHT = 20
 _Role = Qt.ItemDataRole
 _Modifier = Qt.KeyboardModifier
 COLOR_ROLE = Qt.ItemDataRole.UserRole
@@ -144,19 +144,8 @@ class LegendTable(QTableView):
     def __init__(self, model: QAbstractItemModel) -> None:
         super().__init__()
         self.setModel(model)
-        self.setAccessibleName("Legend of cell types")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setWordWrap(False)
-        header, side = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert side is not None
+        header = as_plain_rows(self, "Legend of cell types")
         header.hide()
-        side.hide()
-        side.setDefaultSectionSize(ROW_HEIGHT)
-        side.setMinimumSectionSize(ROW_HEIGHT)
         for column, mode in (
             (SHOWN, QHeaderView.ResizeMode.Fixed),
             (COLOR, QHeaderView.ResizeMode.Fixed),

@@ -17,7 +17,7 @@ from tagscope.models.base import CellModel
 
 _FIRST = 8  # cells: the first run is slower than any other, and tells how large a result is
 _MOST = 4096  # cells: enough for a model to read what recurs in them once, as it does of all
-# Bytes at the worst moment, as measured with 3,000 to 300,000 cells: of every value that the model
+# Bytes at the worst moment, as measured with 3,000 to 100,000 cells: of every value that the model
 # reads its token and gene, twice while they are gathered; of every token the gene of its scores,
 # and each score once and a little, since columns are made of rows one matrix after the other.
 _PER_VALUE, _PER_TOKEN, _PER_SCORE = 16, 4, 5

@@ -10,7 +10,7 @@ LEAST = 110  # pixels of height that every column keeps
 USUAL = 500  # pixels of height that a column asks for at most
 
 
-class Column(QScrollArea):
+class CardColumn(QScrollArea):
     """Never narrower than what it holds, so that it scrolls up and down alone.
 
     A ``snug`` one is never higher than what it holds either, and leaves the rest to others.
@@ -72,7 +72,7 @@ class Pages(QTabWidget):
         self.setDocumentMode(True)
         self.currentChanged.connect(lambda _: self.updateGeometry())
 
-    def add(self, page: Column, title: str, tip: str) -> None:
+    def add(self, page: CardColumn, title: str, tip: str) -> None:
         """Put a page behind those that are there; ``&`` in its title marks its Alt key."""
         self.setTabToolTip(self.addTab(page, title), tip)
         page.grown.connect(self.updateGeometry)
