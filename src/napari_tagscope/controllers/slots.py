@@ -46,7 +46,7 @@ GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
 NO_SLOTS = (
     "This annotation has no memory scores. “Read slots” asks the model for them; "
-    "on the command line that is `tagscope annotate --slots`."
+    "on the command line that is `tagscope annotate --attention`."
 )
 COMPUTING = "Reading the memory slots…"
 
