@@ -6,6 +6,8 @@ a GPU out of memory, would be reported to nobody.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 import traceback
@@ -19,7 +21,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_tagscope.tasks import Task, failure_of
 from tagscope.jobs import JobCancelled, JobContext, Progress
 
-DELIVERY_MS = 40  # at most 25 deliveries a second, so that repaints leave time to the job
+DELIVERY_MS = 80  # at most 12 deliveries a second, so that repaints leave time to the job
+STANDING_BACK = 10  # added to the niceness of a job's thread, where threads have their own
 CLOSING_SECONDS = 10.0
 
 
@@ -121,6 +124,7 @@ class JobRunner(QObject):
 
     def _work(self, job: Job) -> None:
         """Runs in the job's thread."""
+        _stand_back()
         task = job.task
         try:
             result = task.work(job.context)
@@ -171,3 +175,11 @@ class JobRunner(QObject):
         if not job.superseded:
             ending()
         self._start_waiting()
+
+
+def _stand_back() -> None:
+    """Let the window have a core that it and this thread, or threads it starts, both want."""
+    if sys.platform == "linux":
+        own = threading.get_native_id()
+        before = os.getpriority(os.PRIO_PROCESS, own)
+        os.setpriority(os.PRIO_PROCESS, own, before + STANDING_BACK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 
@@ -68,6 +70,15 @@ def test_progress_and_result_arrive_in_order_on_the_gui_thread(runner, qtbot):
     assert outcome.threads == {threading.main_thread()}
     assert outcome.results[0] is not threading.main_thread()
     assert runner.jobs == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own here")
+def test_a_job_leaves_the_window_first_turn_at_a_core(runner, qtbot):
+    outcome = Outcome()
+    runner.start(outcome.task(lambda _: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    qtbot.waitUntil(lambda: bool(outcome.results))
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert outcome.results[0] > own or own == 19
 
 
 def test_errors_are_delivered_with_their_remedy(runner, qtbot):

@@ -44,10 +44,7 @@ PAINTING = "memory slot"
 COLORMAP = "magma"
 GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
-NO_SLOTS = (
-    "This annotation has no memory scores. “Read slots” asks the model for them; "
-    "on the command line that is `tagscope annotate --attention`."
-)
+NO_SLOTS = "This annotation has no memory scores. “Read slots” asks the model for them."
 COMPUTING = "Reading the memory slots…"
 
 

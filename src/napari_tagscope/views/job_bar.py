@@ -73,13 +73,20 @@ class JobBar(QWidget):
         self.title.setText(text)
         self.title.setToolTip(text)
         self.button.setEnabled(not job.cancelling)
-        self.button.setText(job.task.cancel_text)
-        self.button.setShortcut("Esc")  # a new text clears it
+        if self.button.text() != job.task.cancel_text:
+            self.button.setText(job.task.cancel_text)
+            self.button.setShortcut("Esc")  # a new text clears it
         latest = job.latest
         counts = latest is not None and latest.total > 0
         self.bar.setRange(0, 1000 if counts else 0)
         if latest is not None and counts:
-            self.bar.setValue(round(1000 * latest.fraction))
+            self._move_bar(round(1000 * latest.fraction))
+
+    def _move_bar(self, value: int) -> None:
+        """Draw the bar with all else: by itself Qt would draw the whole window for it, at once."""
+        self.bar.setUpdatesEnabled(False)
+        self.bar.setValue(value)
+        self.bar.setUpdatesEnabled(True)
 
 
 def progress_text(job: Job) -> str:
