@@ -109,13 +109,6 @@ def test_a_result_without_attention_says_so(attention, state, result):
     assert len(attention.state.types) == 3
 
 
-def test_a_cell_tells_its_likeliest_types(attention, state):
-    state.select_cell(29)
-    assert attention.state.cell.startswith("Cell c29: Inhibitory 97%")
-    state.select_cell(None)
-    assert attention.state.cell == ""
-
-
 def test_the_table_can_be_pasted_into_a_spreadsheet(attention):
     lines = attention.as_text().splitlines()
     assert lines[0].split("\t") == [
