@@ -256,8 +256,10 @@ def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch)
 
     slider = legend.confidence.slider
     slider.setFocus()
-    middle = float(np.median(session.state.result.annotation.confidence))
-    slider.setValue(middle)
+    middle = round(float(np.median(session.state.result.annotation.confidence)), 2)
+    for _ in range(round(100 * middle)):
+        QTest.keyClick(slider, Qt.Key.Key_Right)
+    assert session.legend.state.min_confidence == middle
     unassigned = int((session.state.result.annotation.confidence < middle).sum())
     assert session.legend.state.rows[-1].count == unassigned
     wait(lambda: (session.state.result.annotation.codes < 0).sum() == unassigned)

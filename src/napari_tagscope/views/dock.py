@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
@@ -29,6 +29,8 @@ class PanelDock(QWidget):
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
+        # napari fills the lower half of a dock that does not ask for height with nothing
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.session: Session = session_of(viewer)
         self.bar = JobBar(self.session.runner)
         self.content = QVBoxLayout()
@@ -37,7 +39,8 @@ class PanelDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addLayout(self.content, 1)
-        outer.addWidget(SelectionRow(self.session.selecting))
+        self.selection = SelectionRow(self.session.selecting)
+        outer.addWidget(self.selection)
         outer.addWidget(self.bar)
 
     def showEvent(self, event: QShowEvent | None) -> None:
