@@ -75,6 +75,8 @@ class Story:
         self.dock = show_dock(viewer)
         self.session = self.dock.session
         self.state = self.session.state
+        viewer.window.activate()  # else it gets no focus, and no shortcuts
+        QTest.qWaitForWindowActive(viewer.window._qt_window)
 
     def wait(self, condition: Callable[[], object] = lambda: True) -> None:
         """Wait until a condition holds and no job runs."""
@@ -100,7 +102,6 @@ class Story:
     def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier) -> None:
         """Press a key while the tissue has the keyboard."""
         native = self.viewer.window._qt_viewer.canvas.native
-        native.activateWindow()
         native.setFocus()
         QTest.keyClick(native, key, modifier)
 
@@ -368,6 +369,8 @@ def _ask_which_genes(story: Story) -> None:
     assert changed(before, drawn(story.viewer)) > 0.002
     story.keep("both")
     click(panel.attention_button)
+    click(panel.search)
+    QTest.qWait(20)  # what is there is selected
     QTest.keyClicks(panel.search, "gad-1")
     QTest.keyClick(panel.search, Qt.Key.Key_Return)
     story.wait(lambda: panel.finder.near[0].isVisible())
@@ -485,6 +488,7 @@ def _save_and_open_again(story: Story, folder: Path) -> None:
     assert annotate.hint.text() == f"Saved to {path}"
     scroll_to(annotate.run_button)
     story.keep("saved")
+    story.session.painter.canvas.fit()
     before = drawn(story.viewer)
     turn_to(story.dock, "Section")
     click(section.sections.close_button)
@@ -499,6 +503,7 @@ def _save_and_open_again(story: Story, folder: Path) -> None:
     assert (names, counts) == tuple(
         texts(story.dock.legend.table, column) for column in (NAME, COUNT)
     )
+    story.session.painter.canvas.fit()
     assert changed(before, drawn(story.viewer)) < 0.01
     story.keep("opened-again")
     story.viewer.theme = "light"
