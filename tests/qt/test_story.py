@@ -204,7 +204,7 @@ def _tell_the_truth(story: Story, sample_data: Path) -> None:
 
 
 def _train(story: Story) -> None:
-    """A training of three epochs, which is stopped while its second network learns."""
+    """A training of two epochs, which is stopped while its second network learns."""
     turn_to(story.dock, "Annotate")
     assert not story.dock.annotate.run_button.isEnabled()
     assert "Choose a bundle, or train one" in story.dock.annotate.hint.text()
@@ -222,13 +222,13 @@ def _train(story: Story) -> None:
     assert f"{story.facts.shared:,} of" in form.counts.text()
     form.epochs.setFocus()
     form.epochs.selectAll()
-    QTest.keyClicks(form.epochs, "3")
+    QTest.keyClicks(form.epochs, "2")
     QTest.keyClick(form.epochs, Qt.Key.Key_Return)
     story.keep("reference")
     click(form.train_button)
-    story.until(lambda: len(story.session.training.state.history) == 4)
+    story.until(lambda: len(story.session.training.state.history) == 3)
     assert "network 2 of 3, epoch 1" in form.summary.text()
-    assert len(form.curve.lines["macro_f1"].getData()[0]) == 4
+    assert len(form.curve.lines["macro_f1"].getData()[0]) == 3
     story.keep("training")
     click(form.stop_button)
     story.wait(lambda: story.session.preflight.state.verdict)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
-from napari_tagscope.views.card_column import CardColumn, Pages
+from napari_tagscope.views.card_column import LEAST, CardColumn, Pages
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
@@ -22,6 +22,8 @@ from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
+
+LEGEND = 210  # pixels of height that the legend keeps: three types, and the confidence slider
 
 
 class PanelDock(QWidget):
@@ -135,8 +137,8 @@ class TagscopeDock(PanelDock):
         )
         self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
         self.content.addWidget(self.tabs)
-        for card in (self._make_inspector(), self._make_legend()):
-            column = CardColumn(snug=True)
+        for card, least in ((self._make_inspector(), LEAST), (self._make_legend(), LEGEND)):
+            column = CardColumn(snug=True, least=least)
             column.add(card)
             self.content.addWidget(column)
         self.follow_theme()
