@@ -6,8 +6,6 @@ Pictures of every step go into the folder named by TAGSCOPE_SCREENSHOTS, if it i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import anndata as ad
@@ -34,76 +32,14 @@ from hands import (
 )
 from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.legend_view import COUNT, NAME, SHOWN
-from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.tag_table import AUC, GENE
-from pictures import changed, drawn, filled, keep
+from pictures import changed, drawn, filled
+from story import Facts, Story, Wait
 
 pytestmark = pytest.mark.slow
 
 KNOWN = "known type"
 NEW_COLOR = "#00ffcc"
-Wait = Callable[[Callable[[], object]], None]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What differs between the sections of the story.
-
-    ``path`` and ``reference`` are None where their buttons for the sample are clicked; ``known``
-    is the column of true labels. ``agreement`` is what a short training reaches at least,
-    and ``shared`` counts genes that the reference has too.
-    """
-
-    name: str
-    cells: int
-    genes: int
-    shared: int
-    known: str
-    agreement: float
-    gene_sets: Path
-    path: Path | None = None
-    reference: Path | None = None
-    orthologues: Path | None = None
-
-
-class Story:
-    """A window, who waits for it, and which section it is about."""
-
-    def __init__(self, viewer: Viewer, wait: Wait, facts: Facts, patch: pytest.MonkeyPatch) -> None:
-        self.viewer, self.facts, self.patch = viewer, facts, patch
-        self._wait, self._step = wait, 0
-        self.dock = show_dock(viewer)
-        self.session = self.dock.session
-        self.state = self.session.state
-        viewer.window.activate()  # else it gets no focus, and no shortcuts
-        QTest.qWaitForWindowActive(viewer.window._qt_window)
-
-    def wait(self, condition: Callable[[], object] = lambda: True) -> None:
-        """Wait until a condition holds and no job runs."""
-        self._wait(lambda: condition() and not self.session.busy)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition holds, whatever runs meanwhile."""
-        self._wait(condition)
-
-    def keep(self, what: str) -> None:
-        """Keep a picture of this step."""
-        self._step += 1
-        keep(self.viewer, f"story-{self.facts.name}-{self._step:02}-{what}")
-
-    def answer(self, dialog: str, path: Path | None) -> None:
-        """What the person chooses in the next file dialogs."""
-        self.patch.setattr(QFileDialog, dialog, lambda *_: (str(path), ""))
-
-    def visible(self) -> list[str]:
-        """Names of the layers on view."""
-        return [layer.name for layer in self.viewer.layers if layer.visible]
-
-    def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier) -> None:
-        """Press a key while the tissue has the keyboard."""
-        native = self.viewer.window._qt_viewer.canvas.native
-        native.setFocus()
-        QTest.keyClick(native, key, modifier)
 
 
 @pytest.fixture(params=["sample", "hypothalamus"])
@@ -177,6 +113,7 @@ def _open(story: Story) -> None:
     assert "Open a SpatialData store" in section.hint.text()
     assert "Annotate the section" in story.dock.legend.hint.text()
     assert "Open a section" in story.dock.inspector.hint.text()
+    assert story.dock.bar.geometry().bottom() > story.dock.height() - 20  # it fills its height
     story.keep("empty")
     if facts.path is None:
         click(section.sample_button)
@@ -204,7 +141,7 @@ def _tell_the_truth(story: Story, sample_data: Path) -> None:
 
 
 def _train(story: Story) -> None:
-    """A training of two epochs, which is stopped while its second network learns."""
+    """A training of three epochs, which is stopped in the last one of its first network."""
     turn_to(story.dock, "Annotate")
     assert not story.dock.annotate.run_button.isEnabled()
     assert "Choose a bundle, or train one" in story.dock.annotate.hint.text()
@@ -222,13 +159,13 @@ def _train(story: Story) -> None:
     assert f"{story.facts.shared:,} of" in form.counts.text()
     form.epochs.setFocus()
     form.epochs.selectAll()
-    QTest.keyClicks(form.epochs, "2")
+    QTest.keyClicks(form.epochs, "3")
     QTest.keyClick(form.epochs, Qt.Key.Key_Return)
     story.keep("reference")
     click(form.train_button)
-    story.until(lambda: len(story.session.training.state.history) == 3)
-    assert "network 2 of 3, epoch 1" in form.summary.text()
-    assert len(form.curve.lines["macro_f1"].getData()[0]) == 3
+    story.until(lambda: len(story.session.training.state.history) == 2)
+    assert "network 1 of 3, epoch 2" in form.summary.text()
+    assert len(form.curve.lines["macro_f1"].getData()[0]) == 2
     story.keep("training")
     click(form.stop_button)
     story.wait(lambda: story.session.preflight.state.verdict)
@@ -441,11 +378,13 @@ def _inspect(story: Story) -> None:
     assert panel.title.text() == f"Cell {section.ids[row]}"
     assert panel.cell.label.name.text() == annotation.names()[row]
     story.keep("cell")
-    story.press(Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    for _ in range(3):  # as if held down
+        story.press(Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
     after = story.state.cell
     assert after != row
     assert annotation.codes[after] == annotation.codes[row]
-    story.press(Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
+    for _ in range(3):
+        story.press(Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
     assert story.state.cell == row
     click_cell(panel.cell.genes, 0)
     gene = panel.cell.genes.rows[0].values[0]
