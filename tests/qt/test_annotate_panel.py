@@ -12,7 +12,7 @@ from qtpy.QtGui import QHelpEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QToolTip
 
-from hands import click, scroll_to
+from hands import click, scroll_to, texts
 from napari_tagscope.views.legend_view import COUNT, NAME
 from napari_tagscope.views.open import show_dock
 from pictures import changed, drawn, keep
@@ -27,11 +27,6 @@ def dock(viewer, annotated, wait):
     made.session.section.open(annotated)
     wait(lambda: made.session.attention.state.rows and not made.session.busy)
     return made
-
-
-def texts(table, column):
-    model = table.model()
-    return [model.index(row, column).data() for row in range(model.rowCount())]
 
 
 @pytest.fixture

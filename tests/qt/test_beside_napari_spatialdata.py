@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from napari import Viewer
 from napari._qt.qt_viewer import QtViewer
+from qtpy.QtWidgets import QTabBar
 
+from hands import click, click_cell
 from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.tissue import TissueCanvas
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
+from napari_tagscope.views.legend_view import NAME
 from napari_tagscope.views.open import show_dock, show_result
 from pictures import drawn, filled, keep
 from tagscope import api
@@ -61,6 +64,15 @@ def open_its_docks(viewer: Viewer, opened: api.OpenedSection) -> Any:
     return its
 
 
+def click_tab(viewer: Viewer, *, ours: bool) -> None:
+    """Click the tab of our dock, or of one of its, where docks share a place."""
+    for bar in viewer.window._qt_window.findChildren(QTabBar):
+        titles = [bar.tabText(place) for place in range(bar.count())]
+        if any(title.startswith("TAGscope") for title in titles):
+            wanted = [title.startswith("TAGscope") == ours for title in titles].index(True)
+            click(bar, bar.tabRect(wanted).center())
+
+
 def select_each(viewer: Viewer) -> None:
     for layer in tuple(viewer.layers):
         viewer.layers.selection.active = layer
@@ -97,6 +109,29 @@ def test_both_show_one_section_in_one_window(viewer, sample_data, wait) -> None:
     assert [layer.name for layer in viewer.layers][-1] == "transcripts · Gad1"
     assert viewer.layers["morphology"].metadata["sdata"] is opened.sdata
     assert {str(layer.units[-1]) for layer in viewer.layers} == {"micrometer"}
+
+
+def test_our_dock_is_a_tab_beside_its_own_and_both_work(viewer, annotated, bundle, wait) -> None:
+    viewer.window.resize(1640, 980)
+    opened = api.open_section(annotated)
+    its = open_its_docks(viewer, opened)
+    dock = show_dock(viewer)
+    session = dock.session
+    session.section.open(annotated)
+    wait(lambda: session.attention.state.rows and not session.busy)
+    assert dock.height() > 500  # not squeezed under theirs
+    click_cell(dock.legend.table, 0, NAME)
+    assert session.state.label is not None
+    keep(viewer, "beside-1-our-tab")
+
+    click_tab(viewer, ours=False)
+    wait(lambda: dock.visibleRegion().isEmpty())
+    its._sdata_widget.viewer_model.add_sdata_image(opened.sdata, "morphology", "global", False)
+    keep(viewer, "beside-2-its-tab")
+    click_tab(viewer, ours=True)
+    click_cell(dock.legend.table, 0, NAME)
+    assert session.state.label is None
+    assert "morphology" in [layer.name for layer in viewer.layers]
 
 
 @pytest.mark.parametrize("ours_first", [True, False])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from hands import click
+from hands import click, lasso, pixel
 from napari_tagscope.views.dock import InspectorDock
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.selection_row import SelectionRow
@@ -42,33 +41,12 @@ def native(viewer):
     return viewer.window._qt_viewer.canvas.native
 
 
-def pixel(viewer, xy):
-    """Where a position of the section is drawn."""
-    size = np.array(viewer.canvas.size)[::-1]
-    center = np.array(viewer.scene.camera.center)[:0:-1]
-    return QPoint(*(int(v) for v in size / 2 + (xy - center) * viewer.scene.camera.zoom))
-
-
 def box(dock, rows):
     """Corners of a box around the middle of some cells, and the cells within."""
     xy = dock.session.state.opened.section.xy
     low, high = np.quantile(xy[rows], [0.3, 0.7], axis=0)
     ring = np.array([low, [high[0], low[1]], high, [low[0], high[1]]])
     return ring, np.flatnonzero(((xy > low) & (xy < high)).all(axis=1))
-
-
-def lasso(viewer, native, ring, modifier=PLAIN, *, release=True):
-    corners = np.concatenate([ring, ring[:1]])
-    path = [a + (b - a) * t for a, b in pairwise(corners)
-            for t in np.linspace(0, 1, 6)]  # fmt: skip
-    QTest.mouseMove(native, pixel(viewer, path[0]))
-    QTest.mousePress(native, LEFT, modifier, pixel(viewer, path[0]))
-    for xy in path[1:]:
-        QTest.qWait(12)  # napari leaves out moves that follow each other faster
-        QTest.mouseMove(native, pixel(viewer, xy))
-    QTest.qWait(30)
-    if release:
-        QTest.mouseRelease(native, LEFT, modifier, pixel(viewer, path[-1]))
 
 
 def nearly(found, expected):
@@ -83,7 +61,7 @@ def test_a_lasso_selects_adds_and_takes_away(viewer, dock, native, wait):
     every = np.arange(len(session.state.opened.section))
     ring, inside = box(dock, every)
     plain = drawn(viewer)
-    lasso(viewer, native, ring, release=False)
+    lasso(viewer, ring, release=False)
     assert changed(plain, drawn(viewer)) > 0.0005
     keep(viewer, "inspector-1-lasso")
     QTest.mouseRelease(native, LEFT, PLAIN, pixel(viewer, ring[0]))
@@ -98,11 +76,11 @@ def test_a_lasso_selects_adds_and_takes_away(viewer, dock, native, wait):
     before = session.state.rows
     half = (ring + ring.mean(axis=0)) / 2
     session.attention.choose_gene("Gad1")  # another layer is active, and lets the mouse move
-    lasso(viewer, native, half, ALT)
+    lasso(viewer, half, ALT)
     wait(lambda: len(session.state.rows) < len(before) and not session.busy)
     hole = session.state.rows
     assert np.isin(hole, before).all()
-    lasso(viewer, native, half, SHIFT)
+    lasso(viewer, half, SHIFT)
     wait(lambda: len(session.state.rows) > len(hole) and not session.busy)
     assert nearly(session.state.rows, before)
     assert viewer.scene.camera.center == center
@@ -148,7 +126,7 @@ def test_escape_drops_what_is_half_drawn(viewer, dock, native):
     session.selecting.choose("lasso")
     ring, _ = box(dock, np.arange(len(session.state.opened.section)))
     plain = drawn(viewer)
-    lasso(viewer, native, ring, release=False)
+    lasso(viewer, ring, release=False)
     QTest.keyClick(native, Qt.Key.Key_Escape)
     assert session.selecting.state.tool == "click"
     assert changed(plain, drawn(viewer)) == 0
@@ -270,7 +248,7 @@ def test_the_inspector_alone_in_both_themes(viewer, annotated, wait):
 def test_a_window_can_be_closed_while_an_area_is_drawn(viewer, dock, native):
     dock.session.selecting.choose("lasso")
     ring, _ = box(dock, np.arange(len(dock.session.state.opened.section)))
-    lasso(viewer, native, ring, release=False)
+    lasso(viewer, ring, release=False)
     viewer.close()
 
 

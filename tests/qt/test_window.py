@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QMessageBox
 
-from hands import click
+from hands import cell_center, click, click_cell, click_tissue, texts
 from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.legend_view import COLOR, COUNT, NAME, SHOWN
 from napari_tagscope.views.open import show_dock, show_result
@@ -50,31 +50,6 @@ def slow_bundle(bundle, tmp_path_factory):
 @pytest.fixture
 def dock(viewer):
     return show_dock(viewer)
-
-
-def cell_center(table, row, column):
-    index = table.model().index(row, column)
-    table.scrollTo(index)
-    return table.visualRect(index).center()
-
-
-def click_cell(table, row, column):
-    QTest.mouseClick(table.viewport(), LEFT, pos=cell_center(table, row, column))
-
-
-def click_position(viewer, xy):
-    """Click where a position of the section is drawn."""
-    size = np.array(viewer.canvas.size)[::-1]
-    center = np.array(viewer.scene.camera.center)[:0:-1]
-    at = QPoint(*(int(v) for v in size / 2 + (xy - center) * viewer.scene.camera.zoom))
-    native = viewer.window._qt_viewer.canvas.native
-    QTest.mouseMove(native, at)
-    QTest.mouseClick(native, LEFT, pos=at)
-
-
-def texts(table, column):
-    model = table.model()
-    return [model.index(row, column).data() for row in range(model.rowCount())]
 
 
 def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_data):
@@ -173,7 +148,7 @@ def test_an_annotated_store_opens_with_its_results(viewer, annotated, bundle, wa
     assert session.attention.state.rows
     assert "attention · Plp1" in [layer.name for layer in viewer.layers if layer.visible]
     row = int(np.argmax(result.annotation.confidence))
-    click_position(viewer, session.state.opened.section.xy[row])
+    click_tissue(viewer, session.state.opened.section.xy[row])
     assert session.state.cell == row
     wait(lambda: session.inspector.state.cell is not None and not session.busy)
     cell = session.inspector.state.cell
@@ -256,8 +231,10 @@ def test_boxes_colours_and_the_bound(viewer, dock, annotated, wait, monkeypatch)
 
     slider = legend.confidence.slider
     slider.setFocus()
-    middle = float(np.median(session.state.result.annotation.confidence))
-    slider.setValue(middle)
+    middle = round(float(np.median(session.state.result.annotation.confidence)), 2)
+    for _ in range(round(100 * middle)):
+        QTest.keyClick(slider, Qt.Key.Key_Right)
+    assert session.legend.state.min_confidence == middle
     unassigned = int((session.state.result.annotation.confidence < middle).sum())
     assert session.legend.state.rows[-1].count == unassigned
     wait(lambda: (session.state.result.annotation.codes < 0).sum() == unassigned)

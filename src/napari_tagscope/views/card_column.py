@@ -6,22 +6,23 @@ from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import QFrame, QScrollArea, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 WIDTH = 384  # pixels, at least
-LEAST = 110  # pixels of height that every column keeps
+LEAST = 110  # pixels of height that a column keeps
 USUAL = 500  # pixels of height that a column asks for at most
 
 
 class CardColumn(QScrollArea):
     """Never narrower than what it holds, so that it scrolls up and down alone.
 
-    A ``snug`` one is never higher than what it holds either, and leaves the rest to others.
+    A ``snug`` one is never higher than what it holds either, and leaves the rest to others;
+    it keeps ``least`` pixels of height.
     """
 
     grown = Signal()
     """What it holds wants another size."""
 
-    def __init__(self, *, snug: bool = False) -> None:
+    def __init__(self, *, snug: bool = False, least: int = LEAST) -> None:
         super().__init__()
-        self._snug = snug
+        self._snug, self._least = snug, least
         self.cards = QVBoxLayout()
         self.cards.setContentsMargins(4, 4, 4, 4 if not snug else 0)
         self.cards.setSpacing(6)
@@ -49,7 +50,7 @@ class CardColumn(QScrollArea):
         bar = self.verticalScrollBar()
         assert bar is not None
         width = max(WIDTH, self.cards.minimumSize().width())
-        height = min(LEAST, self._content_height()) if self._snug else 2 * LEAST
+        height = min(self._least, self._content_height()) if self._snug else 2 * LEAST
         return QSize(width + bar.sizeHint().width(), height)
 
     def sizeHint(self) -> QSize:

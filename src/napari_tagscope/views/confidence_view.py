@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtCore import QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QDoubleSlider
+from qtpy.QtWidgets import QSlider, QVBoxLayout, QWidget
 
 from napari_tagscope.controllers.legend import LegendState
 from napari_tagscope.views.card import eliding_label
 
+STEPS = 100  # from 0 to 1; Qt's slider counts whole ones, and answers keys
 SETTLE_MS = 400  # after a key press there is no release to wait for
 
 
@@ -51,9 +51,8 @@ class ConfidenceView(QWidget):
         self.caption = eliding_label(muted=True)
         self.histogram = Histogram()
         self.histogram.setToolTip("Cells by confidence; heights are square roots")
-        self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
-        self.slider.setRange(0.0, 1.0)
-        self.slider.setSingleStep(0.01)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, STEPS)
         self.slider.setToolTip(tip)
         self.slider.setAccessibleName("Smallest confidence")
         self._settle = QTimer(self)
@@ -77,11 +76,10 @@ class ConfidenceView(QWidget):
             f"Confidence ≥ {state.min_confidence:.2f} · "
             f"{unassigned:,} of {known:,} cells Unassigned"
         )
-        if abs(self.slider.value() - state.min_confidence) > 1e-9:
-            self.slider.blockSignals(True)
-            self.slider.setValue(state.min_confidence)
-            self.slider.blockSignals(False)
+        self.slider.blockSignals(True)
+        self.slider.setValue(round(state.min_confidence * STEPS))
+        self.slider.blockSignals(False)
 
-    def _on_value(self, value: float) -> None:
-        self.moved.emit(float(value))
+    def _on_value(self, value: int) -> None:
+        self.moved.emit(value / STEPS)
         self._settle.start()

@@ -23,7 +23,7 @@ from napari_tagscope.views.theme import Colors, colors_of
 LARGEST_CELL = 24.0
 LEAST_WIDTH = 240
 NAMES_SHARE = 0.32  # of the width, at most, for the names of the rows
-NAMES_ABOVE = 84.0  # height, at most, for those of the columns
+NAMES_ABOVE = 96.0  # height, at most, for those of the columns
 LEAST_NAMED = 9.0  # size of a cell below which names would cover each other
 MOST_HIGH = 420.0
 CORNER = "type given →\nlabel ↓"
@@ -175,7 +175,7 @@ class ConfusionMatrix(QWidget):
     def _draw_names(self, painter: QPainter) -> None:
         metrics, (left, top) = QFontMetricsF(self.font()), self._margins()
         width, height = self._cell_size()
-        elide = Qt.TextElideMode.ElideRight
+        elide = Qt.TextElideMode.ElideMiddle  # names of kin differ at their ends
         painter.setPen(self.colors.muted)
         side = Qt.AlignmentFlag.AlignRight if self._rows_named else Qt.AlignmentFlag.AlignLeft
         box = QRectF(0, 0, left - 4 if self._rows_named else self.width(), top - 2)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.card import Card
-from napari_tagscope.views.card_column import CardColumn, Pages
+from napari_tagscope.views.card_column import LEAST, CardColumn, Pages
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
@@ -23,12 +23,16 @@ from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
 
+LEGEND = 210  # pixels of height that the legend keeps: three types, and the confidence slider
+
 
 class PanelDock(QWidget):
     """Some panels over a job bar; it follows napari's theme and ends its jobs with the window."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
+        # napari fills the lower half of a dock that does not ask for height with nothing
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.session: Session = session_of(viewer)
         self.bar = JobBar(self.session.runner)
         self.content = QVBoxLayout()
@@ -37,7 +41,8 @@ class PanelDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addLayout(self.content, 1)
-        outer.addWidget(SelectionRow(self.session.selecting))
+        self.selection = SelectionRow(self.session.selecting)
+        outer.addWidget(self.selection)
         outer.addWidget(self.bar)
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -132,8 +137,8 @@ class TagscopeDock(PanelDock):
         )
         self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
         self.content.addWidget(self.tabs)
-        for card in (self._make_inspector(), self._make_legend()):
-            column = CardColumn(snug=True)
+        for card, least in ((self._make_inspector(), LEAST), (self._make_legend(), LEGEND)):
+            column = CardColumn(snug=True, least=least)
             column.add(card)
             self.content.addWidget(column)
         self.follow_theme()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QStringListModel, Qt, Signal
+from qtpy.QtCore import QStringListModel, Qt, QTimer, Signal
+from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import (
     QCompleter,
     QGridLayout,
@@ -20,6 +21,14 @@ from napari_tagscope.controllers.gene_search import MOST
 IN_A_ROW = 2
 
 
+class SearchLine(QLineEdit):
+    """Who comes to it by mouse or keys types over what is there."""
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        super().focusInEvent(event)
+        QTimer.singleShot(0, self.selectAll)  # after the click, which places the cursor
+
+
 class GeneSearch(QWidget):
     """A line that completes; below it, buttons with near matches of a gene that is not there."""
 
@@ -28,7 +37,7 @@ class GeneSearch(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._genes: tuple[str, ...] = ()
-        self.line = QLineEdit()
+        self.line = SearchLine()
         self.line.setToolTip("Paint any gene of the section, by symbol or Ensembl id (Return)")
         self.line.setAccessibleName("Search genes")
         self.line.setClearButtonEnabled(True)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from matplotlib import colormaps
 from qtpy.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QFont, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+)
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_tagscope.controllers.tag_rows import TagMap
@@ -169,7 +178,7 @@ class HeatmapView(QWidget):
         return font
 
     def _elided(self, text: str, width: int) -> str:
-        return self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, width)
+        return self._metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, width)
 
     @property
     def _left(self) -> int:
@@ -196,8 +205,12 @@ class HeatmapView(QWidget):
         types = 1 if self.heatmap is None else max(1, len(self.heatmap.types))
         return (self.width() - self._left) / types
 
+    @property
+    def _metrics(self) -> QFontMetrics:
+        return QFontMetrics(self._font(bold=True))
+
     def _advance(self, text: str) -> int:
-        return self.fontMetrics().horizontalAdvance(text)
+        return self._metrics.horizontalAdvance(text) + 1  # as much as it rounds off
 
 
 def _image_of(heatmap: TagMap) -> QImage:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
     QFrame,
@@ -61,6 +62,7 @@ SLOTS = (
 )
 CELLS = Column("cells", "Number of cells", 14, _count, "cells")
 TYPES = (Column("types selected", "Types of the selected cells, most first"), CELLS)
+BACK, NEXT = "Alt+Left", "Alt+Right"
 MOST_TYPES = 10  # listed one by one
 SWATCH = 10  # pixels
 
@@ -179,8 +181,8 @@ class InspectorPanel(QWidget):
         self.title = eliding_label()
         self.place = QLabel()
         self.place.setObjectName("muted")
-        self.back_button = _arrow(Qt.ArrowType.LeftArrow, "Previous cell", "Alt+Left")
-        self.next_button = _arrow(Qt.ArrowType.RightArrow, "Next cell", "Alt+Right")
+        self.back_button = _arrow(Qt.ArrowType.LeftArrow, "Previous cell", BACK)
+        self.next_button = _arrow(Qt.ArrowType.RightArrow, "Next cell", NEXT)
         self.cell = CellView()
         self.like_button = QPushButton("Cells like this")
         self.like_button.setToolTip("Select the 100 cells nearest to this one in the embedding")
@@ -196,11 +198,11 @@ class InspectorPanel(QWidget):
     def show_state(self, state: InspectorState) -> None:
         """Show what the controller knows."""
         cell = state.cell
-        self.title.setText("" if cell is None else f"Cell {cell.id}")
+        self.title.setText("Selection" if cell is None else f"Cell {cell.id}")
         self.title.setToolTip(self.title.text())
+        self.title.setVisible(cell is not None or state.steps)
         self.place.setText(state.place)
-        for widget in (self.title, self.place):
-            widget.setVisible(cell is not None)
+        self.place.setVisible(cell is not None)
         for button in (self.back_button, self.next_button):
             button.setVisible(state.steps)
         self.cell.show_cell(cell, state.domain, state.gene)
@@ -237,8 +239,11 @@ class InspectorPanel(QWidget):
 
     def _connect(self) -> None:
         controller = self._controller
-        self.back_button.clicked.connect(lambda: controller.step(-1))
-        self.next_button.clicked.connect(lambda: controller.step(1))
+        arrows = ((self.back_button, BACK, -1), (self.next_button, NEXT, 1))
+        for button, keys, by in arrows:
+            button.clicked.connect(lambda _, by=by: controller.step(by))
+            # a button's own shortcut waits until a key that is held down is let go
+            QShortcut(QKeySequence(keys), self).activated.connect(lambda by=by: controller.step(by))
         self.like_button.clicked.connect(controller.find_like)
         self.copy_button.clicked.connect(self._copy)
         for table in (self.cell.genes, self.selection.genes):
@@ -298,7 +303,6 @@ def _types(counts: Sequence[TypeCount]) -> list[Row]:
 def _arrow(arrow: Qt.ArrowType, what: str, keys: str) -> QToolButton:
     button = QToolButton()
     button.setArrowType(arrow)
-    button.setShortcut(keys)
     button.setAccessibleName(what)
     button.setToolTip(f"{what} of the selection, or without one of the same type ({keys})")
     return button

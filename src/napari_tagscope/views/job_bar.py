@@ -26,14 +26,16 @@ class JobBar(QWidget):
         self.button = QPushButton("Cancel")
         self.button.setToolTip("Stop this job (Esc)")
         self.button.clicked.connect(self._cancel)
+        for widget in (self.bar, self.button):
+            _keep_its_place(widget)
         row = QHBoxLayout()
-        row.addWidget(self.bar, 1)
+        row.addWidget(self.title, 1)
         row.addWidget(self.button)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 4, 8, 6)
         column.setSpacing(2)
-        column.addWidget(self.title)
         column.addLayout(row)
+        column.addWidget(self.bar)
         self._appear = QTimer(self)
         self._appear.setSingleShot(True)
         self._appear.setInterval(APPEARS_AFTER_MS)
@@ -87,6 +89,13 @@ class JobBar(QWidget):
         self.bar.setUpdatesEnabled(False)
         self.bar.setValue(value)
         self.bar.setUpdatesEnabled(True)
+
+
+def _keep_its_place(widget: QWidget) -> None:
+    """While it is hidden, so that nothing under the mouse moves when a job begins or ends."""
+    policy = widget.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    widget.setSizePolicy(policy)
 
 
 def progress_text(job: Job) -> str:

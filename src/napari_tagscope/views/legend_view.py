@@ -37,6 +37,7 @@ from napari_tagscope.views.confidence_view import ConfidenceView
 from napari_tagscope.views.table import ROW_HEIGHT, as_plain_rows
 
 SHOWN, COLOR, NAME, COUNT = range(4)
+LEAST_ROWS, MOST_ROWS = 3, 7  # at once, by the room there is
 _Role = Qt.ItemDataRole
 _Modifier = Qt.KeyboardModifier
 COLOR_ROLE = Qt.ItemDataRole.UserRole
@@ -158,6 +159,7 @@ class LegendTable(QTableView):
         header.resizeSection(COLOR, 18)
         self._swatches = SwatchDelegate(self)
         self.setItemDelegateForColumn(COLOR, self._swatches)
+        self.setMinimumHeight(ROW_HEIGHT * LEAST_ROWS + 2)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._acts: dict[int, Callable[[], None]] = {
             Qt.Key.Key_Return: self._isolate,
@@ -272,7 +274,8 @@ class LegendView(QWidget):
         before = len(self.model.rows)
         self.model.show_rows(state.rows)
         if len(state.rows) != before:
-            self.table.setFixedHeight(ROW_HEIGHT * min(max(len(state.rows), 3), 7) + 2)
+            lines = min(max(len(state.rows), LEAST_ROWS), MOST_ROWS)
+            self.table.setMaximumHeight(ROW_HEIGHT * lines + 2)
         self.search.setPlaceholderText(f"Search {len(state.rows)} types")
         self.order.setCurrentIndex(self.order.findData(state.order))
         self.confidence.show_state(state)

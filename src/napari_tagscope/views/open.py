@@ -15,9 +15,9 @@ DOCK = "TAGscope"
 
 
 def show_dock(viewer: Any) -> TagscopeDock:
-    """The viewer's TAGscope dock, made if it is not there."""
+    """The viewer's TAGscope dock, made if it is not there, in a tab beside others of its side."""
     viewer = getattr(viewer, "__wrapped__", viewer)
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK)
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, DOCK, tabify=True)
     assert isinstance(dock, TagscopeDock)
     return dock
 

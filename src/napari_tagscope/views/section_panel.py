@@ -31,7 +31,7 @@ LOOKS = {
     "both": "Filled and outlined",
 }
 SHAPES = {"discs": "Centroids as discs", "areas": "Centroids as areas"}
-SHORT = (11, 15)  # letters of a value that has room left and right of another
+SHORT = (9, 15)  # letters of a value that has room left and right of another
 EMPTY = "Open a SpatialData store, a vendor's folder or an .h5ad, or try the sample."
 
 
