@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tagscope.controllers.numbers import percent
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.result_bundle import Question
 from napari_tagscope.state import ViewerState
@@ -62,8 +63,8 @@ class Verdict:
         step = self._told
         return (
             f"Hiding the top {step.percent:g} % of genes changes the label of "
-            f"{step.attention:.0%} of {self.cells:,} cells (random genes: {step.random:.0%}, "
-            f"most expressed: {step.expression:.0%})."
+            f"{percent(step.attention)} of {self.cells:,} cells "
+            f"(random genes: {percent(step.random)}, most expressed: {percent(step.expression)})."
         )
 
     @property

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from napari_tagscope.controllers.numbers import number
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
 from napari_tagscope.state import Rows, ViewerState
@@ -256,15 +256,6 @@ def _domain_column(obs: Any) -> str | None:
         if "domain" in str(name).casefold() and not pd.api.types.is_float_dtype(obs[name].dtype):
             return str(name)
     return None
-
-
-def number(value: float) -> str:
-    """Counts or their mean as people read them, a dash where there are none."""
-    if math.isnan(value):
-        return "–"
-    if value == round(value) or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def _cell_text(cell: CellProfile, domain: str) -> str:

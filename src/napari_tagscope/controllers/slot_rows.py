@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tagscope.controllers.numbers import percent
+
 if TYPE_CHECKING:
     from tagscope.api import Enrichment, SlotSummary
 
@@ -93,5 +95,9 @@ def note_on(enriched: Enrichment) -> str:
         f"{enriched.sets_tested:,} of {enriched.sets_given:,} sets tested against "
         f"{len(enriched.background):,} genes."
     )
-    none = "" if best < SIGNIFICANT else f" None is below an FDR of {SIGNIFICANT:.0%} in any slot."
+    none = (
+        ""
+        if best < SIGNIFICANT
+        else f" None is below an FDR of {percent(SIGNIFICANT)} in any slot."
+    )
     return " ".join([tested + none, *enriched.notes])

@@ -10,11 +10,12 @@ from napari_tagscope.controllers.faithfulness import (
     FaithfulnessState,
     Verdict,
 )
+from napari_tagscope.controllers.numbers import percent
 from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
-_SHARE = "{:.0%}".format
+_SHARE = percent
 COLUMNS = (
     Column(
         "hidden genes", "Share of each cell's genes that are hidden from the model, at least one"

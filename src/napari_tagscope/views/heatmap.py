@@ -16,6 +16,7 @@ from qtpy.QtGui import (
 )
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_tagscope.controllers.numbers import percent
 from napari_tagscope.controllers.tag_rows import TagMap
 
 COLORMAP = "cividis"  # the same with every kind of colour vision
@@ -130,7 +131,7 @@ class HeatmapView(QWidget):
         mean, scaled = shown.means[label, gene], shown.scaled[label, gene]
         text = (
             f"{shown.genes[gene]} in {shown.types[label]}: mean attention {mean:.3g}, "
-            f"{scaled:.0%} of the gene's highest"
+            f"{percent(scaled)} of the gene's highest"
         )
         self.setAccessibleDescription(text)
         return text

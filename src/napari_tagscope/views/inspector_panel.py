@@ -19,7 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tagscope.controllers.inspector import InspectorController, InspectorState, number
+from napari_tagscope.controllers.inspector import InspectorController, InspectorState
+from napari_tagscope.controllers.numbers import number, percent
 from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.fold import Fold
 from napari_tagscope.views.table import Column, Row, Table
@@ -28,10 +29,6 @@ from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:
     from tagscope.api import CellProfile, SelectionProfile, TypeCount
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
 
 
 def _count(value: float) -> str:
@@ -57,7 +54,7 @@ GENES_OF_CELLS = (
 )
 SLOTS = (
     Column("slot", "Memory slots of the model", 6),
-    Column("share", "Part of the cell's genes that goes into the slot", 10, _percent, "share"),
+    Column("share", "Part of the cell's genes that goes into the slot", 10, percent, "share"),
     Column("genes", "The genes that go into it most"),
 )
 CELLS = Column("cells", "Number of cells", 14, _count, "cells")

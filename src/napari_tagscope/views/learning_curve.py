@@ -95,4 +95,5 @@ class LearningCurve(QWidget):
         plot.setMouseEnabled(x=False, y=False)
         plot.hideButtons()
         plot.setMenuEnabled(False)
+        plot.getAxis("bottom").setTickSpacing(levels=[(5, 0), (1, 0)])
         return plot

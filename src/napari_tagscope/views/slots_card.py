@@ -7,13 +7,14 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QHBoxLayout, QPushButton
 from superqt import QElidingLabel
 
+from napari_tagscope.controllers.numbers import percent
 from napari_tagscope.controllers.slot_rows import ProgramRow, SetRow, SlotRow
 from napari_tagscope.controllers.slots import SlotsController, SlotsState
 from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
-_SHARE = "{:.0%}".format
+_SHARE = percent
 SLOT_COLUMNS = (
     Column("slot", "Memory slot, from 0", 5),
     Column(
@@ -140,7 +141,7 @@ def _show_file(label: QElidingLabel, path: Path | None) -> None:
 
 def _slot(slot: SlotRow) -> Row:
     genes = ", ".join(slot.genes)
-    takes = f"Slot {slot.number} takes {slot.share:.1%} of the genes of {slot.label}"
+    takes = f"Slot {slot.number} takes {percent(slot.share, 1)} of the genes of {slot.label}"
     return Row((slot.number, slot.share, slot.label, genes), f"{takes}; click to paint it\n{genes}")
 
 

@@ -85,8 +85,8 @@ def test_a_verdict_is_read_in_words(attention, error, judgement):
     steps = tuple(Step(p, attention, 0.06, 0.5, error) for p in (1.0, 5.0, 10.0))
     verdict = Verdict("Astrocyte", 25, steps)
     assert judgement in verdict.judgement
-    assert f"changes the label of {attention:.0%} of 25 cells" in verdict.sentence
-    assert "random genes: 6%" in verdict.sentence
+    assert f"changes the label of {100 * attention:.0f} % of 25 cells" in verdict.sentence
+    assert "random genes: 6 %" in verdict.sentence
 
 
 def test_shares_are_those_of_cells_that_change(faithfulness, state, annotated):

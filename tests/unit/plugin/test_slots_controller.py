@@ -102,7 +102,7 @@ def test_gene_sets_are_tested_and_remembered(
     slots.choose_gene_sets(gene_sets)
     assert {row.name for row in slots.state.sets} == {"first", "last"}
     assert "2 of 2 sets" in slots.state.note
-    assert "None is below an FDR of 5%" in slots.state.note
+    assert "None is below an FDR of 5 %" in slots.state.note
     again = SlotsController(state, runner, painter, remembered)
     assert again.state.gene_sets == gene_sets
     assert again.state.orthologues is None
