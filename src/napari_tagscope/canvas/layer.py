@@ -89,7 +89,9 @@ class CellImage(TellingImage):
         self.tell_above: Tell | None = None
         self._ramp: str | None = None
         self._outlined = False
+        self._wants_bar = False
         super().__init__(data, tell=self.tell, **kwargs)
+        self.events.visible.connect(self._add_bar)
 
     def tell(self, position: npt.ArrayLike) -> str:
         """The line of what is drawn over a world position, and of the cell there."""
@@ -121,5 +123,12 @@ class CellImage(TellingImage):
         self._ramp = colormap
         if layer.colormap.name != visible(colormap, self._outlined).name:
             layer.colormap = visible(colormap, self._outlined)
-        self.colorbar.position = "bottom_right"
-        self.colorbar.visible = self.name_overlay.visible = True
+        self._wants_bar = True
+        self._add_bar()
+
+    def _add_bar(self) -> None:
+        """Have a colour bar once the layer is seen: napari draws that of a hidden one too."""
+        if self._wants_bar and self.visible:
+            self._wants_bar = False
+            self.colorbar.position = "bottom_right"
+            self.colorbar.visible = self.name_overlay.visible = True

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_tagscope.canvas.at_once import at_once
 from napari_tagscope.canvas.background import Background, not_drawn
 from napari_tagscope.canvas.beside import SideBySide, view_size
 from napari_tagscope.canvas.drawn import Shape
@@ -128,18 +129,21 @@ class TissueCanvas:
         colormap: str = "magma",
         limits: tuple[float, float] | None = None,
         alone: bool = True,
+        shown: bool = True,
     ) -> CellImage:
         """Paint a number per cell, (N,), and show it with its colour bar.
 
         NaN is transparent. ``limits`` of the colour map default to the 1st and 99th percentile.
-        ``alone`` hides this canvas's other paintings.
+        ``alone`` hides this canvas's other paintings. A new one that is not ``shown`` is hidden.
         """
         table = ValueTable(values)
         low, high = limits or table.limits()
-        layer = self._place(name, table, rgb=False, contrast_limits=(low, high)).layer
+        look = {"contrast_limits": (low, high), "visible": shown}
+        layer = self._place(name, table, rgb=False, **look).layer
         full = table.range()
         layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
-        self._show(name, alone)
+        if shown:
+            self._show(name, alone)
         return layer
 
     def paint_categories(
@@ -237,11 +241,12 @@ class TissueCanvas:
         Images and transcripts, which would be pictures of their own, are hidden meanwhile.
         """
         layers = self.viewer.layers
-        for name in reversed(names):
-            layers.move(layers.index(self._paintings[name].layer), len(layers))
-        for position, name in enumerate(names):
-            self._show(name, alone=position == 0)
-        self._beside.begin()
+        with at_once(self.viewer):
+            for name in reversed(names):
+                layers.move(layers.index(self._paintings[name].layer), len(layers))
+            for position, name in enumerate(names):
+                self._show(name, alone=position == 0)
+            self._beside.begin()
 
     def select(self, rows: npt.NDArray[np.int64], cell: int | None = None) -> None:
         """Dim all cells but these in every painting; none are dimmed for an empty selection.
@@ -328,11 +333,13 @@ class TissueCanvas:
     def remove(self) -> None:
         """Take layers, legend and callbacks out of the viewer."""
         self.stop()
-        for painted in tuple(self._paintings.values()):
-            if painted.layer in self.viewer.layers:
-                self.viewer.layers.remove(painted.layer)
-        self.show_images(())
-        self.remove_transcripts()
+        with at_once(self.viewer):
+            self._beside.end()
+            for painted in tuple(self._paintings.values()):
+                if painted.layer in self.viewer.layers:
+                    self.viewer.layers.remove(painted.layer)
+            self.show_images(())
+            self.remove_transcripts()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removing.disconnect(self._on_layer_removing)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
@@ -340,7 +347,6 @@ class TissueCanvas:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
         self._marks.stop()
-        self._beside.end()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
@@ -384,14 +390,15 @@ class TissueCanvas:
         )
 
     def _show(self, name: str, alone: bool) -> None:
-        if alone:
-            self._beside.end()
         shown = self._paintings[name].layer
-        for layer in [painted.layer for painted in self._paintings.values()]:
-            visible = layer is shown or (layer.visible and not alone)
-            if layer.visible != visible:  # napari draws again even where nothing changes
-                with layer.events.visible.blocker(self._update_legend):
-                    layer.visible = visible
+        with at_once(self.viewer):
+            if alone:
+                self._beside.end()
+            for layer in [painted.layer for painted in self._paintings.values()]:
+                visible = layer is shown or (layer.visible and not alone)
+                if layer.visible != visible:  # napari draws again even where nothing changes
+                    with layer.events.visible.blocker(self._update_legend):
+                        layer.visible = visible
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
         self.viewer.canvas.overlays.scale_bar.position = "bottom_left"

@@ -36,12 +36,15 @@ class GenePainting:
         found = {quantity: self._values(gene, quantity) for quantity in wanted}
         self._painted = {name: values for name, values in found.items() if values is not None}
         again = len(self._painted) > 1 and self._painter.beside(*self._painted)
-        for quantity, values in self._painted.items():
-            title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
-            self._painter.paint_values(quantity, title, values, colormap=colormap, alone=not again)
-        tops = self.end_colors(percentile)
-        if len(self._painted) > 1 and not again:
-            self._painter.show_beside(*self._painted)
+        with self._painter.at_once():
+            for quantity, values in self._painted.items():
+                title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
+                self._painter.paint_values(
+                    quantity, title, values, colormap=colormap, alone=not again
+                )
+            tops = self.end_colors(percentile)
+            if len(self._painted) > 1 and not again:
+                self._painter.show_beside(*self._painted)
         return tops
 
     def end_colors(self, percentile: float) -> Tops:
