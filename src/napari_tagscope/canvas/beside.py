@@ -31,6 +31,11 @@ class SideBySide:
         self._before: dict[str, Any] = {}
         self._set_aside: list[Layer] = []
 
+    @property
+    def begun(self) -> bool:
+        """Whether paintings are beside each other because of us."""
+        return bool(self._before)
+
     def begin(self) -> None:
         """Show the layers on view beside each other."""
         grid = self._viewer.canvas.grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,12 +139,13 @@ class TissueCanvas:
         """
         table = ValueTable(values)
         low, high = limits or table.limits()
-        look = {"contrast_limits": (low, high), "visible": shown}
-        layer = self._place(name, table, rgb=False, **look).layer
         full = table.range()
-        layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
-        if shown:
-            self._show(name, alone)
+        with self._in_one_step(name):
+            look = {"contrast_limits": (low, high), "visible": shown}
+            layer = self._place(name, table, rgb=False, **look).layer
+            layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
+            if shown:
+                self._show(name, alone)
         return layer
 
     def paint_categories(
@@ -166,9 +168,10 @@ class TissueCanvas:
         if isinstance(before, CategoryTable):
             kept = {"hidden": before.hidden, "isolated": before.isolated}
         table = CategoryTable(np.asarray(codes), colors, **kept)
-        painted = self._place(name, table, rgb=True)
-        painted.categories = tuple(names)
-        self._show(name, alone)
+        with self._in_one_step(name):
+            painted = self._place(name, table, rgb=True)
+            painted.categories = tuple(names)
+            self._show(name, alone)
         return painted.layer
 
     def update_categories(self, name: str, rows: npt.NDArray[np.int64], codes: Codes) -> None:
@@ -351,6 +354,10 @@ class TissueCanvas:
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
 
+    def _in_one_step(self, name: str) -> AbstractContextManager[None]:
+        """Where a painting is new, have its layer and what it hides at once."""
+        return nullcontext() if name in self._paintings else at_once(self.viewer)
+
     def _place(
         self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
     ) -> Painted:
@@ -391,14 +398,17 @@ class TissueCanvas:
 
     def _show(self, name: str, alone: bool) -> None:
         shown = self._paintings[name].layer
-        with at_once(self.viewer):
-            if alone:
-                self._beside.end()
-            for layer in [painted.layer for painted in self._paintings.values()]:
-                visible = layer is shown or (layer.visible and not alone)
-                if layer.visible != visible:  # napari draws again even where nothing changes
+        layers = [painted.layer for painted in self._paintings.values()]
+        # napari draws again even where nothing changes
+        hidden = [layer for layer in layers if alone and layer.visible and layer is not shown]
+        changed = hidden if shown.visible else [*hidden, shown]
+        if changed or (alone and self._beside.begun):
+            with at_once(self.viewer):
+                if alone:
+                    self._beside.end()
+                for layer in changed:
                     with layer.events.visible.blocker(self._update_legend):
-                        layer.visible = visible
+                        layer.visible = layer is shown
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
         self.viewer.canvas.overlays.scale_bar.position = "bottom_left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -35,8 +36,8 @@ class GenePainting:
         wanted = (COLORMAPS if chosen == "both" else (chosen,)) if gene else ()
         found = {quantity: self._values(gene, quantity) for quantity in wanted}
         self._painted = {name: values for name, values in found.items() if values is not None}
-        again = len(self._painted) > 1 and self._painter.beside(*self._painted)
-        with self._painter.at_once():
+        again = self._painter.on_view(*self._painted)
+        with nullcontext() if again else self._painter.at_once():
             for quantity, values in self._painted.items():
                 title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
                 self._painter.paint_values(

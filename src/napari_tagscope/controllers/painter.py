@@ -73,8 +73,8 @@ class Painter(Protocol):
         """Show paintings side by side with one view, the first at the left."""
         ...
 
-    def beside(self, *names: str) -> bool:
-        """Whether these paintings, and no others, are on view side by side."""
+    def on_view(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view, several of them side by side."""
         ...
 
     def set_look(self, look: Look) -> None:

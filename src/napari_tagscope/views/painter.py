@@ -120,9 +120,9 @@ class CanvasPainter:
         if self.canvas is not None and set(names) <= set(self.canvas.names):
             self.canvas.show_beside(*names)
 
-    def beside(self, *names: str) -> bool:
-        """Whether these paintings, and no others, are on view side by side."""
-        if self.canvas is None or not self._viewer.canvas.grid.enabled:
+    def on_view(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view, several of them side by side."""
+        if self.canvas is None or self._viewer.canvas.grid.enabled != (len(names) > 1):
             return False
         seen = {name for name in self.canvas.names if self.canvas.layer(name).visible}
         return seen == set(names)

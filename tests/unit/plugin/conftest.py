@@ -88,8 +88,8 @@ class RecordingPainter:
         self.calls.append(("show_beside", *names))
         self.side_by_side = names
 
-    def beside(self, *names):
-        return set(names) == set(self.side_by_side)
+    def on_view(self, *names):
+        return set(names) == set(self.side_by_side or (self.front,))
 
     def set_look(self, look):
         self.calls.append(("set_look", look))
