@@ -11,6 +11,8 @@ import numpy.typing as npt
 from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
 
+from napari_tagscope.canvas.caption import add_caption
+
 Describe = Callable[[int], str]
 Tell = Callable[[npt.ArrayLike], str]
 
@@ -90,6 +92,7 @@ class CellImage(TellingImage):
         self._ramp: str | None = None
         self._outlined = False
         self._wants_bar = False
+        self._caption = ("", "")
         super().__init__(data, tell=self.tell, **kwargs)
         self.events.visible.connect(self._add_bar)
 
@@ -107,6 +110,12 @@ class CellImage(TellingImage):
         if self._ramp is None or layer.colormap.name != visible(self._ramp, before).name:
             return
         layer.colormap = visible(self._ramp, outlined)
+
+    def set_caption(self, facts: str, unit: str) -> None:
+        """Say below the name over the picture what is true of it, and at its bar the unit."""
+        self._caption = (facts, unit)
+        if self.colorbar.visible:
+            add_caption(self, facts, unit)
 
     def set_scale(
         self, limits: tuple[float, float], full: tuple[float, float], colormap: str
@@ -131,4 +140,5 @@ class CellImage(TellingImage):
         if self._wants_bar and self.visible:
             self._wants_bar = False
             self.colorbar.position = "bottom_right"
-            self.colorbar.visible = self.name_overlay.visible = True
+            self.colorbar.visible = True
+            add_caption(self, *self._caption)

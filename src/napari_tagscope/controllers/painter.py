@@ -42,12 +42,15 @@ class Painter(Protocol):
         values: npt.NDArray[np.float32],
         *,
         colormap: str,
+        facts: str = "",
+        unit: str = "",
         alone: bool = True,
         shown: bool = True,
     ) -> None:
         """Paint a number per cell, (N,), and show it in place of what was shown, or beside it.
 
-        One that is not ``shown`` waits in the layer list for a person to ask for it.
+        ``facts`` stand below the title over the picture, ``unit`` at its colour bar. One that is
+        not ``shown`` waits in the layer list for a person to ask for it.
         """
         ...
 

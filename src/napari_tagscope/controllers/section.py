@@ -263,10 +263,14 @@ class SectionController(Observed[SectionState]):
         self._viewer_state.set_section(section.opened, section.choices)
         self._painter.set_look(section.look)
         self._painter.set_shape(section.shape)
-        totals = np.asarray(section.opened.section.cells.totals, dtype=np.float32)
-        annotated = left is not None and left.result is not None
+        cells = section.opened.section.cells
         self._painter.paint_values(
-            "totals", TOTALS, totals, colormap="viridis", shown=not annotated
+            "totals",
+            TOTALS,
+            np.asarray(cells.totals, dtype=np.float32),
+            colormap="viridis",
+            unit="" if cells.normalised else "counts",
+            shown=left is None or left.result is None,
         )
         self._tell(section)
         if left is not None:

@@ -77,6 +77,8 @@ class CanvasPainter:
         values: npt.NDArray[np.float32],
         *,
         colormap: str,
+        facts: str = "",
+        unit: str = "",
         alone: bool = True,
         shown: bool = True,
     ) -> None:
@@ -89,6 +91,7 @@ class CanvasPainter:
         )
         if layer.name != title:
             layer.name = title
+        layer.set_caption(facts, unit)
         if first:
             self.canvas.fit()
 

@@ -41,6 +41,7 @@ class RecordingPainter:
         self.calls = []
         self.values = {}
         self.titles = {}
+        self.said = {}
         self.codes = {}
         self.colors = {}
         self.hidden = {}
@@ -59,11 +60,14 @@ class RecordingPainter:
     def preview(self, section):
         self.previews.append(section)
 
-    def paint_values(self, name, title, values, *, colormap, alone=True, shown=True):
+    def paint_values(
+        self, name, title, values, *, colormap, facts="", unit="", alone=True, shown=True
+    ):
         if alone and shown:
             self.side_by_side = ()
         self.calls.append(("paint_values", name, colormap))
         self.values[name], self.titles[name] = values, title
+        self.said[name] = (facts, unit)
         if shown:
             self.front = name
 
