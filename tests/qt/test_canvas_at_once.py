@@ -89,6 +89,23 @@ def test_repainting_rebuilds_nothing_and_changing_rebuilds_once(canvas):
     assert times == [1] * 4
 
 
+def test_in_a_person_s_grid_every_painting_has_a_picture_that_moves(canvas):
+    grid = canvas.viewer.canvas.grid
+    grid.enabled = True
+    values = np.linspace(0, 1, len(canvas.section))
+    with canvas.at_once():
+        for name in "abc":
+            canvas.paint_values(name, values, alone=False)
+    drawn(canvas.viewer)
+    shown = canvas.viewer.window._qt_viewer.canvas
+    assert len(shown.grid_views) == len(shown.grid_cameras) == np.prod(shown.grid.grid_size) == 4
+    canvas.show_beside("a", "b")
+    canvas.paint_values("d", values)
+    assert grid.enabled
+    drawn(canvas.viewer)
+    assert len(shown.grid_cameras) == np.prod(shown.grid.grid_size) == 1
+
+
 def test_another_pair_beside_each_other_has_pictures_of_its_own(canvas):
     values = np.linspace(0, 1, len(canvas.section))
     for name in "abc":

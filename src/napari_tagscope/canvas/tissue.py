@@ -11,7 +11,6 @@ import numpy.typing as npt
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_tagscope.canvas.at_once import at_once
 from napari_tagscope.canvas.background import Background, not_drawn
 from napari_tagscope.canvas.beside import SideBySide, view_size
 from napari_tagscope.canvas.drawn import Shape
@@ -122,6 +121,10 @@ class TissueCanvas:
         """What a painting shows; ``KeyError`` where there is none."""
         return self._paintings[name].table
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """Let napari take all that changes within into its scene in one step."""
+        return self._beside.at_once()
+
     def paint_values(
         self,
         name: str,
@@ -140,7 +143,7 @@ class TissueCanvas:
         table = ValueTable(values)
         low, high = limits or table.limits()
         full = table.range()
-        with self._in_one_step(name):
+        with self._added(name, alone and shown):
             look = {"contrast_limits": (low, high), "visible": shown}
             layer = self._place(name, table, rgb=False, **look).layer
             layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
@@ -168,7 +171,7 @@ class TissueCanvas:
         if isinstance(before, CategoryTable):
             kept = {"hidden": before.hidden, "isolated": before.isolated}
         table = CategoryTable(np.asarray(codes), colors, **kept)
-        with self._in_one_step(name):
+        with self._added(name, alone):
             painted = self._place(name, table, rgb=True)
             painted.categories = tuple(names)
             self._show(name, alone)
@@ -244,7 +247,7 @@ class TissueCanvas:
         Images and transcripts, which would be pictures of their own, are hidden meanwhile.
         """
         layers = self.viewer.layers
-        with at_once(self.viewer):
+        with self.at_once():
             for name in reversed(names):
                 layers.move(layers.index(self._paintings[name].layer), len(layers))
             for position, name in enumerate(names):
@@ -336,8 +339,7 @@ class TissueCanvas:
     def remove(self) -> None:
         """Take layers, legend and callbacks out of the viewer."""
         self.stop()
-        with at_once(self.viewer):
-            self._beside.end()
+        with self._beside.ended():
             for painted in tuple(self._paintings.values()):
                 if painted.layer in self.viewer.layers:
                     self.viewer.layers.remove(painted.layer)
@@ -354,9 +356,10 @@ class TissueCanvas:
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
 
-    def _in_one_step(self, name: str) -> AbstractContextManager[None]:
-        """Where a painting is new, have its layer and what it hides at once."""
-        return nullcontext() if name in self._paintings else at_once(self.viewer)
+    def _added(self, name: str, alone: bool) -> AbstractContextManager[None]:
+        """Where a painting is new, have its layer and what it hides in one step."""
+        new = alone and name not in self._paintings
+        return self._beside.ended() if new else nullcontext()
 
     def _place(
         self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
@@ -403,9 +406,7 @@ class TissueCanvas:
         hidden = [layer for layer in layers if alone and layer.visible and layer is not shown]
         changed = hidden if shown.visible else [*hidden, shown]
         if changed or (alone and self._beside.begun):
-            with at_once(self.viewer):
-                if alone:
-                    self._beside.end()
+            with self._beside.ended() if alone else self.at_once():
                 for layer in changed:
                     with layer.events.visible.blocker(self._update_legend):
                         layer.visible = layer is shown

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +51,9 @@ class CanvasPainter:
 
     def at_once(self) -> AbstractContextManager[None]:
         """Take all that is done within into the picture in one step."""
-        return at_once(self._viewer)
+        if self.canvas is not None:
+            return self.canvas.at_once()
+        return nullcontext() if self._viewer.canvas.grid.enabled else at_once(self._viewer)
 
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
