@@ -9,7 +9,6 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
 from hands import click, scroll_to, turn_to
-from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.table import MARK_ROLE
 from napari_tagscope.views.tag_table import ATTENTION, GENE, MARK
@@ -100,7 +99,7 @@ def test_contrast_is_moved_by_keys_for_both_maps(viewer, dock, wait):
     session.attention.choose_gene("Gad1")
     wait(lambda: not session.busy)
     shown = [layer.name for layer in viewer.layers if layer.visible]
-    assert shown == [f"expression · Gad1 · {UNIT_IN_TITLE}", "attention · Gad1"]
+    assert shown == ["expression · Gad1", "attention · Gad1"]
     before = drawn(viewer)
     tops = {name: top for name, top, _ in session.attention.state.tops}
     slider = panel.contrast.slider

@@ -11,6 +11,8 @@ from napari import Viewer
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from napari_tagscope.canvas.caption import show_caption
+from napari_tagscope.canvas.layer import CellImage
 from napari_tagscope.canvas.painting import Look
 from napari_tagscope.canvas.tissue import TissueCanvas
 from pictures import photo
@@ -66,6 +68,12 @@ def click(viewer: Viewer, xy: np.ndarray, drag: int = 0) -> None:
     for step in range(1, drag + 1, 5):
         QTest.mouseMove(widget, start + QPoint(step, 0))
     QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, pos=start + QPoint(drag, 0))
+
+
+def bare(layer: CellImage) -> None:
+    """Draw nothing over a layer's picture."""
+    layer.colorbar.visible = False
+    show_caption(layer, False)
 
 
 @pytest.fixture
@@ -163,7 +171,7 @@ def test_values_go_through_napari_s_colour_map(canvas: TissueCanvas) -> None:
     layer = canvas.paint_values("attention", values, limits=(0.0, 1.0))
     canvas.fit()
     canvas.viewer.canvas.overlays.scale_bar.visible = False
-    layer.colorbar.visible = layer.name_overlay.visible = False
+    bare(layer)
     drawn = colors_at(canvas.viewer, canvas.section.xy)
     expected = np.round(layer.colormap.map(values)[:, :3] * 255)
     seen = np.isfinite(values)
@@ -271,7 +279,7 @@ def test_marks_stay_within_their_picture_side_by_side(canvas: TissueCanvas) -> N
     canvas.viewer.canvas.grid.spacing = 40
     canvas.fit(np.arange(40))
     for shown in "ab":
-        canvas.layer(shown).name_overlay.visible = canvas.layer(shown).colorbar.visible = False
+        bare(canvas.layer(shown))
     middle = slice(canvas.viewer.canvas.size[1] // 2 - 12, canvas.viewer.canvas.size[1] // 2 + 12)
     before = photo(canvas.viewer)
     canvas.select(np.arange(20))
@@ -374,7 +382,7 @@ def test_no_value_looks_like_no_cell_in_either_theme(canvas: TissueCanvas, color
     assert lowest.max() >= 0.2
     assert highest.min() <= 0.65
     canvas.fit()
-    layer.name_overlay.visible = False
+    bare(layer)
     assert colors_at(canvas.viewer, canvas.section.xy[:5]).max(axis=1).min() > 55
     filled = layer.colormap
     canvas.paint_values("counts", np.ones(len(canvas.section)), colormap=colormap)

@@ -16,7 +16,6 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QMessageBox
 
 from hands import cell_center, click, click_cell, click_tissue, texts
-from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.legend_view import COLOR, COUNT, NAME, SHOWN
 from napari_tagscope.views.open import show_dock, show_result
 from napari_tagscope.views.session import session_of
@@ -111,16 +110,14 @@ def test_from_the_sample_to_an_attention_map(viewer, dock, bundle, wait, sample_
     keep(viewer, "4-attention")
 
     click(dock.attention.expression_button)
-    assert f"expression · {gene} · {UNIT_IN_TITLE}" in [
-        layer.name for layer in viewer.layers if layer.visible
-    ]
+    assert f"expression · {gene}" in [layer.name for layer in viewer.layers if layer.visible]
     assert changed(attention, drawn(viewer)) > 0.02
     keep(viewer, "5-expression")
 
     click(dock.attention.both_button)
     shown = [layer.name for layer in viewer.layers if layer.visible]
     assert shown == [
-        f"expression · {gene} · {UNIT_IN_TITLE}",
+        f"expression · {gene}",
         f"attention · {gene}",
     ]  # the last is at the left
     assert viewer.canvas.grid.enabled

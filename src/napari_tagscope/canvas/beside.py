@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_tagscope.canvas.at_once import at_once
 from napari_tagscope.canvas.layer import CellImage
 from napari_tagscope.canvas.linking import METADATA_KEY
 
@@ -30,6 +31,27 @@ class SideBySide:
         self._viewer = viewer
         self._before: dict[str, Any] = {}
         self._set_aside: list[Layer] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether paintings are beside each other because of us."""
+        return bool(self._before)
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Let napari take all that changes within into its scene in one step.
+
+        One by one where a person has a grid on, which comes back after ours: of a new layer napari
+        would put the colour bar into a picture that the grid does not have yet.
+        """
+        theirs = self._before.get("enabled", self._viewer.canvas.grid.enabled)
+        return nullcontext() if theirs else at_once(self._viewer)
+
+    @contextmanager
+    def ended(self) -> Iterator[None]:
+        """Show one picture again, in one step with all that changes within."""
+        with self.at_once():
+            self.end()
+            yield
 
     def begin(self) -> None:
         """Show the layers on view beside each other."""

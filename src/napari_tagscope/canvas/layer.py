@@ -11,6 +11,8 @@ import numpy.typing as npt
 from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
 
+from napari_tagscope.canvas.caption import add_caption
+
 Describe = Callable[[int], str]
 Tell = Callable[[npt.ArrayLike], str]
 
@@ -89,7 +91,10 @@ class CellImage(TellingImage):
         self.tell_above: Tell | None = None
         self._ramp: str | None = None
         self._outlined = False
+        self._wants_bar = False
+        self._caption = ("", "")
         super().__init__(data, tell=self.tell, **kwargs)
+        self.events.visible.connect(self._add_bar)
 
     def tell(self, position: npt.ArrayLike) -> str:
         """The line of what is drawn over a world position, and of the cell there."""
@@ -106,6 +111,12 @@ class CellImage(TellingImage):
             return
         layer.colormap = visible(self._ramp, outlined)
 
+    def set_caption(self, facts: str, unit: str) -> None:
+        """Say below the name over the picture what is true of it, and at its bar the unit."""
+        self._caption = (facts, unit)
+        if self.colorbar.visible:
+            add_caption(self, facts, unit)
+
     def set_scale(
         self, limits: tuple[float, float], full: tuple[float, float], colormap: str
     ) -> None:
@@ -121,5 +132,13 @@ class CellImage(TellingImage):
         self._ramp = colormap
         if layer.colormap.name != visible(colormap, self._outlined).name:
             layer.colormap = visible(colormap, self._outlined)
-        self.colorbar.position = "bottom_right"
-        self.colorbar.visible = self.name_overlay.visible = True
+        self._wants_bar = True
+        self._add_bar()
+
+    def _add_bar(self) -> None:
+        """Have a colour bar once the layer is seen: napari draws that of a hidden one too."""
+        if self._wants_bar and self.visible:
+            self._wants_bar = False
+            self.colorbar.position = "bottom_right"
+            self.colorbar.visible = True
+            add_caption(self, *self._caption)

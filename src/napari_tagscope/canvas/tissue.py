@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,6 +121,10 @@ class TissueCanvas:
         """What a painting shows; ``KeyError`` where there is none."""
         return self._paintings[name].table
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """Let napari take all that changes within into its scene in one step."""
+        return self._beside.at_once()
+
     def paint_values(
         self,
         name: str,
@@ -128,18 +133,22 @@ class TissueCanvas:
         colormap: str = "magma",
         limits: tuple[float, float] | None = None,
         alone: bool = True,
+        shown: bool = True,
     ) -> CellImage:
         """Paint a number per cell, (N,), and show it with its colour bar.
 
         NaN is transparent. ``limits`` of the colour map default to the 1st and 99th percentile.
-        ``alone`` hides this canvas's other paintings.
+        ``alone`` hides this canvas's other paintings. A new one that is not ``shown`` is hidden.
         """
         table = ValueTable(values)
         low, high = limits or table.limits()
-        layer = self._place(name, table, rgb=False, contrast_limits=(low, high)).layer
         full = table.range()
-        layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
-        self._show(name, alone)
+        with self._added(name, alone and shown):
+            look = {"contrast_limits": (low, high), "visible": shown}
+            layer = self._place(name, table, rgb=False, **look).layer
+            layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
+            if shown:
+                self._show(name, alone)
         return layer
 
     def paint_categories(
@@ -162,9 +171,10 @@ class TissueCanvas:
         if isinstance(before, CategoryTable):
             kept = {"hidden": before.hidden, "isolated": before.isolated}
         table = CategoryTable(np.asarray(codes), colors, **kept)
-        painted = self._place(name, table, rgb=True)
-        painted.categories = tuple(names)
-        self._show(name, alone)
+        with self._added(name, alone):
+            painted = self._place(name, table, rgb=True)
+            painted.categories = tuple(names)
+            self._show(name, alone)
         return painted.layer
 
     def update_categories(self, name: str, rows: npt.NDArray[np.int64], codes: Codes) -> None:
@@ -237,11 +247,12 @@ class TissueCanvas:
         Images and transcripts, which would be pictures of their own, are hidden meanwhile.
         """
         layers = self.viewer.layers
-        for name in reversed(names):
-            layers.move(layers.index(self._paintings[name].layer), len(layers))
-        for position, name in enumerate(names):
-            self._show(name, alone=position == 0)
-        self._beside.begin()
+        with self.at_once():
+            for name in reversed(names):
+                layers.move(layers.index(self._paintings[name].layer), len(layers))
+            for position, name in enumerate(names):
+                self._show(name, alone=position == 0)
+            self._beside.begin()
 
     def select(self, rows: npt.NDArray[np.int64], cell: int | None = None) -> None:
         """Dim all cells but these in every painting; none are dimmed for an empty selection.
@@ -328,11 +339,12 @@ class TissueCanvas:
     def remove(self) -> None:
         """Take layers, legend and callbacks out of the viewer."""
         self.stop()
-        for painted in tuple(self._paintings.values()):
-            if painted.layer in self.viewer.layers:
-                self.viewer.layers.remove(painted.layer)
-        self.show_images(())
-        self.remove_transcripts()
+        with self._beside.ended():
+            for painted in tuple(self._paintings.values()):
+                if painted.layer in self.viewer.layers:
+                    self.viewer.layers.remove(painted.layer)
+            self.show_images(())
+            self.remove_transcripts()
         self.viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
         self.viewer.layers.events.removing.disconnect(self._on_layer_removing)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
@@ -340,10 +352,14 @@ class TissueCanvas:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
         self._marks.stop()
-        self._beside.end()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
         self._pick_callbacks.clear()
+
+    def _added(self, name: str, alone: bool) -> AbstractContextManager[None]:
+        """Where a painting is new, have its layer and what it hides in one step."""
+        new = alone and name not in self._paintings
+        return self._beside.ended() if new else nullcontext()
 
     def _place(
         self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
@@ -384,14 +400,16 @@ class TissueCanvas:
         )
 
     def _show(self, name: str, alone: bool) -> None:
-        if alone:
-            self._beside.end()
         shown = self._paintings[name].layer
-        for layer in [painted.layer for painted in self._paintings.values()]:
-            visible = layer is shown or (layer.visible and not alone)
-            if layer.visible != visible:  # napari draws again even where nothing changes
-                with layer.events.visible.blocker(self._update_legend):
-                    layer.visible = visible
+        layers = [painted.layer for painted in self._paintings.values()]
+        # napari draws again even where nothing changes
+        hidden = [layer for layer in layers if alone and layer.visible and layer is not shown]
+        changed = hidden if shown.visible else [*hidden, shown]
+        if changed or (alone and self._beside.begun):
+            with self._beside.ended() if alone else self.at_once():
+                for layer in changed:
+                    with layer.events.visible.blocker(self._update_legend):
+                        layer.visible = layer is shown
         if self.viewer.layers.selection.active is not shown:
             self.viewer.layers.selection.active = shown
         self.viewer.canvas.overlays.scale_bar.position = "bottom_left"

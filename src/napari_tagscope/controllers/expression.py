@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tagscope.core.section import Cells
 
 UNIT = "ln(1 + counts per 10,000)"
-UNIT_IN_TITLE = "ln(1 + CP10k)"  # half a window is too narrow for more
+UNIT_AT_BAR = "ln(1 + CP10k)"  # there is little room
 AS_GIVEN = "normalised, as in the file"
 
 
@@ -23,7 +23,7 @@ class Expression:
         self._columns = sp.csc_matrix(cells.values)
         self._totals = None if cells.normalised else np.maximum(cells.totals, 1.0)
         self.unit = AS_GIVEN if cells.normalised else UNIT
-        self.unit_in_title = "normalised" if cells.normalised else UNIT_IN_TITLE
+        self.unit_at_bar = "normalised" if cells.normalised else UNIT_AT_BAR
 
     def of(self, column: int) -> npt.NDArray[np.float32]:
         """Values of one gene, (N,)."""

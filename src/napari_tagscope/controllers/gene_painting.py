@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from napari_tagscope.state import ViewerState
 
 Quantity = Literal["attention", "expression", "both"]
 COLORMAPS = {"attention": "magma", "expression": "viridis"}
+OF_ATTENTION = "level 1, mean over heads"
+SCORE = "attention score"
 Tops = tuple[tuple[str, float, str], ...]
 
 
@@ -35,13 +38,17 @@ class GenePainting:
         wanted = (COLORMAPS if chosen == "both" else (chosen,)) if gene else ()
         found = {quantity: self._values(gene, quantity) for quantity in wanted}
         self._painted = {name: values for name, values in found.items() if values is not None}
-        again = len(self._painted) > 1 and self._painter.beside(*self._painted)
-        for quantity, values in self._painted.items():
-            title, colormap = self._title(gene, quantity), COLORMAPS[quantity]
-            self._painter.paint_values(quantity, title, values, colormap=colormap, alone=not again)
-        tops = self.end_colors(percentile)
-        if len(self._painted) > 1 and not again:
-            self._painter.show_beside(*self._painted)
+        again = self._painter.on_view(*self._painted)
+        with nullcontext() if again else self._painter.at_once():
+            for quantity, values in self._painted.items():
+                facts, unit = self._said_of(quantity)
+                self._painter.paint_values(
+                    quantity, f"{quantity} · {gene}", values, colormap=COLORMAPS[quantity],
+                    facts=facts, unit=unit, alone=not again,
+                )  # fmt: skip
+            tops = self.end_colors(percentile)
+            if len(self._painted) > 1 and not again:
+                self._painter.show_beside(*self._painted)
         return tops
 
     def end_colors(self, percentile: float) -> Tops:
@@ -58,11 +65,12 @@ class GenePainting:
                 tops.append((quantity, limits[1], known.unit if known else ""))
         return tuple(tops)
 
-    def _title(self, gene: str, quantity: str) -> str:
-        parts = [quantity, gene]
+    def _said_of(self, quantity: str) -> tuple[str, str]:
+        """What stands below the title of a painted quantity, and the unit at its colour bar."""
         if quantity == "expression" and self.expression is not None:
-            parts.append(self.expression.unit_in_title)
-        return " · ".join(parts)
+            return self.expression.unit, self.expression.unit_at_bar
+        result = self._viewer_state.result
+        return ("" if result is None else f"{OF_ATTENTION}, {result.key}"), SCORE
 
     def _values(self, gene: str, quantity: str) -> npt.NDArray[np.float32] | None:
         opened, result = self._viewer_state.opened, self._viewer_state.result

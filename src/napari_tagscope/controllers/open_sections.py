@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.controllers.section_card import Card
 from napari_tagscope.state import Rows, ViewerState
@@ -17,14 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Left:
-    """What was on view and selected when a section was left; ``seen`` is the painter's."""
+    """What was on view and selected when a section was left; ``seen`` is the painter's.
+
+    Of one that has just been opened, the result it came with.
+    """
 
     result: AnnotationResult | None
-    label: str | None
-    gene: str | None
-    cell: int | None
-    rows: Rows
-    seen: Any
+    label: str | None = None
+    gene: str | None = None
+    cell: int | None = None
+    rows: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    seen: Any = None
 
     @classmethod
     def of(cls, state: ViewerState, seen: Any) -> Left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,10 @@ Shape = Literal["discs", "areas"]
 class Painter(Protocol):
     """Paints the open section. ``name`` is a painting's identity, ``title`` what people read."""
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """Take all that is done within into the picture in one step, which costs as one would."""
+        ...
+
     def prepare(self, section: Section) -> None:
         """Make ahead what showing a section takes long for; in any thread."""
         ...
@@ -37,9 +42,16 @@ class Painter(Protocol):
         values: npt.NDArray[np.float32],
         *,
         colormap: str,
+        facts: str = "",
+        unit: str = "",
         alone: bool = True,
+        shown: bool = True,
     ) -> None:
-        """Paint a number per cell, (N,), and show it in place of what was shown, or beside it."""
+        """Paint a number per cell, (N,), and show it in place of what was shown, or beside it.
+
+        ``facts`` stand below the title over the picture, ``unit`` at its colour bar. One that is
+        not ``shown`` waits in the layer list for a person to ask for it.
+        """
         ...
 
     def paint_categories(
@@ -64,8 +76,8 @@ class Painter(Protocol):
         """Show paintings side by side with one view, the first at the left."""
         ...
 
-    def beside(self, *names: str) -> bool:
-        """Whether these paintings, and no others, are on view side by side."""
+    def on_view(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view, several of them side by side."""
         ...
 
     def set_look(self, look: Look) -> None:

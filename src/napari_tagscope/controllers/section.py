@@ -230,12 +230,12 @@ class SectionController(Observed[SectionState]):
             state.look, state.shape,
         )  # fmt: skip
         self._leave()
+        section.left = Left(loaded.result)
         self._update(opening="")
         before = [other for other in self._sections if other.path == section.path]
         place = self._sections.index(before[0]) if before else len(self._sections)
         self._sections[place : place + len(before)] = [section]
         self._show(section)
-        self._viewer_state.set_result(loaded.result)
         for other in before:
             self._painter.forget(other.opened.section)
         if self._recent is not None:
@@ -254,11 +254,32 @@ class SectionController(Observed[SectionState]):
     def _show(self, section: OpenSection) -> None:
         """Make a section the one on view, as it was left if it was open before."""
         self._runner.cancel(KEY_TOPIC)
+        with self._painter.at_once():
+            self._paint(section)
+
+    def _paint(self, section: OpenSection) -> None:
+        """Paint a section's counts, under what was on view of it before."""
+        left, section.left = section.left, None
         self._viewer_state.set_section(section.opened, section.choices)
         self._painter.set_look(section.look)
         self._painter.set_shape(section.shape)
-        totals = np.asarray(section.opened.section.cells.totals, dtype=np.float32)
-        self._painter.paint_values("totals", TOTALS, totals, colormap="viridis")
+        cells = section.opened.section.cells
+        self._painter.paint_values(
+            "totals",
+            TOTALS,
+            np.asarray(cells.totals, dtype=np.float32),
+            colormap="viridis",
+            unit="" if cells.normalised else "counts",
+            shown=left is None or left.result is None,
+        )
+        self._tell(section)
+        if left is not None:
+            left.put_back(self._viewer_state)
+            if left.seen is not None:
+                self._painter.restore(left.seen)
+
+    def _tell(self, section: OpenSection) -> None:
+        """Let the panel say what is known of a section."""
         source = section.opened.source
         self._update(
             card=section.card,
@@ -278,10 +299,6 @@ class SectionController(Observed[SectionState]):
             alternatives=section.alternatives,
             chosen={name: getattr(source, name) for name in section.alternatives},
         )
-        left, section.left = section.left, None
-        if left is not None:
-            left.put_back(self._viewer_state)
-            self._painter.restore(left.seen)
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         key = "" if result is None else result.key

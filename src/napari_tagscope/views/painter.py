@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_tagscope.canvas.at_once import at_once
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.linking import cells_metadata, store_metadata
 from napari_tagscope.canvas.selecting import AreaTools
@@ -49,6 +49,12 @@ class CanvasPainter:
         state.cell_selected.connect(lambda _: self._mark())
         state.rows_selected.connect(lambda _: self._mark())
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """Take all that is done within into the picture in one step."""
+        if self.canvas is not None:
+            return self.canvas.at_once()
+        return nullcontext() if self._viewer.canvas.grid.enabled else at_once(self._viewer)
+
     def prepare(self, section: Section) -> None:
         """Make a section's label pyramid ahead, and draw what all of it fills; in any thread."""
         pyramid = pyramid_of(section)
@@ -73,17 +79,21 @@ class CanvasPainter:
         values: npt.NDArray[np.float32],
         *,
         colormap: str,
+        facts: str = "",
+        unit: str = "",
         alone: bool = True,
+        shown: bool = True,
     ) -> None:
         """Paint a number per cell, (N,), from 0 for quantities that have no negative values."""
         if self.canvas is None:
             return
         first = not self.canvas.names and not self._in_view
         layer = self.canvas.paint_values(
-            name, values, colormap=colormap, limits=limits_of(values), alone=alone
+            name, values, colormap=colormap, limits=limits_of(values), alone=alone, shown=shown
         )
         if layer.name != title:
             layer.name = title
+        layer.set_caption(facts, unit)
         if first:
             self.canvas.fit()
 
@@ -115,9 +125,9 @@ class CanvasPainter:
         if self.canvas is not None and set(names) <= set(self.canvas.names):
             self.canvas.show_beside(*names)
 
-    def beside(self, *names: str) -> bool:
-        """Whether these paintings, and no others, are on view side by side."""
-        if self.canvas is None or not self._viewer.canvas.grid.enabled:
+    def on_view(self, *names: str) -> bool:
+        """Whether these paintings, and no others, are on view, several of them side by side."""
+        if self.canvas is None or self._viewer.canvas.grid.enabled != (len(names) > 1):
             return False
         seen = {name for name in self.canvas.names if self.canvas.layer(name).visible}
         return seen == set(names)
@@ -190,7 +200,7 @@ class CanvasPainter:
 
     def restore(self, seen: Any) -> None:
         """Put the camera back, and show again the paintings that were on view."""
-        if self.canvas is None or seen is None:
+        if self.canvas is None:
             return
         center, zoom, names = seen
         shown = [name for name in names if name in self.canvas.names]
@@ -216,8 +226,7 @@ class CanvasPainter:
         if self.canvas is not None:
             left = self.canvas.section
             self._kept[id(left)] = (left, self.canvas.pyramid)
-            with _nothing_collected():
-                self.canvas.remove()
+            self.canvas.remove()
             self.canvas = None
         seen = None if self._preview is None else self._preview.pyramid.extent
         self.preview(None)
@@ -268,14 +277,3 @@ class CanvasPainter:
         code = int(annotation.codes[row])
         name = annotation.labels.names[code] if code >= 0 else "Unassigned"
         return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """napari looks through all objects of the process for garbage with every layer that goes,
-    which is most of what changing the section costs; what there is waits for the next time."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

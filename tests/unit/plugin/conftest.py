@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import anndata as ad
@@ -40,6 +41,7 @@ class RecordingPainter:
         self.calls = []
         self.values = {}
         self.titles = {}
+        self.said = {}
         self.codes = {}
         self.colors = {}
         self.hidden = {}
@@ -49,17 +51,25 @@ class RecordingPainter:
         self.view = np.array([3, 1], dtype=np.int64)
         self.limits, self.side_by_side = {}, ()
 
+    def at_once(self):
+        return nullcontext()
+
     def prepare(self, section):
         self.prepared.append(section)
 
     def preview(self, section):
         self.previews.append(section)
 
-    def paint_values(self, name, title, values, *, colormap, alone=True):
-        if alone:
+    def paint_values(
+        self, name, title, values, *, colormap, facts="", unit="", alone=True, shown=True
+    ):
+        if alone and shown:
             self.side_by_side = ()
         self.calls.append(("paint_values", name, colormap))
-        self.values[name], self.titles[name], self.front = values, title, name
+        self.values[name], self.titles[name] = values, title
+        self.said[name] = (facts, unit)
+        if shown:
+            self.front = name
 
     def paint_categories(self, name, title, codes, colors, names):
         assert len(colors) == len(names)
@@ -82,8 +92,8 @@ class RecordingPainter:
         self.calls.append(("show_beside", *names))
         self.side_by_side = names
 
-    def beside(self, *names):
-        return set(names) == set(self.side_by_side)
+    def on_view(self, *names):
+        return set(names) == set(self.side_by_side or (self.front,))
 
     def set_look(self, look):
         self.calls.append(("set_look", look))

@@ -15,7 +15,7 @@ from napari_tagscope.controllers.attention import (
     TOPIC,
     AttentionController,
 )
-from napari_tagscope.controllers.expression import AS_GIVEN, UNIT, UNIT_IN_TITLE, Expression
+from napari_tagscope.controllers.expression import AS_GIVEN, UNIT, UNIT_AT_BAR, Expression
 from napari_tagscope.controllers.tag_rows import FOLLOWS, TagRow
 from tagscope import api
 
@@ -61,7 +61,7 @@ def test_a_gene_is_painted_by_its_attention_then_by_its_expression(
     np.testing.assert_allclose(painter.values["expression"], expected, rtol=1e-5)
     assert painter.front == "expression"
     attention.choose_gene("Gad1")
-    assert painter.titles["expression"] == f"expression · Gad1 · {UNIT_IN_TITLE}"
+    assert painter.titles["expression"] == "expression · Gad1"
 
 
 def test_attention_and_expression_are_shown_beside_each_other(attention, painter, state, result):
@@ -70,7 +70,11 @@ def test_attention_and_expression_are_shown_beside_each_other(attention, painter
     attention.choose_gene("Mbp")
     assert painter.titles == {
         "attention": "attention · Mbp",
-        "expression": f"expression · Mbp · {UNIT_IN_TITLE}",
+        "expression": "expression · Mbp",
+    }
+    assert painter.said == {
+        "attention": ("level 1, mean over heads, cellmemory", "attention score"),
+        "expression": (UNIT, UNIT_AT_BAR),
     }
     assert painter.calls[-1] == ("show_beside", "attention", "expression")
     painter.calls.clear()
