@@ -30,7 +30,6 @@ from hands import (
     texts,
     turn_to,
 )
-from napari_tagscope.controllers.expression import UNIT_IN_TITLE
 from napari_tagscope.views.legend_view import COUNT, NAME, SHOWN
 from napari_tagscope.views.tag_table import AUC, GENE
 from pictures import changed, drawn, filled
@@ -298,7 +297,7 @@ def _ask_which_genes(story: Story) -> None:
     assert f"attention · {gene}" in story.visible()
     story.keep("attention")
     click(panel.both_button)
-    assert story.visible() == [f"expression · {gene} · {UNIT_IN_TITLE}", f"attention · {gene}"]
+    assert story.visible() == [f"expression · {gene}", f"attention · {gene}"]
     before = drawn(story.viewer)
     panel.contrast.slider.setFocus()
     for _ in range(12):
