@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_tagscope.controllers.numbers import percent
 from napari_tagscope.jobs import Job, JobRunner
 from napari_tagscope.views.card import eliding_label
 from tagscope.jobs import Progress
@@ -73,7 +74,7 @@ class JobBar(QWidget):
         text = f"{job.task.title}: stopping…" if job.cancelling else progress_text(job)
         text += f" · {waiting} waiting" if waiting else ""
         self.title.setText(text)
-        self.title.setToolTip(text)
+        self.title.setToolTip(f"{text}\n{counts_text(job)}".strip())
         self.button.setEnabled(not job.cancelling)
         if self.button.text() != job.task.cancel_text:
             self.button.setText(job.task.cancel_text)
@@ -99,16 +100,22 @@ def _keep_its_place(widget: QWidget) -> None:
 
 
 def progress_text(job: Job) -> str:
-    """Such as ``Annotating: 3,048 of 4,839 cells · 212 cells/s · 8 s left``."""
-    latest, unit = job.latest, job.task.unit
+    """Such as ``Annotating: 63 % · 212 cells/s · 8 s left``."""
+    latest, unit, title = job.latest, job.task.unit, job.task.title
     if latest is None or not latest.total:
-        return job.task.title
+        return title
     if not unit:
-        title = job.task.title
         stage = "" if latest.stage.casefold() == title.casefold() else f" {latest.stage},"
         return f"{title}:{stage} {latest.done:,} of {latest.total:,}"
     rate = f" · {latest.rate:,.0f} {unit}/s" if latest.rate else ""
-    return f"{job.task.title}: {latest.done:,} of {latest.total:,} {unit}{rate}{_left(latest)}"
+    return f"{title}: {percent(latest.fraction)}{rate}{_left(latest)}"
+
+
+def counts_text(job: Job) -> str:
+    """Such as ``3,048 of 4,839 cells``."""
+    latest, unit = job.latest, job.task.unit
+    counted = latest is not None and latest.total and unit
+    return f"{latest.done:,} of {latest.total:,} {unit}" if latest and counted else ""
 
 
 def _left(latest: Progress) -> str:
