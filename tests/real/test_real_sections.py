@@ -113,7 +113,7 @@ def neighbour_distance(xy):
 @pytest.mark.parametrize("name", DISSOCIATED)
 def test_dissociated_cells_are_references_and_no_sections(shared, name):
     label, cells, types = DISSOCIATED[name]
-    with pytest.raises(InputError, match=r"no coordinates.*tagscope train"):
+    with pytest.raises(InputError, match=r"no coordinates.*to train on"):
         open_section(path_of(shared, name))
     reference = read_reference(path_of(shared, name), label)
     assert (len(reference), len(reference.labels)) == (cells, types)
