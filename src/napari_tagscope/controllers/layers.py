@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
 
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
+from napari_tagscope.controllers.per_section import PerSection
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext
@@ -48,8 +48,7 @@ class LayersController(Observed[LayersState]):
         self._viewer_state = viewer_state
         self._runner = runner
         self._painter = painter
-        self._left: list[tuple[ReferenceType[OpenedSection], LayersState]] = []
-        self._shown: ReferenceType[OpenedSection] | None = None
+        self._left: PerSection[LayersState] = PerSection()
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.gene_selected.connect(self._on_gene)
 
@@ -128,7 +127,7 @@ class LayersController(Observed[LayersState]):
     def _on_section(self, opened: OpenedSection | None) -> None:
         self._runner.cancel(IMAGES_TOPIC)
         self._runner.cancel(TRANSCRIPTS_TOPIC)
-        asked = self._exchange(opened)
+        asked = self._left.exchange(opened, self.state) or LayersState()
         store = None if opened is None else opened.sdata
         self._update(
             has_images=store is not None and len(store.images) > 0,
@@ -139,21 +138,6 @@ class LayersController(Observed[LayersState]):
             failure=None,
         )
         self.set_images(asked.images)
-
-    def _exchange(self, opened: OpenedSection | None) -> LayersState:
-        """Keep what is asked for in the section left; what was in the one that is shown now."""
-        if self._shown is not None:
-            self._left.append((self._shown, self.state))
-        self._shown = None if opened is None else ref(opened)
-        open_still = [(left(), state) for left, state in self._left]
-        asked = LayersState()
-        self._left = []
-        for section, state in open_still:
-            if section is opened:
-                asked = state if section is not None else asked
-            elif section is not None:
-                self._left.append((ref(section), state))
-        return asked
 
     def _on_gene(self, gene: str | None) -> None:
         self._update(gene=gene, failure=None)

@@ -15,14 +15,13 @@ from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
-_SHARE = percent
 COLUMNS = (
     Column(
         "hidden genes", "Share of each cell's genes that are hidden from the model, at least one"
     ),
-    Column("attention", "Cells whose label changes without their most attended genes", 10, _SHARE),
-    Column("random", "The same without as many genes drawn by chance", 9, _SHARE),
-    Column("expression", "The same without as many of their most expressed genes", 10, _SHARE),
+    Column("attention", "Cells whose label changes without their most attended genes", 10, percent),
+    Column("random", "The same without as many genes drawn by chance", 9, percent),
+    Column("expression", "The same without as many of their most expressed genes", 10, percent),
 )
 
 

@@ -14,11 +14,13 @@ from napari_tagscope.views.bundle_button import BundleButton
 from napari_tagscope.views.card import Card, FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.table import Column, Row, Table
 
-_SHARE = percent
 SLOT_COLUMNS = (
     Column("slot", "Memory slot, from 0", 5),
     Column(
-        "share", "Share of the genes of the type's cells that the slot takes, on average", 7, _SHARE
+        "share",
+        "Share of the genes of the type's cells that the slot takes, on average",
+        7,
+        percent,
     ),
     Column("of type", "The chosen type, or the one that the slot takes most of"),
     Column("first genes", "The genes with the highest mean memory score over all cells"),
@@ -26,7 +28,7 @@ SLOT_COLUMNS = (
 PROGRAM_COLUMNS = (
     Column("gene", "Gene, in the order of mean memory score"),
     Column("score", "Mean memory score over all cells", 9, "{:.4f}".format),
-    Column("share", "The part of the gene that goes into this slot, where it is read", 9, _SHARE),
+    Column("share", "The part of the gene that goes into this slot, where it is read", 9, percent),
     Column("spec.", "Share here, divided by the highest in any other slot", 9, "{:.2f}×".format),
 )
 SET_COLUMNS = (
