@@ -54,6 +54,16 @@ def ask(asked: CellMemoryNetwork, device: str) -> NetworkOutput:
         return asked.to(device).eval()(*arrays, gene_scores=True, slot_scores=True)
 
 
+def assert_alike(said: NetworkOutput, wanted: NetworkOutput, config: CellMemoryConfig) -> None:
+    """Equal within rounding; with top-k, where rounding decides ties, but for a few cells."""
+    spared = 0 if config.top_k is None else CELLS // 20
+    for part in ("logits", "embedding", "gene_scores", "slot_scores"):
+        ours, theirs = getattr(said, part).cpu(), getattr(wanted, part).cpu()
+        torch.testing.assert_close(ours, theirs, atol=1e-2 if spared else 2e-4, rtol=2e-3)
+        close = torch.isclose(ours, theirs, atol=2e-4, rtol=2e-3).flatten(1).all(1)
+        assert (~close).sum() <= spared
+
+
 @pytest.fixture(autouse=True)
 def full_fp32() -> None:
     """The default precision of matrix products is full fp32; TF32 would hide mistakes."""
@@ -64,10 +74,7 @@ def full_fp32() -> None:
 def test_cuda_agrees_with_the_cpu(name: str) -> None:
     ours = network(CONFIGS[name])
     cpu, cuda = ask(ours, "cpu"), ask(ours, "cuda")
-    for part in ("logits", "embedding", "gene_scores", "slot_scores"):
-        torch.testing.assert_close(
-            getattr(cuda, part).cpu(), getattr(cpu, part), atol=2e-4, rtol=2e-3
-        )
+    assert_alike(cuda, cpu, CONFIGS[name])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -79,8 +86,7 @@ def test_a_table_of_pairs_changes_nothing(name: str) -> None:
     with torch.inference_mode():
         table = ours.pair_table(found % ours.config.tokens, found // ours.config.tokens - 1)
         said = ours(rows, genes, padding, table=table, gene_scores=True, slot_scores=True)
-    for part in ("logits", "embedding", "gene_scores", "slot_scores"):
-        torch.testing.assert_close(getattr(said, part), getattr(plain, part), atol=2e-4, rtol=2e-3)
+    assert_alike(said, plain, CONFIGS[name])
 
 
 def test_one_pad_stands_for_all() -> None:
