@@ -20,6 +20,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_tagscope.tasks import Task, failure_of
 from tagscope.jobs import JobCancelled, JobContext, Progress
+from tagscope.memory import give_back_freed_memory
 
 DELIVERY_MS = 80  # at most 12 deliveries a second, so that repaints leave time to the job
 STANDING_BACK = 10  # added to the niceness of a job's thread, where threads have their own
@@ -135,6 +136,9 @@ class JobRunner(QObject):
             self._post(job, lambda: task.failed(failure))
         else:
             self._post(job, lambda: task.done(result))
+        finally:
+            if task.heavy:
+                give_back_freed_memory()
 
     def _post(self, job: Job, item: Progress | Callable[[], None]) -> None:
         """Called from any thread."""

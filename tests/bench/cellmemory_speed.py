@@ -52,8 +52,8 @@ from measuring import (
 )
 from plain_cellmemory import PlainAnswer, bin_cells, read_cells, run_network
 from roofline import Ceilings, Work, count, measure_ceilings
+from tagscope.memory import keep_freed_memory
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.device import keep_freed_memory
 from training_speed import INSTALLED, report_training
 
 PARTS = ("ceilings", "inference", "training", "binning", "memory")

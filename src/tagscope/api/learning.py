@@ -91,7 +91,8 @@ def convert(
         raise ArgumentError(
             f"Checkpoints of {model!r} cannot be converted.",
             "Those of cellmemory can.",
-            "Choose another --model.",
+            "Choose another model.",
+            {"model": "cellmemory"},
         )
     return convert_project(Path(checkpoint), Path(out), config, overwrite=overwrite)
 

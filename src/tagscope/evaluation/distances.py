@@ -44,7 +44,8 @@ class DistanceConfig:
                 f"Distances cannot be had with metric {self.metric!r}, {self.bootstraps} "
                 f"bootstraps and seed {self.seed}.",
                 "The metric is cosine or euclidean, bootstraps are at least 1, a seed at least 0.",
-                "Change --metric, --bootstraps or --seed.",
+                "Give values within these bounds.",
+                {"metric": None, "bootstraps": None, "seed": None},
             )
 
 
@@ -160,7 +161,8 @@ def _by_label(cells: EmbeddedCells, column: str) -> dict[str, Doubles]:
         raise ArgumentError(
             f"No cell has a label in {column!r}.",
             "Groups of cells are needed.",
-            "Choose other columns with --by and --label.",
+            "Choose another grouping or another label column.",
+            {"by": None, "label": None},
         )
     return {name: cells.embedding[cells.labels == name].astype(np.float64) for name in names}
 

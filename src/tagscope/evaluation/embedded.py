@@ -77,14 +77,16 @@ def embedded_cells(
         raise ArgumentError(
             f"The table has no embedding {slot!r}; it has {', '.join(table.obsm) or 'none'}.",
             "An embedding of its cells is needed.",
-            "Annotate first, give a reference's --bundle, or choose another --key or --embedding.",
+            "Annotate first, give the bundle that embeds a reference, or choose another result.",
+            {"bundle": None, "key": None, "embedding": None},
         )
     values = np.asarray(table.obsm[slot], dtype=np.float32)
     if not np.isfinite(values).all():
         raise InputError(
             f"The embedding {slot!r} holds values that are not finite numbers.",
             "Finite values are needed.",
-            "Annotate again, with --precision fp32.",
+            "Annotate again, in full precision.",
+            {"precision": "fp32"},
         )
     provenance = read_provenance(table, key)
     inputs = provenance.inputs if provenance and slot == Slots(key).embedding else {}
@@ -145,7 +147,8 @@ def require_one_space(query: EmbeddedCells, reference: EmbeddedCells) -> None:
         f"{sizes[1]}, digests {query.model[:8] or 'unknown'} and "
         f"{reference.model[:8] or 'unknown'}).",
         "Distances exist within the space of one model alone.",
-        "Annotate both with the same --bundle.",
+        "Annotate both with the same bundle.",
+        {"bundle": None},
     )
 
 

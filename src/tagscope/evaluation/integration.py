@@ -46,7 +46,8 @@ class IntegrationConfig:
             raise ArgumentError(
                 f"An integration cannot be scored with {self.cells} cells and seed {self.seed}.",
                 f"More than {_NEIGHBOURS} cells and a seed from 0 on are needed.",
-                "Change --cells or --seed.",
+                "Give more cells, or another seed.",
+                {"cells": None, "seed": None},
             )
 
 
@@ -252,7 +253,8 @@ def _refuse_unmixable(cells: EmbeddedCells) -> None:
         raise ArgumentError(
             f"{problem}, so that there is no integration to score.",
             f"More than {_NEIGHBOURS} cells of two batches with labels in common are needed.",
-            "Choose other columns with --batch and --truth.",
+            "Choose other columns of batches and labels.",
+            {"batch": None, "truth": None},
         )
 
 

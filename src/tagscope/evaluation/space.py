@@ -47,7 +47,8 @@ class Space:
             raise ArgumentError(
                 f"The embedding {self.embedding!r} was not made by the bundle.",
                 "Query and reference must be embedded by one model.",
-                "Give --bundle or --embedding, not both.",
+                "Give the bundle or the embedding, not both.",
+                {"bundle": None, "embedding": None},
             )
 
     def query(

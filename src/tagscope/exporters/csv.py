@@ -40,7 +40,8 @@ def cells_frame(
         raise ArgumentError(
             f"The table has no annotation {key!r}.",
             f"obs[{slots.label!r}] is needed.",
-            "Annotate first, or choose another --key.",
+            "Annotate first, or choose another result.",
+            {"key": None},
         )
     suffix = "_um" if section.unit == "µm" else ""
     frame = pd.DataFrame(

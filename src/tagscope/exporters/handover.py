@@ -40,7 +40,8 @@ class ExportConfig:
             raise ArgumentError(
                 f"Both a column ({self.color!r}) and a gene ({self.gene!r}) were given.",
                 "A figure shows one of them.",
-                "Leave out --color or --gene.",
+                "Leave out the column or the gene.",
+                {"color": None, "gene": None},
             )
         if self.what not in get_args(What):
             raise _unknown("what is shown of a gene", self.what, get_args(What))
@@ -48,7 +49,8 @@ class ExportConfig:
             raise ArgumentError(
                 f"A resolution of {self.dpi} dots per inch was asked for.",
                 "30 to 2400 are possible; journals ask for 300 to 600.",
-                "Change --dpi.",
+                "Choose a resolution within these bounds.",
+                {"dpi": None},
             )
 
 
@@ -170,7 +172,8 @@ def _require_suffix(out: Path, *suffixes: str) -> None:
         raise ArgumentError(
             f"{out.name!r} does not name such a file.",
             f"The name must end in {' or '.join(suffixes)}.",
-            "Change the ending of --out.",
+            "Change the ending of the file name.",
+            {"out": None},
         )
 
 

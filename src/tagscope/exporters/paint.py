@@ -117,7 +117,8 @@ def paint_of_attention(table: AnnData, gene: str, key: str) -> Measured:
         raise ArgumentError(
             f"The table has no attention scores of {key!r}.",
             f"layers[{layer!r}] is needed.",
-            "Annotate with --attention, choose another --key, or ask for the expression.",
+            "Annotate with attention kept, choose another result, or ask for the expression.",
+            {"attention": True, "key": None},
         )
     column = _position(read_genes(table.var).panel, gene)
     values = sp.csr_matrix(table.layers[layer])[:, [column]].toarray().ravel()
@@ -144,7 +145,8 @@ def _position(panel: GenePanel, gene: str) -> int:
         raise ArgumentError(
             f"The gene {gene!r} was not measured.",
             f"A gene of the section's {len(panel)} is needed.",
-            f"Did you mean {' or '.join(near)}?" if near else "Check the spelling of --gene.",
+            f"Did you mean {' or '.join(near)}?" if near else "Check the spelling of the gene.",
+            {"gene": None},
         )
     return position
 
@@ -157,8 +159,7 @@ def paint_of_column(table: AnnData, column: str) -> Categories | Measured:
     ArgumentError
         If there is no such column.
     """
-    fix = "Choose one of these with --color, or an annotation with --key."
-    values = column_of(table.obs, column, fix)
+    values = column_of(table.obs, column, "color")
     title = column.replace("_", " ")
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
         return Measured(title, values.to_numpy(dtype=np.float64), title)

@@ -26,8 +26,9 @@ from tagscope.inference.ask import Answer, Network
 from tagscope.inference.batches import Batches
 from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
+from tagscope.memory import keep_freed_memory
 from tagscope.models.base import Capability, CellModel, Tokens
-from tagscope.models.device import Precision, choose_device, choose_precision, keep_freed_memory
+from tagscope.models.device import Precision, choose_device, choose_precision
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,10 @@ class EnrichConfig:
 
     def __post_init__(self) -> None:
         if self.top is not None and self.top < 1:
-            raise _out_of_range("--top", self.top, "At least one gene is tested.")
+            raise _out_of_range("top", self.top, "At least one gene is tested.")
         if not 1 <= self.min_size <= self.max_size:
             raise _out_of_range(
-                "--min-size", self.min_size, f"It lies between 1 and --max-size {self.max_size}."
+                "min_size", self.min_size, f"It lies from 1 to the largest size, {self.max_size}."
             )
 
 
@@ -173,7 +173,7 @@ def read_tags(path: Path | str) -> pd.DataFrame:
     InputError
         If it cannot be read as CSV.
     """
-    needed = "A CSV that `tagscope tags` or `tagscope slots` wrote is needed."
+    needed = "A CSV of TAGs or of slots, as TAGscope writes it, is needed."
     read_text(path, needed)
     text = {"group": str, "gene": str}
     try:
@@ -195,7 +195,8 @@ def background_of(path: Path | str) -> tuple[str, ...]:
         raise ArgumentError(
             f"Which genes could have been TAGs is not known: there is no {beside}.",
             "Enrichment is measured against all genes that the cells were read with.",
-            "Give --background: the annotated store, or a file with one gene a line.",
+            "Give the background: the annotated store, or a file with one gene a line.",
+            {"background": None},
         )
     return read_names(beside)
 
@@ -284,7 +285,7 @@ def _keys_of(tags: pd.DataFrame) -> list[str]:
             f"The TAG table has no column {(missing or ['group'])[0]!r}; "
             f"it has {listed(tags.columns)}.",
             "The columns gene, rank, and group or slot are needed.",
-            "Use a table that `tagscope tags` or `tagscope slots` wrote.",
+            "Write the table of TAGs or of slots first.",
         )
     return keys
 
@@ -303,7 +304,8 @@ def _require_within(tags: pd.Series, places: Mapping[str, int]) -> None:
         raise InputError(
             f"{len(outside)} TAGs are not in the background ({listed(outside, 3)}).",
             "The background holds every gene that could have been a TAG.",
-            "Give --background the store that the TAGs came from.",
+            "Give the store that the TAGs came from as background.",
+            {"background": None},
         )
 
 
@@ -326,7 +328,7 @@ def _names_in_sets(
         notes.append(
             f"The background looks like {own} genes and the sets like {theirs} ones: they were "
             "matched by spelling alone, which misses orthologues of another name. "
-            "Give --orthologues to match them by a table."
+            "A table of orthologues matches them."
         )
     return [(gene,) for gene in genes], tuple(notes)
 
@@ -355,9 +357,11 @@ def _nothing_to_test(
         f"{len(genes)} of the background ({listed(genes, 3)}); the largest has "
         f"{int(sizes.max(initial=0))}.",
         "Sets and background must name genes in the same way.",
-        "Check species and kind of gene ids, give --orthologues, or lower --min-size.",
+        "Check species and kind of gene ids, use a table of orthologues, or allow smaller sets.",
+        {"orthologues": None, "min_size": None},
     )
 
 
-def _out_of_range(option: str, value: int, needed: str) -> ArgumentError:
-    return ArgumentError(f"{option} is {value}.", needed, "Change it.")
+def _out_of_range(name: str, value: int, needed: str) -> ArgumentError:
+    words = name.replace("_", " ")
+    return ArgumentError(f"{words} is {value}.", needed, "Give another number.", {name: None})

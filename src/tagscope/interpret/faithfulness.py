@@ -36,9 +36,10 @@ from tagscope.interpret.masking import (
 )
 from tagscope.interpret.stored import cells_of, groups_of
 from tagscope.jobs import JobContext
+from tagscope.memory import keep_freed_memory
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, Tokens
 from tagscope.models.bundle import Bundle
-from tagscope.models.device import choose_device, keep_freed_memory
+from tagscope.models.device import choose_device
 from tagscope.models.registry import load_model
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class FaithfulnessConfig:
             raise ArgumentError(
                 f"The percentages are {', '.join(f'{p:g}' for p in steps) or 'none'}.",
                 "They must rise, from above 0 to below 100: nothing and all are always measured.",
-                "Give others with --percent.",
+                "Give others.",
+                {"percent": None},
             )
 
 
@@ -127,7 +129,8 @@ def faithfulness(
         raise ArgumentError(
             "None of the cells of any type has a gene that the model reads.",
             "At least one cell with genes is needed.",
-            "Choose another --by.",
+            "Choose another grouping.",
+            {"by": None},
         )
     trial = _Trial(model, some, config, as_padding, context)
     found = trial.run(tokens, read, device)

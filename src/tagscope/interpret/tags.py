@@ -158,7 +158,8 @@ class TagTable:
             raise ArgumentError(
                 "The TAGs are of several memory slots.",
                 "A heatmap shows one slot, or the attention.",
-                "Choose one with --slot, or see `tagscope slots`.",
+                "Choose one slot.",
+                {"slot": None},
             )
         label = "mean memory score" if "slot" in self.frame else "mean attention"
         figure = tag_heatmap(self.means, self.by, top=top, scaled=scaled, label=label)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
-from functools import cache
 from typing import Literal
 
 import torch
@@ -12,9 +9,6 @@ import torch
 from tagscope.errors import ArgumentError
 
 Precision = Literal["auto", "fp32", "bf16"]
-
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
-_NEVER = 2**31 - 1
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -77,17 +71,3 @@ def choose_precision(name: str = "auto", device: torch.device | None = None) -> 
 def reduced(precision: torch.dtype, device: torch.device) -> torch.autocast:
     """A context in which matrix products run in ``precision``; fp32 changes nothing."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision != torch.float32)
-
-
-@cache
-def keep_freed_memory() -> bool:
-    """Let glibc keep freed buffers and hand them out again; True where that was possible.
-
-    By default every large tensor is mapped afresh and its pages are zeroed by the kernel, which
-    costs small networks on a CPU a good part of their time. Affects the whole process from the
-    first call on; elsewhere than on Linux with glibc it does nothing.
-    """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _NEVER))

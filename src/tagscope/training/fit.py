@@ -18,10 +18,11 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
 from tagscope.errors import OutputError
 from tagscope.jobs import JobCancelled, JobContext
+from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.tokenise import Preprocessing
-from tagscope.models.device import choose_device, choose_precision, keep_freed_memory
+from tagscope.models.device import choose_device, choose_precision
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate

@@ -118,5 +118,5 @@ def test_other_spaces_and_empty_groups_are_refused(query, reference):
         group_distances(query, replace(reference, model="other"))
     with pytest.raises(ArgumentError, match="No cell has a label in 'clone'"):
         group_distances(query.take(np.arange(95, 100)), reference, by="clone")
-    with pytest.raises(ArgumentError, match="--metric"):
+    with pytest.raises(ArgumentError, match="metric 'manhattan'"):
         DistanceConfig(metric="manhattan")

@@ -164,7 +164,7 @@ def test_a_table_of_something_else_is_refused():
 
 
 def test_the_background_is_not_guessed(tmp_path):
-    with pytest.raises(ArgumentError, match=r"no .*tags\.background\.txt.*--background"):
+    with pytest.raises(ArgumentError, match=r"no .*tags\.background\.txt.*the background"):
         background_of(tmp_path / "tags.csv")
     (tmp_path / "tags.background.txt").write_text("A\nB\n")
     assert background_of(tmp_path / "tags.csv") == ("A", "B")

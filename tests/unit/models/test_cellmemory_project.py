@@ -255,7 +255,7 @@ def test_odd_max_bins(tmp_path: Path, content: str) -> None:
 
 def test_what_was_asked_for_must_agree(tmp_path: Path) -> None:
     folder = project(tmp_path / "toy")
-    refused(folder, "--mode expressed", error=ArgumentError, mode="full")
+    refused(folder, "name 'expressed'", error=ArgumentError, mode="full")
     for wrong in ({"layers": 0}, {"pad_to": -1}, {"mode": "fast"}, {"target_sum": 0.0}):
         with pytest.raises(ArgumentError, match=str(next(iter(wrong.values())))):
             ts.ConvertConfig(**wrong)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-
 import pytest
 import torch
 
@@ -12,7 +10,6 @@ from tagscope.models.device import (
     available_devices,
     choose_device,
     choose_precision,
-    keep_freed_memory,
     reduced,
 )
 
@@ -38,8 +35,3 @@ def test_reduced_precision_is_bf16_or_nothing() -> None:
         assert (ones @ ones).dtype == torch.float32
     with reduced(torch.bfloat16, cpu):
         assert (ones @ ones).dtype == torch.bfloat16
-
-
-def test_freed_memory_is_kept_where_glibc_runs() -> None:
-    glibc = platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
-    assert keep_freed_memory() is glibc

@@ -96,7 +96,8 @@ class ConvertConfig:
             raise ArgumentError(
                 f"Counts cannot be scaled to {self.target_sum}.",
                 "Needed: a total above 0.",
-                "Change --target-sum.",
+                "Give a positive total.",
+                {"target_sum": None},
             )
 
 
@@ -355,7 +356,8 @@ def _mode(project: Project, sizes: PublishedSizes, config: ConvertConfig) -> Mod
             f"{project.checkpoint.name} was trained in mode {sizes.mode!r}, as its tables of genes "
             f"show, and {config.mode!r} was asked for.",
             "The mode must be the one it was trained in.",
-            f"Leave --mode out, or give --mode {sizes.mode}.",
+            f"Leave the mode to be found, or name {sizes.mode!r}.",
+            {"mode": sizes.mode},
         )
     return sizes.mode
 
@@ -373,7 +375,8 @@ def _encoding(project: Project, sizes: PublishedSizes, config: ConvertConfig) ->
         raise ArgumentError(
             f"MaxBin.txt says {project.max_bin}, where bins would give {sizes.max_bin}.",
             f"{project.checkpoint.name} was trained with rounded values (bin_norm).",
-            "Leave --encoding out, or give --encoding round.",
+            "Leave the encoding to be found, or name 'round'.",
+            {"encoding": "round"},
         )
     return config.encoding or ("round" if fewer else "bins")
 
