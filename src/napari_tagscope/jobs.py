@@ -23,7 +23,7 @@ from tagscope.jobs import JobCancelled, JobContext, Progress
 from tagscope.memory import give_back_freed_memory
 
 DELIVERY_MS = 80  # at most 12 deliveries a second, so that repaints leave time to the job
-STANDING_BACK = 10  # added to the niceness of a job's thread, where threads have their own
+STANDING_BACK = 19  # added to the niceness of a job's thread, where threads have their own
 CLOSING_SECONDS = 10.0
 
 
@@ -126,6 +126,12 @@ class JobRunner(QObject):
     def _work(self, job: Job) -> None:
         """Runs in the job's thread."""
         _stand_back()
+        self._outcome(job)
+        if job.task.heavy:
+            give_back_freed_memory()
+
+    def _outcome(self, job: Job) -> None:
+        """Do the work and post what came of it."""
         task = job.task
         try:
             result = task.work(job.context)
@@ -136,9 +142,6 @@ class JobRunner(QObject):
             self._post(job, lambda: task.failed(failure))
         else:
             self._post(job, lambda: task.done(result))
-        finally:
-            if task.heavy:
-                give_back_freed_memory()
 
     def _post(self, job: Job, item: Progress | Callable[[], None]) -> None:
         """Called from any thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -38,6 +39,13 @@ def canvas(make_napari_viewer: Callable[..., Viewer], qtbot: object) -> TissueCa
     return made
 
 
+class Garbage:
+    """Refers to itself, so that only the collector takes it away."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
 def paint(canvas: TissueCanvas) -> np.ndarray:
     codes = np.arange(len(canvas.section)) % 3
     canvas.paint_categories("type", codes, ["#e69f00", "#56b4e9", "#009e73"])
@@ -54,14 +62,28 @@ def rebuilt(viewer: ViewerModel) -> list[int]:
 def test_steps_within_a_step_are_part_of_it():
     viewer = ViewerModel()
     times = rebuilt(viewer)
-    frozen = gc.get_freeze_count()
+    collect = gc.collect
     with at_once(viewer):
         with at_once(viewer):
             viewer.add_image(np.zeros((4, 4)))
         viewer.layers.clear()
         del times[:]
     assert times == [1]
-    assert gc.get_freeze_count() == frozen
+    assert gc.collect is collect
+
+
+def test_within_a_step_young_garbage_alone_is_looked_for():
+    viewer, old = ViewerModel(), Garbage()
+    gc.collect()
+    young, kept = Garbage(), weakref.ref(old)
+    gone = weakref.ref(young)
+    del old, young
+    full = gc.get_stats()[2]["collections"]
+    with at_once(viewer):
+        gc.collect()
+        assert gone() is None
+        assert gc.get_stats()[2]["collections"] == full
+        assert kept() is not None
 
 
 def test_a_step_that_fails_ends():
@@ -150,3 +172,14 @@ def test_what_stands_over_a_picture(canvas: TissueCanvas, theme: str) -> None:
     assert changed(said, drawn(canvas.viewer)) > 0
     layer._overlays[CAPTION].visible = layer._overlays[UNIT].visible = False
     assert changed(said, drawn(canvas.viewer)) > 0
+
+
+def test_colours_that_arrive_are_no_news_to_the_layer_list(canvas):
+    codes = paint(canvas)
+    heard: list[str] = []
+    canvas.viewer.layers.events.connect(lambda event: heard.append(event.type))
+    drawn: list[str] = []
+    canvas.layer("type").events.set_data.connect(lambda event: drawn.append(event.type))
+    canvas.update_categories("type", np.arange(3), codes[:3])
+    assert drawn == ["set_data"]
+    assert heard == []

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from napari.components import ViewerModel
+
+_YOUNG = 1  # generation
 
 _changing: set[int] = set()
 
@@ -17,17 +20,18 @@ def at_once(viewer: ViewerModel) -> Iterator[None]:
     part of it.
 
     napari then looks through all objects of the process for garbage, which is most of what a
-    change costs; what there is by now waits for the next time.
+    change costs; here it looks through the young ones, and Python through all in its own time.
     """
     key = id(viewer.layers)
     if key in _changing:
         yield
         return
     _changing.add(key)
-    gc.freeze()
+    collect = gc.collect
+    gc.collect = partial(collect, _YOUNG)
     try:
         with viewer.layers.batched_update():
             yield
     finally:
-        gc.unfreeze()
+        gc.collect = collect
         _changing.discard(key)

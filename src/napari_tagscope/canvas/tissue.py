@@ -426,7 +426,9 @@ class TissueCanvas:
     def _repaint(self, name: str, *, thumbnail: bool = True) -> None:
         painted = self._paintings[name]
         painted.painting.repaint()
-        painted.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
+        with nullcontext() if thumbnail else self.viewer.layers.events.blocker():
+            # else the layer list, where nothing is new, has all of the window drawn once more
+            painted.layer.refresh(thumbnail=thumbnail, extent=False, highlight=False)
         self._update_legend()
 
     def _categories(self, name: str) -> CategoryTable:
