@@ -147,14 +147,14 @@ class TrainingController(Observed[TrainingState]):
             return
         path, column, source = state.reference, state.column, self._source()
         panel = None if opened is None else opened.section.panel
-        self._update(counting=True)
+        self._update(counting=True, unusable=False)
         self._runner.start(
             Task(
                 topic=COUNT_TOPIC,
                 title=f"Counting types and genes of {path.name}",
                 work=lambda context: count_reference(source, column, panel, context),
                 done=lambda counted: self._on_counted(path, column, *counted),
-                failed=lambda failure: self._update(counting=False, failure=failure),
+                failed=lambda failure: self._update(counting=False, unusable=True, failure=failure),
                 cancelled=lambda: self._update(counting=False),
             )
         )

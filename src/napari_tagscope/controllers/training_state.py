@@ -22,8 +22,8 @@ MOST_NAMED = 3
 class TrainingState:
     """What the training part shows.
 
-    ``name`` is that of the bundle to be. ``history`` grows by one record an epoch, over all
-    ``networks`` that the training makes.
+    ``name`` is that of the bundle to be. An ``unusable`` reference could not be read with these
+    labels. ``history`` grows by one record an epoch, over all ``networks`` of the training.
     """
 
     reference: Path | None = None
@@ -32,6 +32,7 @@ class TrainingState:
     name: str = ""
     summary: ReferenceSummary | None = None
     counting: bool = False
+    unusable: bool = False
     epochs: int | None = None
     reading: bool = False
     running: bool = False
@@ -46,7 +47,8 @@ class TrainingState:
         """Whether training can start; what it would learn from is known first."""
         found, waits = self.summary, self.running or self.counting
         hopeless = found is not None and (found.shared == 0 or len(found.types) < 2)
-        return bool(self.reference and self.column) and not waits and not hopeless
+        useless = self.unusable or hopeless
+        return bool(self.reference and self.column) and not waits and not useless
 
 
 def network_starts(history: Sequence[EpochRecord]) -> tuple[int, ...]:

@@ -191,6 +191,18 @@ def test_what_cannot_be_learned_from_is_told(training, section_file, tmp_path):
     assert training.state.failure.error.fix
 
 
+def test_a_reference_without_counts_cannot_be_trained_on(training, section_file, tmp_path):
+    table = ad.read_h5ad(section_file)
+    table.X = -table.X
+    table.write_h5ad(tmp_path / "negative.h5ad")
+    training.choose_reference(tmp_path / "negative.h5ad")
+    assert training.state.failure is not None
+    assert not training.state.ready
+    training.choose_reference(section_file)
+    assert training.state.failure is None
+    assert training.state.ready
+
+
 def test_another_column_gives_another_name_unless_one_was_typed(training, section_file):
     training.choose_reference(section_file)
     training.choose_column("batch")
