@@ -232,6 +232,23 @@ class AnnotationResult:
         write_provenance(table, self.key, self.provenance)
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """Embedded cells: ``values`` (N, D) float32, or (N, C, D) of every cell and its neighbours."""
+
+    key: str
+    ids: npt.NDArray[np.str_]
+    values: npt.NDArray[np.float32]
+    provenance: Provenance
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write ``obsm["X_<key>"]`` and the provenance; all else stays as it is."""
+        rows, slot = rows_of(self.ids, table), Slots(self.key).embedding
+        refuse_existing(slot in table.obsm, "obsm", slot, overwrite)
+        table.obsm[slot] = self.values[rows]
+        write_provenance(table, self.key, self.provenance)
+
+
 def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:
     """Row of every cell of ``table`` among ``ids``.
 

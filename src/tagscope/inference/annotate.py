@@ -28,7 +28,7 @@ from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.base import Capability, CellModel, Tokens
-from tagscope.models.device import Precision, choose_device, choose_precision
+from tagscope.models.device import Precision, choose_device, choose_precision, device_name
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _provenance(
         parameters=asdict(config),
         inputs=inputs,
         seed=config.seed,
-        device=_device_name(device),
+        device=device_name(device),
         seconds=round(seconds, 3),
         extra=extra,
     )
@@ -325,9 +325,3 @@ def _shared_genes(cells: Cells, model: CellModel) -> int:
 
 def _examples(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return str(device)

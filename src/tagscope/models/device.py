@@ -34,6 +34,13 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def device_name(device: torch.device) -> str:
+    """A device as people know it, a card with its name."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
 def available_devices() -> list[str]:
     """Kinds of device on this machine, the fastest last."""
     found = ["cpu"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,8 +11,11 @@ from tagscope.errors import BundleError, TagscopeError
 from tagscope.models.base import CellModel
 from tagscope.models.bundle import Bundle
 
+if TYPE_CHECKING:
+    from tagscope.models.omnicell.model import OmniCell
 
-def load_model(bundle: Bundle, device: torch.device) -> CellModel:
+
+def load_model(bundle: Bundle, device: torch.device) -> Any:
     """Build the bundle's model with its weights on ``device``, ready to be asked.
 
     Raises
@@ -43,11 +47,7 @@ def _cellmemory(bundle: Bundle) -> CellModel:
             network.load_state_dict(state)
             networks.append(network.eval())
     except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
-        raise BundleError(
-            f"The weights of {bundle.path} do not fit its configuration ({error}).",
-            "Both must come from one training.",
-            "Train or copy the model again.",
-        ) from error
+        raise _unfit(bundle, error) from error
     preprocessing = Preprocessing.from_dict(bundle.preprocessing)
     first, *others = networks
     temperature = float(bundle.calibration.get("temperature", 1.0))
@@ -57,4 +57,27 @@ def _cellmemory(bundle: Bundle) -> CellModel:
     )  # fmt: skip
 
 
-_BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}
+def _omnicell(bundle: Bundle) -> OmniCell:
+    from tagscope.models.omnicell.config import OmniCellConfig
+    from tagscope.models.omnicell.model import OmniCell
+    from tagscope.models.omnicell.network import OmniCellNetwork
+
+    state = bundle.state()
+    try:
+        config = OmniCellConfig.from_dict(bundle.config)
+        network = OmniCellNetwork(config, len(state["genes.weight"]))
+        network.load_state_dict(state)
+    except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
+        raise _unfit(bundle, error) from error
+    return OmniCell(network.eval(), bundle.panel, float(bundle.preprocessing["um_per_unit"]))
+
+
+def _unfit(bundle: Bundle, error: Exception) -> BundleError:
+    return BundleError(
+        f"The weights of {bundle.path} do not fit its configuration ({error}).",
+        "Both must come from one training.",
+        "Train or copy the model again.",
+    )
+
+
+_BUILDERS: dict[str, Callable[[Bundle], Any]] = {"cellmemory": _cellmemory, "omnicell": _omnicell}

@@ -10,17 +10,14 @@ import csv
 import hashlib
 import json
 import math
-import pickle
-import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from tagscope.core.labels import UNASSIGNED, LabelSet
@@ -39,6 +36,7 @@ from tagscope.models.cellmemory.convert import (
 )
 from tagscope.models.cellmemory.model import CAPABILITIES
 from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.published import is_weight, read_checkpoint
 
 _CHECKPOINT, _GENES, _LABELS, _MAX_BIN = (
     "_ckpt.pth", "_ref_gene.txt", "_idx2celltype.txt", "MaxBin.txt",
@@ -47,19 +45,6 @@ _NEEDED = (
     "The folder that CellMemory's training leaves is needed: PROJECT_ckpt.pth, "
     "PROJECT_ref_gene.txt, PROJECT_idx2celltype.txt and MaxBin.txt."
 )
-# What torch raises over a file that is cut short, damaged, or something else altogether.
-_READ_ERRORS = (
-    OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError,
-    AssertionError, OverflowError, MemoryError,
-)  # fmt: skip
-# The accuracy may be a numpy scalar, which numpy 1 and 2 write under different names.
-_SCALAR: Any = np.float64().__reduce__()[0]
-_NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_SCALAR, "numpy.core.multiarray.scalar"),
-    (_SCALAR, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64")),
-]
 
 
 @dataclass(frozen=True)
@@ -183,7 +168,7 @@ def read_project(path: Path) -> Project:
         If a file is missing or cannot be read, or the folder holds several projects.
     """
     checkpoint = _find(Path(path))
-    stored = _load(checkpoint)
+    stored = read_checkpoint(checkpoint)
     stem = checkpoint.name.removesuffix(_CHECKPOINT)
     epoch, accuracy = _number(stored.get("epoch")), _number(stored.get("acc"))
     return Project(
@@ -222,36 +207,6 @@ def _find(path: Path) -> Path:
     return found[0]
 
 
-def _load(file: Path) -> Mapping[str, Any]:
-    """The checkpoint as tensors and numbers; anything else in the pickle is refused, not run."""
-    try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns of here ends in one of these errors
-            stored = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{file} holds more than weights and numbers, or is damaged ({_first_line(error)}).",
-            "A checkpoint is read as weights alone, so that it cannot run a program.",
-            "Copy it again, and do not open one whose origin you do not know.",
-        ) from error
-    except _READ_ERRORS as error:
-        raise InputError(
-            f"{file} cannot be read ({type(error).__name__}: {_first_line(error)}).",
-            "A checkpoint as torch.save writes it is needed.",
-            "Copy it again: it is damaged or was not copied completely.",
-        ) from error
-    return stored if isinstance(stored, Mapping) else {}
-
-
-def _first_line(error: BaseException) -> str:
-    """What torch says of a file, without its advice to load it by force."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next(
-        (line for line in lines if "nsupported" in line), lines[0] if lines else "no reason"
-    )
-    return told[:200].rstrip(".")
-
-
 def _weights(stored: Mapping[str, Any], file: Path) -> dict[str, Tensor]:
     """The tensors under their published names, float32, without DataParallel's prefix."""
     net = stored.get("net")
@@ -261,7 +216,7 @@ def _weights(stored: Mapping[str, Any], file: Path) -> dict[str, Tensor]:
             "CellMemory saves {'net': weights, 'acc': …, 'epoch': …}.",
             "Name the project folder of a CellMemory training.",
         )
-    wrong = [str(key) for key, value in net.items() if not _is_weight(key, value)]
+    wrong = [str(key) for key, value in net.items() if not is_weight(key, value)]
     if wrong:
         raise InputError(
             f"{file} holds entries that are not tensors of finite numbers: {', '.join(wrong[:5])}.",
@@ -270,13 +225,6 @@ def _weights(stored: Mapping[str, Any], file: Path) -> dict[str, Tensor]:
         )
     prefix = "module." if all(key.startswith("module.") for key in net) else ""
     return {key.removeprefix(prefix): value.detach().float() for key, value in net.items()}
-
-
-def _is_weight(key: Any, value: Any) -> bool:
-    if not (isinstance(key, str) and isinstance(value, Tensor) and value.is_floating_point()):
-        return False
-    plain = value.layout == torch.strided and value.device.type == "cpu"
-    return plain and bool(torch.isfinite(value).all())
 
 
 def _number(value: Any) -> float | None:

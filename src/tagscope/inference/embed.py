@@ -1,0 +1,154 @@
+"""Embed the cells of a section, alone or read together with their neighbours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tagscope.core.provenance import Provenance
+from tagscope.core.results import Embedding
+from tagscope.core.section import Section
+from tagscope.errors import ArgumentError
+from tagscope.inference.batches import Batches, out_of_memory
+from tagscope.jobs import JobContext
+from tagscope.memory import keep_freed_memory
+from tagscope.models.device import Precision, choose_device, choose_precision, device_name
+from tagscope.models.omnicell.model import OmniCell, Reading
+from tagscope.models.omnicell.tokenise import OmniCellTokens
+
+Floats = npt.NDArray[np.float32]
+Blocks = Literal["centre", "mean", "all"]
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """How to embed a section."""
+
+    key: str = "omnicell"
+    """Name of the result in the table."""
+    neighbors: int = 9
+    """Cells beside each that are read with it, the nearest first; 0 reads cells alone."""
+    blocks: Blocks = "centre"
+    """Of a cell read with its neighbours: its own embedding, the mean over all, or all of them."""
+    project: bool = False
+    """Project the embedding on the directions that the training's head tells apart."""
+    threshold: float = 0.9
+    """Share of the head's eigenvalues that the projection keeps."""
+    batch_size: int | None = None
+    """Cells per batch; as many as suit the device if not given."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    precision: Precision = "auto"
+    """Number format; auto is bf16 where the device computes in it, else fp32."""
+
+    def __post_init__(self) -> None:
+        if self.neighbors < 0:
+            raise ArgumentError(
+                f"{self.neighbors} neighbours were asked for.",
+                "0 or more are needed.",
+                "Give another number.",
+                {"neighbors": None},
+            )
+        if self.blocks not in ("centre", "mean", "all"):
+            raise ArgumentError(
+                f"The blocks {self.blocks!r} are unknown.",
+                "They are centre, mean or all.",
+                "Choose one of these.",
+                {"blocks": None},
+            )
+        if not 0 < self.threshold <= 1:
+            raise ArgumentError(
+                f"The threshold is {self.threshold}.",
+                "A share above 0, at most 1, is needed.",
+                "Give another.",
+                {"threshold": None},
+            )
+
+
+def embed(
+    section: Section,
+    model: OmniCell,
+    config: EmbedConfig | None = None,
+    *,
+    genes: tuple[str, ...] | None = None,
+    inputs: dict[str, str] | None = None,
+    context: JobContext | None = None,
+) -> Embedding:
+    """Embed every cell.
+
+    ``genes`` names those that are read, in their order; all that the model knows if None.
+    ``context`` hears ``step("embedding", cells done, N)`` after every batch; a cancel is answered
+    within one batch.
+
+    Raises
+    ------
+    InputError
+        If cells and model share no gene.
+    ArgumentError
+        If the device has no memory for a single cell.
+    """
+    started = time.monotonic()
+    config, context = config or EmbedConfig(), context or JobContext()
+    keep_freed_memory()
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    model = model.to(device, precision)
+    reading = model.reading(section.panel, genes, config.neighbors)
+    tokens = model.read(section, reading)
+    values = _run(model, tokens, reading, config, device, context)
+    if config.project:
+        values = values @ model.basis(config.threshold).numpy()
+    provenance = Provenance(
+        verb="embed",
+        parameters=asdict(config),
+        inputs=dict(inputs or {}),
+        device=device_name(device),
+        seconds=round(time.monotonic() - started, 3),
+        extra={"cells": len(section), "genes": tokens.genes, "precision": str(precision)},
+    )
+    return Embedding(config.key, section.ids, values, provenance)
+
+
+def _run(
+    model: OmniCell,
+    tokens: OmniCellTokens,
+    reading: Reading,
+    config: EmbedConfig,
+    device: torch.device,
+    context: JobContext,
+) -> Floats:
+    """All cells through the network; a batch that does not fit in memory is halved."""
+    cells = 1 if config.blocks == "centre" else tokens.cells
+    shape = (len(tokens), cells, model.config.width)
+    found = np.zeros(shape if config.blocks == "all" else (shape[0], shape[2]), np.float32)
+    lengths = np.full(len(tokens), tokens.cells * (tokens.genes + 2))
+    batches = Batches(lengths, None, config.batch_size, device, model.bytes_per_token)
+    done = 0
+    context.step("embedding", done, len(tokens))
+    for rows, said in _answers(model, tokens, reading, batches, cells):
+        found[rows] = said if config.blocks == "all" else said.mean(axis=1)
+        done += len(rows)
+        context.step("embedding", done, len(tokens))
+    return found
+
+
+def _answers(
+    model: OmniCell, tokens: OmniCellTokens, reading: Reading, batches: Batches, cells: int
+) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
+    for rows in batches:
+        began = time.monotonic()
+        try:
+            said = model.embed(tokens, reading, rows, cells=cells).cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            batches.halve(rows)
+            continue
+        batches.accept(rows, 0, time.monotonic() - began)
+        yield rows, said

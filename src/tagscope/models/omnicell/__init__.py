@@ -1,0 +1,1 @@
+"""OmniCell: one transformer for dissociated cells and cells read with their neighbours."""

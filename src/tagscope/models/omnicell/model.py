@@ -1,0 +1,150 @@
+"""A trained OmniCell, as the rest of TAGscope asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+
+from tagscope.core.neighbours import nearest_others
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Section
+from tagscope.errors import InputError
+from tagscope.io.findings import listed
+from tagscope.models.base import Capability
+from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork
+from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
+
+CAPABILITIES = frozenset({Capability.EMBED})
+_SMALLEST_NORM = 1e-7
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which genes a section is read over, and how its cells are put into sequences.
+
+    ``genes`` in the order they are read, as columns of the model's vocabulary, ``columns`` those of
+    the section; ``neighbours`` of every cell are read with it.
+    """
+
+    genes: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    neighbours: int = 0
+
+
+@dataclass
+class OmniCell:
+    """An OmniCell network with its vocabulary; the rows after it are start and end.
+
+    ``um_per_unit``: how many µm a unit of the coordinates was that it learned with.
+    """
+
+    network: OmniCellNetwork
+    vocabulary: GenePanel
+    um_per_unit: float = 1.0
+    capabilities: frozenset[Capability] = CAPABILITIES
+    _table: tuple[bytes, torch.dtype, GeneTable] | None = field(default=None, init=False)
+
+    @property
+    def config(self) -> OmniCellConfig:
+        """The network's configuration."""
+        return self.network.config
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Memory that one token takes while a batch is read, in bytes."""
+        return 4 * (8 * self.config.width + 3 * self.config.ffn)
+
+    def reading(
+        self, panel: GenePanel, genes: Sequence[str] | None = None, neighbours: int = 0
+    ) -> Reading:
+        """How a section of ``panel`` is read: over ``genes``, by symbol or Ensembl id, in their
+        order, or over all that the vocabulary knows, in the order of their names.
+
+        Raises
+        ------
+        InputError
+            If the vocabulary knows none of them.
+        """
+        names = panel.symbols if genes is None else tuple(genes)
+        asked = panel if genes is None else GenePanel(names, names)
+        columns = np.arange(len(panel)) if genes is None else asked.columns_in(panel)
+        known = panel.columns_in(self.vocabulary)
+        order = (
+            np.argsort(np.array(names), kind="stable") if genes is None else np.arange(len(names))
+        )
+        columns = columns[order]
+        columns = columns[columns >= 0]
+        columns = columns[known[columns] >= 0]
+        _, firsts = np.unique(known[columns], return_index=True)
+        columns = columns[np.sort(firsts)]
+        if not len(columns):
+            raise InputError(
+                f"OmniCell knows none of the {len(names)} genes.",
+                f"It knows {len(self.vocabulary)} ({listed(self.vocabulary.symbols, 3)}).",
+                "Check species and kind of gene ids; a table of orthologues takes mouse to human.",
+                {"orthologues": None},
+            )
+        return Reading(known[columns], columns, neighbours)
+
+    def read(self, section: Section, reading: Reading) -> OmniCellTokens:
+        """The section's cells as sequences."""
+        ranks = soft_ranks(section.cells.values[:, reading.columns])
+        if reading.neighbours == 0:
+            return OmniCellTokens(ranks)
+        pieces = None if section.pieces is None else section.pieces.codes
+        near = nearest_others(section.own_xy, reading.neighbours, pieces)
+        return OmniCellTokens(ranks, near, section.own_xy / self.um_per_unit)
+
+    def table(self, reading: Reading) -> GeneTable:
+        """The genes that are read, between start and end, as the network takes them."""
+        weight = self.network.genes.weight
+        key = reading.genes.tobytes()
+        if (
+            self._table is None
+            or self._table[:2] != (key, weight.dtype)
+            or (self._table[2].names.device != weight.device)
+        ):
+            start = len(self.vocabulary)
+            rows = np.concatenate(([start], reading.genes, [start + 1]))
+            found = self.network.table(torch.from_numpy(rows).to(weight.device))
+            self._table = key, weight.dtype, found
+        return self._table[2]
+
+    def to(self, device: torch.device, precision: torch.dtype = torch.float32) -> OmniCell:
+        """Move the weights to ``device``, in ``precision``, and return the model."""
+        self._table = None
+        self.network.to(device, precision)
+        return self
+
+    @torch.inference_mode()
+    def embed(
+        self, tokens: OmniCellTokens, reading: Reading, rows: npt.NDArray[np.int64], *,
+        cells: int | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Embeddings of the given cells and their neighbours, (B, C', d) float32, of length 1.
+
+        C' = ``cells``, the centre first; all if None. A cell that expresses nothing has 0.
+        """
+        read, expressed = tokens.sequences(rows)
+        device = self.network.head.device
+        hidden = self.network.eval().pooled(
+            self.table(reading), read.to(device), expressed.to(device), cells=cells
+        )
+        return F.normalize(hidden, dim=-1, eps=_SMALLEST_NORM)
+
+    @torch.no_grad()
+    def basis(self, threshold: float) -> Tensor:
+        """Projection basis (d, m): eigenvectors of the head, by the size of their eigenvalues,
+        as few as hold ``threshold`` of the sum of all sizes."""
+        values, vectors = torch.linalg.eigh(self.network.symmetric_head().float().cpu())
+        order = values.abs().argsort(descending=True)
+        shares = values.abs()[order].cumsum(0) / values.abs().sum()
+        found: Tensor = vectors[:, order[: int((shares < threshold).sum()) + 1]]
+        return found
