@@ -48,13 +48,15 @@ class OmniCellTokens:
     """N cells over n genes, ready to be cut into sequences.
 
     ``ranks`` (N, n) CSR float32 soft ranks. A sequence reads rows 1 to n of a gene table of n + 2
-    rows, between row 0, the start, and row n + 1, the end. ``neighbours`` (N, k) int64 rows of the
-    cells beside each, the nearest first, −1 where there are no more; ``xy`` (N, 2) their places.
+    rows, between row 0, the start, and row n + 1, the end; ``expressed`` leaves out those of rank 0.
+    ``neighbours`` (N, k) int64 rows of the cells beside each, the nearest first, −1 where there are
+    no more; ``xy`` (N, 2) their places.
     """
 
     ranks: sp.csr_matrix
     neighbours: Ints | None = None
     xy: npt.NDArray[np.float64] | None = None
+    expressed: bool = False
 
     def __len__(self) -> int:
         return int(self.ranks.shape[0])
@@ -69,6 +71,17 @@ class OmniCellTokens:
         """Cells of a sequence, C = 1 + k."""
         return 1 if self.neighbours is None else 1 + self.neighbours.shape[1]
 
+    @property
+    def lengths(self) -> Ints:
+        """Tokens of every cell's sequence, (N,), those of its longest cell for each in it."""
+        read = np.full(len(self), self.genes)
+        if self.expressed:
+            read = np.diff(self.ranks.indptr)
+            for others in () if self.neighbours is None else self.neighbours.T:
+                beside = np.where(others >= 0, np.diff(self.ranks.indptr)[others], 0)
+                read = np.maximum(read, beside)
+        return np.asarray(self.cells * (read + 2), dtype=np.int64)
+
     def sequences(self, rows: Ints) -> tuple[Sequences, torch.Tensor]:
         """The sequences of the given cells, and which tokens are expressed genes, (B, C, t) bool.
 
@@ -77,24 +90,41 @@ class OmniCellTokens:
         members = rows[:, None]
         if self.neighbours is not None:
             members = np.concatenate((members, self.neighbours[rows]), axis=1)
+        genes, values, padding = (self._expressed if self.expressed else self._all)(members)
+        return Sequences(genes, values, self._places(members), padding), values > 0
+
+    def _all(self, members: Ints) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Every cell over all genes."""
         there = members >= 0
         values = np.zeros((members.size, self.genes + 2), np.float32)
         values[:, 1:-1] = self.ranks[np.maximum(members, 0).ravel()].toarray()
         values[~there.ravel()] = 0.0
         read = torch.from_numpy(values).view(*members.shape, -1)
-        sequences = Sequences(
-            torch.arange(self.genes + 2), read, self._places(members), _padding(there, read)
-        )
-        return sequences, read > 0
+        padding = None
+        if not there.all():
+            padding = torch.from_numpy(~there).unsqueeze(-1).expand(read.shape)
+        return torch.arange(self.genes + 2), read, padding
+
+    def _expressed(self, members: Ints) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Every cell over the genes that it expresses, padded to the longest."""
+        flat = members.ravel()
+        taken = self.ranks[np.maximum(flat, 0)]
+        ends = np.where(flat >= 0, np.diff(taken.indptr) + 1, -1)
+        shape = (len(flat), int(ends.max()) + 1)
+        genes, values = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        of_row = np.repeat(np.arange(len(flat)), np.diff(taken.indptr))
+        place = np.arange(taken.nnz) - taken.indptr[of_row] + 1
+        known = flat[of_row] >= 0
+        genes[of_row[known], place[known]] = taken.indices[known] + 1
+        values[of_row[known], place[known]] = taken.data[known]
+        rows = np.flatnonzero(flat >= 0)
+        genes[rows, ends[rows]] = self.genes + 1
+        padding = np.arange(shape[1]) > ends[:, None]
+        size = (*members.shape, shape[1])
+        return tuple(torch.from_numpy(part).view(size) for part in (genes, values, padding))
 
     def _places(self, members: Ints) -> torch.Tensor | None:
         if self.neighbours is None or self.xy is None:
             return None
         places = self.xy[np.maximum(members, 0)] - self.xy[members[:, :1]]
         return torch.from_numpy(np.where(members[..., None] >= 0, places, 0.0).astype(np.float32))
-
-
-def _padding(there: npt.NDArray[np.bool_], read: torch.Tensor) -> torch.Tensor | None:
-    if there.all():
-        return None
-    return torch.from_numpy(~there).unsqueeze(-1).expand(read.shape)
