@@ -28,6 +28,7 @@ from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.session import Session, session_of
 
 PATIENCE = 1800.0
+SETTLED = 2.0  # seconds without a job until its memory is looked at
 
 
 def wait(condition: Callable[[], object], patience: float = PATIENCE) -> float:
@@ -104,6 +105,8 @@ def main() -> None:
     cells = len(session.state.opened.section) if session.state.opened else 0
     for _ in range(options.runs):
         first, whole = run_once(session, heart)
+        began = time.perf_counter()
+        wait(lambda: time.perf_counter() - began > SETTLED)
         memory = process.memory_info().rss / 1e9
         print(f"| {cells:,} | {first:.2f} | {whole:.1f} | {heart.percentile(99) * 1e3:.0f} | "
               f"{heart.longest * 1e3:.0f} | {memory:.2f} |", flush=True)  # fmt: skip
