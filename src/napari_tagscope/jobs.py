@@ -100,7 +100,6 @@ class JobRunner(QObject):
     def close(self) -> None:
         """Stop everything and wait for the threads; nothing is delivered afterwards."""
         self._closed = True
-        self._idle.stop()
         self._mail.clear()
         for job in self._jobs:
             job.context.cancel()
@@ -179,6 +178,7 @@ class JobRunner(QObject):
         if job not in self._jobs:
             return
         self._jobs.remove(job)
+        job.context.on_progress = _to_nobody  # else context and job hold each other, and results
         self.ended.emit(job)
         if not job.superseded:
             ending()
@@ -193,6 +193,10 @@ def _stand_back() -> None:
         own = threading.get_native_id()
         before = os.getpriority(os.PRIO_PROCESS, own)
         os.setpriority(os.PRIO_PROCESS, own, before + STANDING_BACK)
+
+
+def _to_nobody(progress: Progress) -> None:
+    """Hears reports of a job that is over."""
 
 
 def _give_back_memory() -> None:
