@@ -25,6 +25,7 @@ from tagscope.memory import give_back_freed_memory
 DELIVERY_MS = 80  # at most 12 deliveries a second, so that repaints leave time to the job
 STANDING_BACK = 19  # added to the niceness of a job's thread, where threads have their own
 CLOSING_SECONDS = 10.0
+IDLE_MS = 500  # without a job, after which the memory that jobs used is given back
 
 
 @dataclass(eq=False)
@@ -65,6 +66,10 @@ class JobRunner(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(DELIVERY_MS)
         self._timer.timeout.connect(self._deliver)
+        self._idle = QTimer(self)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(IDLE_MS)
+        self._idle.timeout.connect(_give_back_memory)
         self._mail_arrived.connect(self._schedule)
 
     @property
@@ -83,6 +88,7 @@ class JobRunner(QObject):
         job = Job(self._number, task, JobContext())
         job.context.on_progress = lambda progress: self._post(job, progress)
         self._jobs.append(job)
+        self._idle.stop()
         self.started.emit(job)
         self._start_waiting()
 
@@ -126,12 +132,6 @@ class JobRunner(QObject):
     def _work(self, job: Job) -> None:
         """Runs in the job's thread."""
         _stand_back()
-        self._outcome(job)
-        if job.task.heavy:
-            give_back_freed_memory()
-
-    def _outcome(self, job: Job) -> None:
-        """Do the work and post what came of it."""
         task = job.task
         try:
             result = task.work(job.context)
@@ -178,10 +178,13 @@ class JobRunner(QObject):
         if job not in self._jobs:
             return
         self._jobs.remove(job)
+        job.context.on_progress = _to_nobody  # else context and job hold each other, and results
         self.ended.emit(job)
         if not job.superseded:
             ending()
         self._start_waiting()
+        if not self._jobs:
+            self._idle.start()
 
 
 def _stand_back() -> None:
@@ -190,3 +193,12 @@ def _stand_back() -> None:
         own = threading.get_native_id()
         before = os.getpriority(os.PRIO_PROCESS, own)
         os.setpriority(os.PRIO_PROCESS, own, before + STANDING_BACK)
+
+
+def _to_nobody(progress: Progress) -> None:
+    """Hears reports of a job that is over."""
+
+
+def _give_back_memory() -> None:
+    """In a thread, which the window does not wait for."""
+    threading.Thread(target=give_back_freed_memory, name="tagscope-memory").start()

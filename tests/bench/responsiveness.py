@@ -28,6 +28,7 @@ from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.session import Session, session_of
 
 PATIENCE = 1800.0
+SETTLED = 2.0  # seconds without a job until its memory is looked at
 
 
 def wait(condition: Callable[[], object], patience: float = PATIENCE) -> float:
@@ -39,6 +40,12 @@ def wait(condition: Callable[[], object], patience: float = PATIENCE) -> float:
         if time.perf_counter() - began > patience:
             raise TimeoutError(f"not within {patience:.0f} s: {condition}")
     return time.perf_counter() - began
+
+
+def rest(seconds: float) -> None:
+    """Let the window work for so long."""
+    began = time.perf_counter()
+    wait(lambda: time.perf_counter() - began > seconds)
 
 
 def first_colours(session: Session) -> Callable[[], bool]:
@@ -71,8 +78,7 @@ def run_once(session: Session, heart: Heart) -> tuple[float, float]:
 def cancel_once(session: Session) -> float:
     """Seconds from a click on Cancel until the job is over."""
     session.annotate.run()
-    began = time.perf_counter()
-    wait(lambda: time.perf_counter() - began > 1.0)
+    rest(1.0)
     session.annotate.cancel()
     return wait(lambda: not session.busy)
 
@@ -104,6 +110,7 @@ def main() -> None:
     cells = len(session.state.opened.section) if session.state.opened else 0
     for _ in range(options.runs):
         first, whole = run_once(session, heart)
+        rest(SETTLED)
         memory = process.memory_info().rss / 1e9
         print(f"| {cells:,} | {first:.2f} | {whole:.1f} | {heart.percentile(99) * 1e3:.0f} | "
               f"{heart.longest * 1e3:.0f} | {memory:.2f} |", flush=True)  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -19,6 +21,10 @@ def runner(qtbot):
     made = JobRunner()
     yield made
     made.close()
+
+
+class Found:
+    """Something that a job found."""
 
 
 class Outcome:
@@ -70,6 +76,27 @@ def test_progress_and_result_arrive_in_order_on_the_gui_thread(runner, qtbot):
     assert outcome.threads == {threading.main_thread()}
     assert outcome.results[0] is not threading.main_thread()
     assert runner.jobs == ()
+
+
+def test_what_a_job_found_is_held_by_nobody_once_it_is_over(runner, qtbot):
+    outcome = Outcome()
+    found = {}
+
+    def work(context):
+        context.step("running", 1, 1, partial=Found())
+        found["result"] = weakref.ref(result := Found())
+        return result
+
+    gc.disable()  # what hangs in a ring would wait for a full collection
+    try:
+        runner.start(outcome.task(work))
+        qtbot.waitUntil(lambda: bool(outcome.results) and not runner.jobs)
+        found["report"] = weakref.ref(outcome.reports[0].partial)
+        outcome.results.clear()
+        outcome.reports.clear()
+        qtbot.waitUntil(lambda: found["result"]() is None and found["report"]() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no niceness of their own here")

@@ -94,7 +94,7 @@ def test_a_reference_without_embedding_is_embedded_with_the_bundle(mapped):
     annotated = api.distances(mapped.query, mapped.reference, **chosen)
     embedded = api.distances(mapped.query, mapped.raw, bundle=mapped.bundle, **chosen)
     np.testing.assert_allclose(embedded.matrix(), annotated.matrix(), atol=1e-4)
-    with pytest.raises(ArgumentError, match="--bundle"):
+    with pytest.raises(ArgumentError, match="give the bundle"):
         api.distances(mapped.query, mapped.raw, **chosen)
     with pytest.raises(ArgumentError, match="not both"):
         api.distances(mapped.query, mapped.raw, bundle=mapped.bundle, embedding="X_pca", **chosen)
