@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
+from tagscope.api.embedding import embed
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
-from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
+from tagscope.core.results import (
+    Annotation,
+    AnnotationResult,
+    Embedding,
+    GeneScores,
+    SlotScores,
+)
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
 from tagscope.exporters import ExportConfig
 from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
+from tagscope.inference.embed import EmbedConfig
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_result
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
@@ -42,21 +50,23 @@ from tagscope.io.transcripts import Transcripts, read_transcripts
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
+from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.simulation import Layout, SimulateConfig
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
     "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
-    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
-    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
-    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
-    "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
-    "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
-    "network_for", "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig",
+    "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores",
+    "GroupDistances", "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout",
+    "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
+    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
+    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check",
+    "convert", "distances", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels",
+    "export", "faithfulness", "faithfulness_of_result", "flows", "info", "integration",
+    "label_flows", "load_bundle", "network_for", "open_section", "read_images",
+    "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of", "sample",
+    "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
+    "train", "write_result",
 ]  # fmt: skip

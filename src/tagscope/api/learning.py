@@ -16,6 +16,11 @@ from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig, convert_project
+from tagscope.models.omnicell.checkpoint import (
+    OmniCellConvertConfig,
+    convert_checkpoint,
+    is_omnicell,
+)
 from tagscope.training.fit import default_model
 from tagscope.training.fit import train as _train
 from tagscope.training.recipe import TrainConfig, recipe_of
@@ -76,25 +81,40 @@ def train(
 
 def convert(
     checkpoint: AnyPath,
-    model: Literal["cellmemory"] = "cellmemory",
+    model: Literal["cellmemory", "omnicell"] | None = None,
     *,
     out: AnyPath,
-    config: ConvertConfig | None = None,
+    config: ConvertConfig | OmniCellConvertConfig | None = None,
     overwrite: bool = False,
 ) -> Bundle:
     """Make a bundle of an original tool's checkpoint; it gives that tool's numbers.
 
-    ``checkpoint`` is the project folder that the original CellMemory leaves. What it does not hold
-    is in ``config``.
+    ``checkpoint`` is the folder that the original leaves: CellMemory's project folder, or that with
+    OmniCell's ``LMConfig.json``; ``model`` is told by it. What it does not hold is in ``config``.
     """
-    if model != "cellmemory":
+    path = Path(checkpoint)
+    if model is None:
+        model = "omnicell" if is_omnicell(path) else "cellmemory"
+    if model not in ("cellmemory", "omnicell"):
         raise ArgumentError(
             f"Checkpoints of {model!r} cannot be converted.",
-            "Those of cellmemory can.",
+            "Those of cellmemory and omnicell can.",
             "Choose another model.",
-            {"model": "cellmemory"},
+            {"model": None},
         )
-    return convert_project(Path(checkpoint), Path(out), config, overwrite=overwrite)
+    wanted = ConvertConfig if model == "cellmemory" else OmniCellConvertConfig
+    if config is not None and not isinstance(config, wanted):
+        raise ArgumentError(
+            f"The settings are not those of converting {model}.",
+            f"A {wanted.__name__} is needed.",
+            "Give that, or leave it out.",
+            {"model": None},
+        )
+    if model == "omnicell":
+        asked = config if isinstance(config, OmniCellConvertConfig) else None
+        return convert_checkpoint(path, Path(out), asked, overwrite=overwrite)
+    own = config if isinstance(config, ConvertConfig) else None
+    return convert_project(path, Path(out), own, overwrite=overwrite)
 
 
 def network_for(config: TrainConfig, **changes: Any) -> CellMemoryConfig:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tagscope.api.given import AnyPath, bundle_of
-from tagscope.core.results import AnnotationResult
+from tagscope.core.results import Result
 from tagscope.exporters import ExportConfig
 from tagscope.exporters import export as _export
 from tagscope.exporters.handover import Format as ExportFormat
@@ -118,7 +118,7 @@ def export(
 
 def write_result(
     opened: OpenedSection,
-    result: AnnotationResult,
+    result: Result,
     out: AnyPath,
     *,
     overwrite: bool = False,

@@ -68,7 +68,7 @@ def section_choices(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_config_options(
-    parser: argparse.ArgumentParser, config: type, names: Sequence[str] | None = None
+    parser: argparse._ActionsContainer, config: type, names: Sequence[str] | None = None
 ) -> None:
     """One option per field of a config dataclass (or per field of ``names``), with its docs.
 

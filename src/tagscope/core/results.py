@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -203,6 +203,19 @@ class SlotScores:
             layer = Slots(key).slot(index)
             refuse_existing(layer in table.layers, "layers", layer, overwrite)
             table.layers[layer] = layout.on_table(scores)
+
+
+class Result(Protocol):
+    """What a verb found, which knows how to write itself."""
+
+    @property
+    def key(self) -> str:
+        """Name of the result in a table."""
+        ...
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write all parts into a table of the same cells; other slots stay as they are."""
+        ...
 
 
 @dataclass(frozen=True)

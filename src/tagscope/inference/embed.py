@@ -16,9 +16,10 @@ from tagscope.core.results import Embedding
 from tagscope.core.section import Section
 from tagscope.errors import ArgumentError
 from tagscope.inference.batches import Batches, out_of_memory
+from tagscope.inference.variable import most_variable
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
-from tagscope.models.device import Precision, choose_device, choose_precision, device_name
+from tagscope.models.device import Precision, choose_device, device_name, quickest_precision
 from tagscope.models.omnicell.model import OmniCell, Reading
 from tagscope.models.omnicell.tokenise import OmniCellTokens
 
@@ -36,6 +37,12 @@ class EmbedConfig:
     """Cells beside each that are read with it, the nearest first; 0 reads cells alone."""
     blocks: Blocks = "centre"
     """Of a cell read with its neighbours: its own embedding, the mean over all, or all of them."""
+    n_genes: int | None = None
+    """Read over so many genes, those that vary most in the section; all that the model knows if
+    not given."""
+    expressed: bool = False
+    """Leave the genes that a cell does not express out of its sequence: several times quicker, but
+    not what the model was trained on unless it was trained so, and not the same numbers."""
     project: bool = False
     """Project the embedding on the directions that the training's head tells apart."""
     threshold: float = 0.9
@@ -62,6 +69,13 @@ class EmbedConfig:
                 "Choose one of these.",
                 {"blocks": None},
             )
+        if self.n_genes is not None and self.n_genes < 1:
+            raise ArgumentError(
+                f"{self.n_genes} genes were asked for.",
+                "At least one is needed.",
+                "Give another number, or leave it out for all.",
+                {"n_genes": None},
+            )
         if not 0 < self.threshold <= 1:
             raise ArgumentError(
                 f"The threshold is {self.threshold}.",
@@ -82,7 +96,7 @@ def embed(
 ) -> Embedding:
     """Embed every cell.
 
-    ``genes`` names those that are read, in their order; all that the model knows if None.
+    ``genes`` names those that are read, in their order, in place of ``config.n_genes``.
     ``context`` hears ``step("embedding", cells done, N)`` after every batch; a cancel is answered
     within one batch.
 
@@ -97,9 +111,11 @@ def embed(
     config, context = config or EmbedConfig(), context or JobContext()
     keep_freed_memory()
     device = choose_device(config.device)
-    precision = choose_precision(config.precision, device)
+    precision = quickest_precision(config.precision, device)
     model = model.to(device, precision)
-    reading = model.reading(section.panel, genes, config.neighbors)
+    if genes is None and config.n_genes is not None:
+        genes = most_variable(section.cells, model.vocabulary, config.n_genes)
+    reading = model.reading(section.panel, genes, config.neighbors, expressed=config.expressed)
     tokens = model.read(section, reading)
     values = _run(model, tokens, reading, config, device, context)
     if config.project:
@@ -127,8 +143,7 @@ def _run(
     cells = 1 if config.blocks == "centre" else tokens.cells
     shape = (len(tokens), cells, model.config.width)
     found = np.zeros(shape if config.blocks == "all" else (shape[0], shape[2]), np.float32)
-    lengths = np.full(len(tokens), tokens.cells * (tokens.genes + 2))
-    batches = Batches(lengths, None, config.batch_size, device, model.bytes_per_token)
+    batches = Batches(tokens.lengths, None, config.batch_size, device, model.bytes_per_token)
     done = 0
     context.step("embedding", done, len(tokens))
     for rows, said in _answers(model, tokens, reading, batches, cells):

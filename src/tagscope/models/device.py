@@ -10,6 +10,8 @@ from tagscope.errors import ArgumentError
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+_BF16_ON_CPU = ("avx512_bf16", "amx_tile")
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a name: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -73,6 +75,25 @@ def choose_precision(name: str = "auto", device: torch.device | None = None) -> 
             {"precision": "fp32"},
         )
     return torch.bfloat16
+
+
+def quickest_precision(name: str, device: torch.device) -> torch.dtype:
+    """As :func:`choose_precision`, but ``auto`` is bf16 where the device computes in it.
+
+    For models that were made for bf16. A CPU does where it has AVX-512 BF16 or AMX.
+    """
+    if name != "auto":
+        return choose_precision(name, device)
+    if device.type == "cuda":
+        knows = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        knows = device.type == "cpu" and _cpu_has_bf16()
+    return torch.bfloat16 if knows else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    asked = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in _BF16_ON_CPU)
+    return any(ask() for ask in asked if ask is not None)
 
 
 def reduced(precision: torch.dtype, device: torch.device) -> torch.autocast:

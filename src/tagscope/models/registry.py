@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tagscope.models.omnicell.model import OmniCell
 
 
-def load_model(bundle: Bundle, device: torch.device) -> Any:
-    """Build the bundle's model with its weights on ``device``, ready to be asked.
+def load_model(bundle: Bundle, device: torch.device) -> CellModel:
+    """Build the bundle's model with its weights on ``device``, ready to annotate.
 
     Raises
     ------
@@ -25,9 +25,10 @@ def load_model(bundle: Bundle, device: torch.device) -> Any:
     """
     if bundle.model not in _BUILDERS:
         raise BundleError(
-            f"{bundle.path} is a model of kind {bundle.model!r}.",
-            f"This TAGscope knows {', '.join(sorted(_BUILDERS))}.",
-            "Update TAGscope.",
+            f"{bundle.path} is a model of kind {bundle.model!r}, which cannot annotate.",
+            f"Those that can are {', '.join(sorted(_BUILDERS))}.",
+            "Choose another bundle.",
+            {"bundle": None},
         )
     return _BUILDERS[bundle.model](bundle).to(device)
 
@@ -57,7 +58,14 @@ def _cellmemory(bundle: Bundle) -> CellModel:
     )  # fmt: skip
 
 
-def _omnicell(bundle: Bundle) -> OmniCell:
+def load_omnicell(bundle: Bundle, device: torch.device) -> OmniCell:
+    """Build an OmniCell with its weights on ``device``.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit its configuration.
+    """
     from tagscope.models.omnicell.config import OmniCellConfig
     from tagscope.models.omnicell.model import OmniCell
     from tagscope.models.omnicell.network import OmniCellNetwork
@@ -69,7 +77,8 @@ def _omnicell(bundle: Bundle) -> OmniCell:
         network.load_state_dict(state)
     except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
         raise _unfit(bundle, error) from error
-    return OmniCell(network.eval(), bundle.panel, float(bundle.preprocessing["um_per_unit"]))
+    unit = float(bundle.preprocessing["um_per_unit"])
+    return OmniCell(network.eval(), bundle.panel, unit).to(device)
 
 
 def _unfit(bundle: Bundle, error: Exception) -> BundleError:
@@ -80,4 +89,4 @@ def _unfit(bundle: Bundle, error: Exception) -> BundleError:
     )
 
 
-_BUILDERS: dict[str, Callable[[Bundle], Any]] = {"cellmemory": _cellmemory, "omnicell": _omnicell}
+_BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}

@@ -92,6 +92,11 @@ def convert_checkpoint(
     )
 
 
+def is_omnicell(path: Path) -> bool:
+    """Whether a folder, or the folder of a file, holds a configuration of OmniCell."""
+    return ((path if path.is_dir() else path.parent) / _CONFIG).is_file()
+
+
 def _folder(path: Path) -> Path:
     if not path.exists():
         raise InputError(f"There is no checkpoint at {path}.", _NEEDED, "Check the path.")

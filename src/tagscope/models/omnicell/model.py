@@ -30,12 +30,14 @@ class Reading:
     """Which genes a section is read over, and how its cells are put into sequences.
 
     ``genes`` in the order they are read, as columns of the model's vocabulary, ``columns`` those of
-    the section; ``neighbours`` of every cell are read with it.
+    the section; ``neighbours`` of every cell are read with it; ``expressed`` leaves out of each
+    cell the genes that it does not express.
     """
 
     genes: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int64]
     neighbours: int = 0
+    expressed: bool = False
 
 
 @dataclass
@@ -62,7 +64,12 @@ class OmniCell:
         return 4 * (8 * self.config.width + 3 * self.config.ffn)
 
     def reading(
-        self, panel: GenePanel, genes: Sequence[str] | None = None, neighbours: int = 0
+        self,
+        panel: GenePanel,
+        genes: Sequence[str] | None = None,
+        neighbours: int = 0,
+        *,
+        expressed: bool = False,
     ) -> Reading:
         """How a section of ``panel`` is read: over ``genes``, by symbol or Ensembl id, in their
         order, or over all that the vocabulary knows, in the order of their names.
@@ -72,35 +79,45 @@ class OmniCell:
         InputError
             If the vocabulary knows none of them.
         """
-        names = panel.symbols if genes is None else tuple(genes)
-        asked = panel if genes is None else GenePanel(names, names)
-        columns = np.arange(len(panel)) if genes is None else asked.columns_in(panel)
+        names = tuple(sorted(panel.symbols) if genes is None else genes)
+        asked = GenePanel(names, names).columns_in(panel)
         known = panel.columns_in(self.vocabulary)
-        order = (
-            np.argsort(np.array(names), kind="stable") if genes is None else np.arange(len(names))
-        )
-        columns = columns[order]
-        columns = columns[columns >= 0]
-        columns = columns[known[columns] >= 0]
-        _, firsts = np.unique(known[columns], return_index=True)
+        columns = asked[(asked >= 0) & (known[asked] >= 0)]
+        _, firsts = np.unique(
+            known[columns], return_index=True
+        )  # a gene of two columns is read once
         columns = columns[np.sort(firsts)]
         if not len(columns):
             raise InputError(
-                f"OmniCell knows none of the {len(names)} genes.",
+                f"OmniCell knows none of the {len(names)} genes ({listed(names, 3)}).",
                 f"It knows {len(self.vocabulary)} ({listed(self.vocabulary.symbols, 3)}).",
                 "Check species and kind of gene ids; a table of orthologues takes mouse to human.",
                 {"orthologues": None},
             )
-        return Reading(known[columns], columns, neighbours)
+        return Reading(known[columns], columns, neighbours, expressed)
 
     def read(self, section: Section, reading: Reading) -> OmniCellTokens:
-        """The section's cells as sequences."""
-        ranks = soft_ranks(section.cells.values[:, reading.columns])
+        """The section's cells as sequences.
+
+        Raises
+        ------
+        InputError
+            If values are negative or missing.
+        """
+        values = section.cells.values[:, reading.columns]
+        if not np.isfinite(values.data).all() or (values.data < 0).any():
+            raise InputError(
+                "The expression values hold negative or missing numbers.",
+                "Counts are needed, or other values of which 0 is the least.",
+                "Name the layer with counts; z-scores cannot be read.",
+                {"layer": None},
+            )
+        ranks = soft_ranks(values)
         if reading.neighbours == 0:
-            return OmniCellTokens(ranks)
+            return OmniCellTokens(ranks, expressed=reading.expressed)
         pieces = None if section.pieces is None else section.pieces.codes
         near = nearest_others(section.own_xy, reading.neighbours, pieces)
-        return OmniCellTokens(ranks, near, section.own_xy / self.um_per_unit)
+        return OmniCellTokens(ranks, near, section.own_xy / self.um_per_unit, reading.expressed)
 
     def table(self, reading: Reading) -> GeneTable:
         """The genes that are read, between start and end, as the network takes them."""

@@ -10,6 +10,7 @@ imports torch and numpy alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -261,7 +262,8 @@ class Layer(nn.Module):
         """silu(g) ∘ u of the normed x, (..., ffn)."""
         u, weights = self._normed(x, self.feed_norm), self.gate_up.weight.chunk(2)
         # Two products: halves of one are strided, which costs a card's kernels twice their time.
-        return F.silu(F.linear(u, weights[0])) * F.linear(u, weights[1])
+        gated: Tensor = F.silu(F.linear(u, weights[0])) * F.linear(u, weights[1])
+        return gated
 
     def _normed(self, x: Tensor, gamma: Tensor) -> Tensor:
         normed: Tensor = F.rms_norm(x, x.shape[-1:], gamma, self.eps)
@@ -277,4 +279,4 @@ class Layer(nn.Module):
 
 def _normal(experts: int, width: int) -> Tensor:
     """Weights of linear maps of one number, as xavier_normal draws them."""
-    return torch.randn(experts, width) * (2 / (1 + width)) ** 0.5
+    return torch.randn(experts, width) * math.sqrt(2 / (1 + width))

@@ -48,9 +48,9 @@ class OmniCellTokens:
     """N cells over n genes, ready to be cut into sequences.
 
     ``ranks`` (N, n) CSR float32 soft ranks. A sequence reads rows 1 to n of a gene table of n + 2
-    rows, between row 0, the start, and row n + 1, the end; ``expressed`` leaves out those of rank 0.
-    ``neighbours`` (N, k) int64 rows of the cells beside each, the nearest first, −1 where there are
-    no more; ``xy`` (N, 2) their places.
+    rows, between row 0, the start, and row n + 1, the end; ``expressed`` leaves out those of rank
+    0. ``neighbours`` (N, k) int64 rows of the cells beside each, the nearest first, −1 where there
+    are no more; ``xy`` (N, 2) their places.
     """
 
     ranks: sp.csr_matrix
@@ -121,7 +121,10 @@ class OmniCellTokens:
         genes[rows, ends[rows]] = self.genes + 1
         padding = np.arange(shape[1]) > ends[:, None]
         size = (*members.shape, shape[1])
-        return tuple(torch.from_numpy(part).view(size) for part in (genes, values, padding))
+        read, said, absent = (
+            torch.from_numpy(part).view(size) for part in (genes, values, padding)
+        )
+        return read, said, absent
 
     def _places(self, members: Ints) -> torch.Tensor | None:
         if self.neighbours is None or self.xy is None:
