@@ -35,8 +35,8 @@ def embed(
 ) -> Embedding:
     """Embed every cell of a section; with ``out``, also write the store or ``.h5ad``.
 
-    ``gene_list`` names the genes that are read, in their order. What would forbid writing is told before
-    anything is computed, and a result that cannot be written is kept elsewhere, as for
+    ``gene_list`` names the genes that are read, in their order. What would forbid writing is told
+    before anything is computed, and a result that cannot be written is kept elsewhere, as for
     :func:`annotate`.
     """
     snapshot, opened = opened_of(section, out, choices)
