@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
@@ -15,9 +16,12 @@ from safetensors.numpy import load_file
 import tagscope as ts
 from tagscope.cli.main import main
 from tagscope.errors import ArgumentError, InputError
+from tagscope.inference.genes import cell_gene_states
+from tagscope.jobs import JobContext
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.convert import SPECIALS, to_published
 from tagscope.models.omnicell.network import OmniCellNetwork
+from tagscope.models.registry import load_omnicell
 
 EXACT = ts.EmbedConfig(device="cpu", precision="fp32")
 
@@ -95,6 +99,22 @@ def test_batches_and_order_change_nothing(case):
     np.testing.assert_allclose(found[::-1], whole, atol=2e-6)
 
 
+def test_genes_in_cells(case):
+    model = load_omnicell(case.bundle, torch.device("cpu"))
+    config = ts.GeneConfig(device="cpu", precision="fp32")
+    with cell_gene_states(
+        case.section.section, model, config, gene_list=case.genes, context=JobContext()
+    ) as found:
+        states, wanted = np.array(found.states), case.expected
+        np.testing.assert_allclose(found.cells, wanted["sc_embedding"], atol=2e-5)
+        assert found.panel.symbols == case.genes
+    grams = np.einsum("cgm,chm->cgh", states[:30], states[:30])
+    np.testing.assert_allclose(grams, wanted["gene_gram_first30"], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        np.linalg.norm(states, axis=2), wanted["gene_embedding_norm"], rtol=1e-4
+    )
+
+
 def test_bf16_agrees(case):
     exact, rounded = embedded(case), embedded(case, precision="bf16")
     assert (exact * rounded).sum(axis=1).min() > 0.999
@@ -116,6 +136,38 @@ def test_the_commands(case, tmp_path, capsys):
     assert "already has obsm['X_omnicell']" in capsys.readouterr().err
     assert main(["convert", checkpoint, "--out", bundle, "--mode", "full", "--no-flash"]) == 2
     assert "both CellMemory and OmniCell" in capsys.readouterr().err
+
+
+def test_genes_of_a_real_section(shared, of_mice, tmp_path, capsys):
+    section = shared / "data" / "annotation" / "osmfish.h5ad"
+    out = tmp_path / "genes"
+    words = ["genes", str(section), "--bundle", str(of_mice.path), "--label", "cell_class",
+             "--device", "cpu", "--precision", "fp32", "--epochs", "2",
+             "--out", str(out)]  # fmt: skip
+    assert main(words) == 0
+    assert "33 genes in" in capsys.readouterr().out
+    values = pd.read_parquet(out / "embeddings.parquet")
+    modules, markers = (pd.read_csv(out / f"{name}.csv") for name in ("modules", "markers"))
+    assert len(values) == len(modules) == 33
+    assert np.isfinite(values.to_numpy()).all()
+    # with random weights too, an embedding moves with the rank of its gene
+    best = markers[markers["rank"] <= 3].groupby("group")["gene"].agg(set)
+    assert "Gad2" in best["Inhibitory"]
+    assert {"Plp1", "Pdgfra", "Sox10", "Itpr2", "Bmp4"} & best["Oligodendrocyte"]
+    again = ts.gene_embeddings(section, of_mice, ts.GeneConfig(device="cpu", precision="fp32",
+                                                               epochs=2))  # fmt: skip
+    np.testing.assert_allclose(again.values, values.to_numpy(), atol=1e-5)
+    near = again.nearest("Gad2", 5)
+    assert len(near) == 5
+    assert near["cosine"].is_monotonic_decreasing
+
+
+@pytest.fixture(scope="module")
+def of_mice(shared, tmp_path_factory) -> ts.Bundle:
+    """Random weights whose vocabulary is a section's own genes, by symbol."""
+    folder = tmp_path_factory.mktemp("mouse")
+    names = sorted(ad.read_h5ad(shared / "data" / "annotation" / "osmfish.h5ad").var_names)
+    return random_checkpoint(folder, names, ts.OmniCellConvertConfig())
 
 
 def damaged(case: Case, folder: Path, change) -> Path:
@@ -166,17 +218,23 @@ def of_humans(shared: Path, tmp_path_factory) -> ts.Bundle:
     table = shared / "data" / "genes" / "human_ensembl_symbol.csv"
     ids = sorted({line.split(",")[0] for line in table.read_text().splitlines()[1:]})
     ids = [name for name in ids if name.startswith("ENSG")]
-    (folder / "Vocabulary.json").write_text(
-        json.dumps({name: row for row, name in enumerate((*ids, *SPECIALS))})
-    )
+    return random_checkpoint(folder, ids, ts.OmniCellConvertConfig(symbols=table))
+
+
+def random_checkpoint(
+    folder: Path, names: list[str], config: ts.OmniCellConvertConfig
+) -> ts.Bundle:
+    """A checkpoint of random weights over some genes, converted."""
+    rows = {name: row for row, name in enumerate((*names, *SPECIALS))}
+    (folder / "Vocabulary.json").write_text(json.dumps(rows))
     sizes = {"d_model": 32, "heads": 2, "dim": 8, "num_layers": 2, "hidden_dim": 64,
-             "num_gene": len(ids) + 4}  # fmt: skip
+             "num_gene": len(rows)}  # fmt: skip
     (folder / "LMConfig.json").write_text(json.dumps(sizes))
-    config = OmniCellConfig(width=32, heads=2, rotary_width=8, layers=2, ffn=64)
+    network = OmniCellConfig(width=32, heads=2, rotary_width=8, layers=2, ffn=64)
     torch.manual_seed(0)
-    state = OmniCellNetwork(config, len(ids) + 4).state_dict()
-    torch.save(to_published(state, config), folder / "backbone.pth")
-    return ts.convert(folder, out=folder / "bundle", config=ts.OmniCellConvertConfig(symbols=table))
+    state = OmniCellNetwork(network, len(rows)).state_dict()
+    torch.save(to_published(state, network), folder / "backbone.pth")
+    return ts.convert(folder, out=folder / "bundle", config=config)
 
 
 def test_genes_are_found_by_symbol_and_by_orthologue(shared, of_humans):

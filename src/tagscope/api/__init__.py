@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
-from tagscope.api.embedding import embed
+from tagscope.api.embedding import embed, gene_embeddings
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
@@ -28,9 +28,11 @@ from tagscope.exporters import ExportConfig
 from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
 from tagscope.inference.embed import EmbedConfig
+from tagscope.inference.genes import GeneConfig
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_result
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
+from tagscope.interpret.gene_embeddings import GeneEmbeddings
 from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile, TypeCount
 from tagscope.interpret.slots import SlotSummary, slot_shares, slot_summary
 from tagscope.interpret.stored import selection_groups
@@ -58,15 +60,16 @@ __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
     "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
     "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig",
-    "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores",
-    "GroupDistances", "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout",
-    "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
-    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
-    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check",
-    "convert", "distances", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels",
-    "export", "faithfulness", "faithfulness_of_result", "flows", "info", "integration",
-    "label_flows", "load_bundle", "network_for", "open_section", "read_images",
-    "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of", "sample",
-    "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
-    "train", "write_result",
+    "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneConfig",
+    "GeneEmbeddings", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
+    "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
+    "Preflight", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
+    "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount",
+    "alternatives", "annotate", "check", "convert", "distances", "embed", "enrich",
+    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
+    "load_bundle", "network_for", "open_section", "read_images", "read_reference",
+    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
+    "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train",
+    "write_result",
 ]  # fmt: skip

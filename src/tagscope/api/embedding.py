@@ -1,4 +1,4 @@
-"""Embeddings of the cells of a section."""
+"""Embeddings of the cells of a section, and of its genes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from tagscope.api.given import AnyPath, bundle_of, opened_of, said_of
 from tagscope.api.keeping import write_or_keep
 from tagscope.core.keys import Slots
+from tagscope.core.labels import LabelSet
 from tagscope.core.results import Embedding, refuse_existing
 from tagscope.core.section import Section
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
+from tagscope.inference.genes import GeneConfig
+from tagscope.interpret.gene_embeddings import GeneEmbeddings
+from tagscope.interpret.gene_embeddings import gene_embeddings as _gene_embeddings
 from tagscope.io.beforehand import refuse_beforehand
+from tagscope.io.columns import column_of
 from tagscope.io.readers import OpenedSection
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
@@ -41,13 +50,7 @@ def embed(
     """
     snapshot, opened = opened_of(section, out, choices)
     config, bundle = config or EmbedConfig(), bundle_of(bundle)
-    if bundle.model != "omnicell":
-        raise ArgumentError(
-            f"{bundle.path} is a model of kind {bundle.model!r}.",
-            "Embeddings of cells with their neighbours are OmniCell's.",
-            "Choose a bundle of OmniCell; annotating gives CellMemory's embedding.",
-            {"bundle": None},
-        )
+    _require_omnicell(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     if out is not None and opened is not None:
@@ -60,3 +63,64 @@ def embed(
     if out is not None and opened is not None:
         write_or_keep(opened, result, out, overwrite, context)
     return result
+
+
+def gene_embeddings(
+    section: Section | OpenedSection | AnyPath,
+    bundle: Bundle | AnyPath,
+    config: GeneConfig | None = None,
+    *,
+    label: str | None = None,
+    gene_list: Sequence[str] | None = None,
+    top: int = 50,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> GeneEmbeddings:
+    """Embed the genes of a section, and find co-expression modules; with ``label``, a column of
+    ``obs``, also the markers of its values.
+
+    ``out`` is a folder for the tables. The column is that of the opened file, so that a section
+    without one has no markers.
+    """
+    snapshot, opened = opened_of(section, None, choices)
+    bundle = bundle_of(bundle)
+    _require_omnicell(bundle)
+    inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    inputs |= said_of(snapshot, opened)
+    config = config or GeneConfig()
+    found = _gene_embeddings(
+        snapshot, load_omnicell(bundle, choose_device(config.device)), config,
+        gene_list=None if gene_list is None else tuple(gene_list),
+        labels=None if label is None else _labels(opened, label),
+        top=top, inputs=inputs, context=context,
+    )  # fmt: skip
+    if out is not None:
+        found.write(Path(out), overwrite=overwrite)
+    return found
+
+
+def _labels(opened: OpenedSection | None, label: str) -> tuple[LabelSet, npt.NDArray[np.int64]]:
+    """Names and codes of a column, −1 where a cell has none."""
+    if opened is None:
+        raise ArgumentError(
+            "A section without a file behind it has no columns.",
+            "A path or an opened section is needed with a label column.",
+            "Pass what open_section returned.",
+        )
+    column = column_of(opened.table.obs, label, "label")
+    known = column.notna().to_numpy()
+    labels = LabelSet.from_values(column[known].astype(str))
+    codes = pd.Index(labels.names).get_indexer(column.astype(str))
+    return labels, np.where(known, codes, -1).astype(np.int64)
+
+
+def _require_omnicell(bundle: Bundle) -> None:
+    if bundle.model != "omnicell":
+        raise ArgumentError(
+            f"{bundle.path} is a model of kind {bundle.model!r}.",
+            "Embeddings of genes, and of cells with their neighbours, are OmniCell's.",
+            "Choose a bundle of OmniCell; annotating gives CellMemory's embedding.",
+            {"bundle": None},
+        )
