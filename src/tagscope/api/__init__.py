@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
+from tagscope.api.deconvolution import deconvolve
 from tagscope.api.embedding import embed, gene_embeddings
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
@@ -21,6 +22,8 @@ from tagscope.core.results import (
     GeneScores,
     SlotScores,
 )
+from tagscope.deconvolution.deconvolve import DeconvolveConfig
+from tagscope.deconvolution.result import Proportions
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
@@ -58,18 +61,18 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
-    "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig",
-    "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneConfig",
-    "GeneEmbeddings", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
-    "Preflight", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
-    "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount",
-    "alternatives", "annotate", "check", "convert", "distances", "embed", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
-    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
-    "load_bundle", "network_for", "open_section", "read_images", "read_reference",
-    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
-    "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train",
-    "write_result",
+    "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DeconvolveConfig",
+    "DistanceConfig", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
+    "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
+    "GeneConfig", "GeneEmbeddings", "GeneScores", "GroupDistances", "IntegrationConfig",
+    "IntegrationReport", "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection",
+    "PartialAnnotation", "Preflight", "Proportions", "SectionImage", "SectionSource",
+    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable",
+    "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check", "convert",
+    "deconvolve", "distances", "embed", "enrich", "estimate_text", "evaluate",
+    "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
+    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "network_for",
+    "open_section", "read_images", "read_reference", "read_section", "read_table",
+    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
+    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

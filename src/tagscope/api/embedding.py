@@ -50,7 +50,7 @@ def embed(
     """
     snapshot, opened = opened_of(section, out, choices)
     config, bundle = config or EmbedConfig(), bundle_of(bundle)
-    _require_omnicell(bundle)
+    require_omnicell(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     if out is not None and opened is not None:
@@ -86,7 +86,7 @@ def gene_embeddings(
     """
     snapshot, opened = opened_of(section, None, choices)
     bundle = bundle_of(bundle)
-    _require_omnicell(bundle)
+    require_omnicell(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     config = config or GeneConfig()
@@ -116,7 +116,14 @@ def _labels(opened: OpenedSection | None, label: str) -> tuple[LabelSet, npt.NDA
     return labels, np.where(known, codes, -1).astype(np.int64)
 
 
-def _require_omnicell(bundle: Bundle) -> None:
+def require_omnicell(bundle: Bundle) -> None:
+    """Refuse a bundle of another model.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of one.
+    """
     if bundle.model != "omnicell":
         raise ArgumentError(
             f"{bundle.path} is a model of kind {bundle.model!r}.",

@@ -48,6 +48,11 @@ class Slots:
         return f"X_{self.key}"
 
     @property
+    def proportions(self) -> str:
+        """``obsm``: (N, C) share of every type in a spot."""
+        return f"{self.key}_proportions"
+
+    @property
     def attention(self) -> str:
         """``layers``: attention score per cell and gene, sparse."""
         return f"{self.key}_attention"

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from tagscope.core.provenance import Provenance
 from tagscope.core.results import Embedding
@@ -117,7 +116,7 @@ def embed(
         genes = most_variable(section.cells, model.vocabulary, config.n_genes)
     reading = model.reading(section.panel, genes, config.neighbors, expressed=config.expressed)
     tokens = model.read(section, reading)
-    values = _run(model, tokens, reading, config, device, context)
+    values = embedded(model, tokens, reading, config, context)
     if config.project:
         values = values @ model.basis(config.threshold).numpy()
     provenance = Provenance(
@@ -131,15 +130,18 @@ def embed(
     return Embedding(config.key, section.ids, values, provenance)
 
 
-def _run(
+def embedded(
     model: OmniCell,
     tokens: OmniCellTokens,
     reading: Reading,
     config: EmbedConfig,
-    device: torch.device,
     context: JobContext,
 ) -> Floats:
-    """All cells through the network; a batch that does not fit in memory is halved."""
+    """Embeddings of all cells, (N, d), or (N, C, d) with ``blocks="all"``, of length 1.
+
+    A batch that does not fit in memory is halved.
+    """
+    device = model.network.head.device
     cells = 1 if config.blocks == "centre" else tokens.cells
     shape = (len(tokens), cells, model.config.width)
     found = np.zeros(shape if config.blocks == "all" else (shape[0], shape[2]), np.float32)

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.core.neighbours import nearest_others
 from tagscope.core.panel import GenePanel
-from tagscope.core.section import Section
+from tagscope.core.section import Cells, Section
 from tagscope.errors import InputError
 from tagscope.io.findings import listed
 from tagscope.models.base import Capability
@@ -96,15 +96,16 @@ class OmniCell:
             )
         return Reading(known[columns], columns, neighbours, expressed)
 
-    def read(self, section: Section, reading: Reading) -> OmniCellTokens:
-        """The section's cells as sequences.
+    def read(self, asked: Section | Cells, reading: Reading) -> OmniCellTokens:
+        """Cells as sequences; those of a section may be read with their neighbours.
 
         Raises
         ------
         InputError
             If values are negative or missing.
         """
-        values = section.cells.values[:, reading.columns]
+        cells = asked.cells if isinstance(asked, Section) else asked
+        values = cells.values[:, reading.columns]
         if not np.isfinite(values.data).all() or (values.data < 0).any():
             raise InputError(
                 "The expression values hold negative or missing numbers.",
@@ -115,9 +116,11 @@ class OmniCell:
         ranks = soft_ranks(values)
         if reading.neighbours == 0:
             return OmniCellTokens(ranks, expressed=reading.expressed)
-        pieces = None if section.pieces is None else section.pieces.codes
-        near = nearest_others(section.own_xy, reading.neighbours, pieces)
-        return OmniCellTokens(ranks, near, section.own_xy / self.um_per_unit, reading.expressed)
+        if not isinstance(asked, Section):
+            raise ValueError("cells without places have no neighbours")
+        pieces = None if asked.pieces is None else asked.pieces.codes
+        near = nearest_others(asked.own_xy, reading.neighbours, pieces)
+        return OmniCellTokens(ranks, near, asked.own_xy / self.um_per_unit, reading.expressed)
 
     def table(self, reading: Reading) -> GeneTable:
         """The genes that are read, between start and end, as the network takes them."""

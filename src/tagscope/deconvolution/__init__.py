@@ -1,0 +1,1 @@
+"""What spots of several cells are made of."""
