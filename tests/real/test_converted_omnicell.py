@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 import tagscope as ts
 from tagscope.cli.main import main
-from tagscope.errors import ArgumentError, InputError
+from tagscope.errors import ArgumentError, BundleError, InputError
 from tagscope.inference.genes import cell_gene_states
 from tagscope.jobs import JobContext
 from tagscope.models.omnicell.config import OmniCellConfig
@@ -118,6 +118,15 @@ def test_genes_in_cells(case):
 def test_bf16_agrees(case):
     exact, rounded = embedded(case), embedded(case, precision="bf16")
     assert (exact * rounded).sum(axis=1).min() > 0.999
+
+
+def test_a_section_is_checked_for_it_but_not_annotated(case):
+    found = ts.check(case.folder / "query.h5ad", case.bundle)
+    assert found.ok
+    assert "60 of the section's 63 genes are known to the model" in found.to_text()
+    assert "few-shared-genes" not in {finding.code for finding in found.findings}
+    with pytest.raises(BundleError, match="'omnicell', which cannot annotate"):
+        ts.annotate(case.section, case.bundle)
 
 
 def test_the_commands(case, tmp_path, capsys):

@@ -14,6 +14,7 @@ from napari_tagscope.controllers.painter import Painter
 from napari_tagscope.controllers.stored import prepared
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.errors import BundleError
 from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 TOPIC = "annotate"
 LOAD_TOPIC = "load bundle"
+ANNOTATES = "annotate"  # what a bundle must be able to do
 SAVE_TOPIC = "save"
 
 
@@ -189,7 +191,14 @@ class AnnotateController(Observed[AnnotateState]):
 def _load_bundle(path: Path) -> Bundle:
     from tagscope import api
 
-    return api.load_bundle(path)
+    bundle = api.load_bundle(path)
+    if ANNOTATES not in bundle.capabilities:
+        raise BundleError(
+            f"{path.name} is a model of kind {bundle.model!r}, which knows no cell types.",
+            "Annotating takes a model that was trained with labels.",
+            "Choose another, or train one from a reference.",
+        )
+    return bundle
 
 
 def _annotate(

@@ -45,11 +45,14 @@ def check(
     """
     bundle = None if bundle is None else bundle_of(bundle)
     panel = None if bundle is None else bundle.panel
+    reads_any = bundle is not None and bundle.model == "omnicell"
     if isinstance(section, OpenedSection):
-        found = check_opened(section, panel)
+        found = check_opened(section, panel, reads_any=reads_any)
     else:
-        found = _check(Path(section), bundle_panel=panel, **choices)
-    return found if bundle is None else _timed(found, bundle, context)
+        found = _check(Path(section), bundle_panel=panel, reads_any=reads_any, **choices)
+    if bundle is None or Capability.ANNOTATE not in bundle.capabilities:
+        return found
+    return _timed(found, bundle, context)
 
 
 def _timed(found: Preflight, bundle: Bundle, context: JobContext | None) -> Preflight:

@@ -61,14 +61,20 @@ class Preflight:
             lines.append(f"{_MARKS[finding.severity]} {finding.severity}: {finding.found}")
             options = f"Option: {options_text(finding.choices)}" if finding.choices else ""
             lines.extend(f"    {part}" for part in (finding.needed, finding.fix, options) if part)
-        lines.append("Ready to annotate." if self.ok else "Not ready: mend the errors first.")
+        lines.append("Ready." if self.ok else "Not ready: mend the errors first.")
         return "\n".join(lines)
 
 
-def check(path: Path | str, *, bundle_panel: GenePanel | None = None, **choices: Any) -> Preflight:
+def check(
+    path: Path | str,
+    *,
+    bundle_panel: GenePanel | None = None,
+    reads_any: bool = False,
+    **choices: Any,
+) -> Preflight:
     """Read a section and say everything that is wrong with it, and for a model of that panel.
 
-    ``choices`` are those of ``open_section``. A file that cannot be read at all is one finding, and
+    A model that ``reads_any`` genes of its panel misses none of the others. ``choices`` are those of ``open_section``. A file that cannot be read at all is one finding, and
     so is a choice that must be made first.
 
     Raises
@@ -86,7 +92,7 @@ def check(path: Path | str, *, bundle_panel: GenePanel | None = None, **choices:
     findings = [*found.findings, *_shapes_without_rows(found)]
     summary = _summary(found)
     if bundle_panel is not None:
-        overlap, shared = _overlap(found.genes, found.values.var, bundle_panel)
+        overlap, shared = _overlap(found.genes, found.values.var, bundle_panel, reads_any)
         findings.extend(overlap)
         summary |= shared
     if any(finding.severity == "error" for finding in findings):
@@ -95,7 +101,9 @@ def check(path: Path | str, *, bundle_panel: GenePanel | None = None, **choices:
     return Preflight(by_severity(findings), summary, cells)
 
 
-def check_opened(opened: OpenedSection, bundle_panel: GenePanel | None = None) -> Preflight:
+def check_opened(
+    opened: OpenedSection, bundle_panel: GenePanel | None = None, *, reads_any: bool = False
+) -> Preflight:
     """As :func:`check`, of a section that is open already: nothing is read again."""
     section, source, notes = opened.section, opened.source, opened.notes
     summary: dict[str, Any] = {
@@ -111,7 +119,7 @@ def check_opened(opened: OpenedSection, bundle_panel: GenePanel | None = None) -
         missing = any(finding.code == "gene-names-missing" for finding in notes)
         kind = "missing" if missing else kind_of_names(section.panel.symbols)
         genes = Genes(section.panel, kind, species_of(section.panel))
-        overlap, shared = _overlap(genes, var, bundle_panel)
+        overlap, shared = _overlap(genes, var, bundle_panel, reads_any)
         findings.extend(overlap)
         summary |= shared
     wrong = any(finding.severity == "error" for finding in findings)
@@ -160,7 +168,7 @@ def _summary(found: Inspection) -> dict[str, Any]:
 
 
 def _overlap(
-    genes: Genes, var: pd.DataFrame, bundle: GenePanel
+    genes: Genes, var: pd.DataFrame, bundle: GenePanel, reads_any: bool
 ) -> tuple[list[Finding], dict[str, int]]:
     """How much of a model's panel was measured, and what the summary says of that."""
     missing = genes.kind == "missing"
@@ -168,7 +176,7 @@ def _overlap(
     told = {"shared_genes": shared, "bundle_genes": len(bundle)}
     if missing:
         return [], told
-    finding = _of_shared(genes, bundle, shared)
+    finding = _of_shared(genes, bundle, shared, reads_any)
     better = () if finding.severity == "info" else _better_columns(var, genes, bundle, shared)
     if better:
         fix = f"More are named in {listed(better, 4)} of var: choose that column."
@@ -176,8 +184,14 @@ def _overlap(
     return [finding], told
 
 
-def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
-    of = f"{shared} of the model's {len(bundle)} genes are in the section"
+def _of_shared(genes: Genes, bundle: GenePanel, shared: int, reads_any: bool) -> Finding:
+    wanted = len(genes.panel) if reads_any else len(bundle)
+    of = f"{shared} of the model's {wanted} genes are in the section"
+    fix = "A model trained for this section reads the shared genes alone."
+    needed = "The others are read as not measured, which costs accuracy."
+    if reads_any:
+        of = f"{shared} of the section's {wanted} genes are known to the model"
+        needed, fix = "The others are left out.", "Check how the section names its genes."
     own, theirs = genes.species, species_of(bundle)
     abroad = genes.panel.aliases is None and {own, theirs} == {"human", "mouse"}
     ask = "orthologues" if abroad else ""
@@ -187,13 +201,12 @@ def _of_shared(genes: Genes, bundle: GenePanel, shared: int) -> Finding:
         if abroad:
             fix = f"The section is {own}, the model {theirs}: use a model of its species, "
             fix += "or a table of orthologues."
-        needed = "Shared genes are needed."
-        return Finding("error", "no-shared-genes", f"{of}.", needed, fix, ask=ask)
-    if shared < _LITTLE_SHARED * len(bundle):
-        fix = "A model trained for this section reads the shared genes alone."
+        return Finding(
+            "error", "no-shared-genes", f"{of}.", "Shared genes are needed.", fix, ask=ask
+        )
+    if shared < _LITTLE_SHARED * wanted:
         if abroad:
             fix = f"The section is {own}, the model {theirs}: give a table of orthologues. {fix}"
-        needed = "The others are read as not measured, which costs accuracy."
         return Finding("warning", "few-shared-genes", f"Only {of}.", needed, fix, ask=ask)
     if abroad:
         return Finding(

@@ -44,6 +44,14 @@ def test_a_changed_bundle_is_refused(annotate, bundle):
     assert "changed" in annotate.state.failure.error.found
 
 
+def test_a_model_without_labels_is_refused(annotate, bundle, monkeypatch):
+    embeds = replace(bundle, model="omnicell", capabilities=frozenset({"embed"}))
+    monkeypatch.setattr(api, "load_bundle", lambda _: embeds)
+    annotate.choose(bundle.path)
+    assert annotate.state.bundle is None
+    assert "knows no cell types" in annotate.state.failure.error.found
+
+
 def test_a_run_paints_and_becomes_the_result(annotate, state, painter, opened, bundle):
     state.set_section(opened)
     annotate.use(bundle)
