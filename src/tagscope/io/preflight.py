@@ -74,8 +74,9 @@ def check(
 ) -> Preflight:
     """Read a section and say everything that is wrong with it, and for a model of that panel.
 
-    A model that ``reads_any`` genes of its panel misses none of the others. ``choices`` are those of ``open_section``. A file that cannot be read at all is one finding, and
-    so is a choice that must be made first.
+    A model that ``reads_any`` genes of its panel misses none of the others. ``choices`` are those
+    of ``open_section``. A file that cannot be read at all is one finding, and so is a choice that
+    must be made first.
 
     Raises
     ------
