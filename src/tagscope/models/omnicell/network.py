@@ -277,4 +277,5 @@ class Layer(nn.Module):
 
 def _normal(experts: int, width: int) -> Tensor:
     """Weights of linear maps of one number, as xavier_normal draws them."""
-    return torch.randn(experts, width) * (2 / (1 + width)) ** 0.5
+    drawn: Tensor = torch.randn(experts, width) * (2 / (1 + width)) ** 0.5
+    return drawn

@@ -48,7 +48,7 @@ class OmniCellTokens:
     """N cells over n genes, ready to be cut into sequences.
 
     ``ranks`` (N, n) CSR float32 soft ranks. A sequence reads rows 1 to n of a gene table of n + 2
-    rows, between row 0, the start, and row n + 1, the end; ``expressed`` leaves out those of rank 0.
+    rows, between row 0, the start, and row n + 1, the end; ``expressed`` leaves out rank 0.
     ``neighbours`` (N, k) int64 rows of the cells beside each, the nearest first, −1 where there are
     no more; ``xy`` (N, 2) their places.
     """
@@ -121,7 +121,8 @@ class OmniCellTokens:
         genes[rows, ends[rows]] = self.genes + 1
         padding = np.arange(shape[1]) > ends[:, None]
         size = (*members.shape, shape[1])
-        return tuple(torch.from_numpy(part).view(size) for part in (genes, values, padding))
+        parts = (torch.from_numpy(part).view(size) for part in (genes, values, padding))
+        return next(parts), next(parts), next(parts)
 
     def _places(self, members: Ints) -> torch.Tensor | None:
         if self.neighbours is None or self.xy is None:
