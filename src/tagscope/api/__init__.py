@@ -11,6 +11,7 @@ from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
+from tagscope.api.pretraining import pretrain
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
 from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
@@ -43,6 +44,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
 from tagscope.simulation import Layout, SimulateConfig
+from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
@@ -51,12 +53,12 @@ __all__ = [
     "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
     "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
     "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
-    "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord", "SectionImage",
+    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable",
+    "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check", "convert",
+    "distances", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
     "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
-    "network_for", "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "network_for", "open_section", "pretrain", "read_images", "read_reference", "read_section",
+    "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate",
+    "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip
