@@ -19,7 +19,7 @@ from tagscope.io.findings import listed, raise_first
 from tagscope.io.genes import read_genes
 from tagscope.io.h5ad import READ_ERRORS, damaged, keep_where, place_h5ad, quietly
 from tagscope.io.placement import Placement, in_micrometres
-from tagscope.io.side_by_side import by_column
+from tagscope.io.side_by_side import by_column, overlapping
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -85,7 +85,8 @@ def h5ad_source(
     Raises
     ------
     InputError
-        If the file is damaged, or names no genes.
+        If the file is damaged, names no genes, or holds sections that lie upon each other and
+        ``sections`` does not tell them apart.
     ArgumentError
         If a choice names something that is not there.
     """
@@ -130,6 +131,9 @@ def _table_without_values(path: Path) -> AnnData:
 
 def _placed(table: AnnData, sections: str | None, um_per_unit: float | None) -> Placement:
     xy, unit, um, findings = place_h5ad(table)
+    if sections is None:
+        for overlap in overlapping(table.obs, xy):
+            raise overlap.to_error()
     placement = Placement(xy, unit, um, findings=tuple(findings))
     if um_per_unit is not None and xy is not None:
         placement = in_micrometres(placement, um_per_unit)

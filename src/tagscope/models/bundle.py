@@ -103,7 +103,7 @@ class Bundle:
         if "converted" in self.training:
             return f"{known}; {self._origin(accuracy)}"
         if self.training.get("validation_loss") is not None:
-            return f"{known}; {self._pretraining()}"
+            return f"{self.model}: {len(self.panel)} genes; {self._pretraining()}"
         if accuracy is None or macro_f1 is None:
             return f"{known}; not validated"
         cells = self.training.get("cells", {}).get("validation", "unknown")
