@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int64]
 
-_BLOCK = 1 << 24  # values of a block, zeros included
+_BLOCK = 1 << 22  # values of a block, zeros included: some tenths of a second
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Cells of one file or many as OmniCell is pretrained on them.
 
 A file that stays on disk is read once, in blocks; its ranks go into files beside the bundle, which
-are mapped and not loaded. What grows in memory with the data is then places and neighbours alone:
-some 100 bytes a cell.
+are mapped and not loaded. What grows in memory with the data is then places and neighbours alone,
+half a kilobyte a cell while these are found.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 Ints = npt.NDArray[np.int64]
 
 _READING = "reading genes"
+_VALUES, _COLUMNS, _STARTS, _DIGEST = "values.f32", "columns.i32", "starts.npy", "sha256"
 
 
 @dataclass(frozen=True)
@@ -188,37 +189,36 @@ def ranks_of(
         pair = ranks.data, ranks.indices.astype(np.int32)
         for array in (*pair, ranks.indptr):
             seen.update(array.tobytes())
-        if scratch is not None:
-            pair = _appended(scratch, "values", pair[0]), _appended(scratch, "columns", pair[1])
-        values.append(pair[0])
-        places.append(pair[1])
+        if scratch is None:
+            values.append(pair[0])
+            places.append(pair[1])
+        else:
+            _append(pair[0], scratch / _VALUES)
+            _append(pair[1], scratch / _COLUMNS)
     whole = np.concatenate(starts)
     if scratch is None:
         return Ranks(
             np.concatenate(values), np.concatenate(places), whole, len(panel), seen.hexdigest()
         )
-    np.save(scratch / "starts.npy", whole)
-    (scratch / "digest").write_text(seen.hexdigest())
+    np.save(scratch / _STARTS, whole)
+    (scratch / _DIGEST).write_text(seen.hexdigest())
     return mapped_ranks(scratch, len(panel))
 
 
 def mapped_ranks(scratch: Path, genes: int) -> Ranks:
     """Ranks that :func:`ranks_of` kept in files, mapped."""
-    starts = np.load(scratch / "starts.npy")
-
+    starts = np.load(scratch / _STARTS)
     values: npt.NDArray[np.float32] = np.empty(0, np.float32)
     columns: npt.NDArray[np.int32] = np.empty(0, np.int32)
     if starts[-1]:  # an empty file cannot be mapped
-        values = np.memmap(scratch / "values", np.float32, "r")
-        columns = np.memmap(scratch / "columns", np.int32, "r")
-    return Ranks(values, columns, starts, genes, (scratch / "digest").read_text())
+        values = np.memmap(scratch / _VALUES, np.float32, "r")
+        columns = np.memmap(scratch / _COLUMNS, np.int32, "r")
+    return Ranks(values, columns, starts, genes, (scratch / _DIGEST).read_text())
 
 
-def _appended(scratch: Path, name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Write an array to the end of a file; what is left of it in memory is nothing."""
-    with (scratch / name).open("ab") as file:
+def _append(array: npt.NDArray[np.generic], path: Path) -> None:
+    with path.open("ab") as file:
         array.tofile(file)
-    return array[:0]
 
 
 def part_of(

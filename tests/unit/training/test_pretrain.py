@@ -19,9 +19,12 @@ from tagscope.io.cell_source import h5ad_source, source_of
 from tagscope.jobs import JobCancelled, JobContext, Progress
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.omnicell.objective import Masking
+from tagscope.models.omnicell.tokenise import soft_ranks
 from tagscope.models.registry import load_model
 from tagscope.training import pretrain_recipe
 from tagscope.training.checkpoint import checkpoint_path
+from tagscope.training.corpus import Corpus, genes_of, held_out, part_of, ranks_of
 from tagscope.training.pretrain import pretrain
 from tagscope.training.pretrain_recipe import (
     PretrainConfig,
@@ -144,6 +147,47 @@ def test_blocks_and_choices_of_a_file(tmp_path, monkeypatch):
     assert source.unit == "µm"
     with pytest.raises(ArgumentError, match="layer"):
         h5ad_source(path, layer="counts")
+
+
+def test_ranks_of_a_file_are_mapped_and_not_loaded(tmp_path):
+    source = h5ad_source(as_h5ad(section(), tmp_path / "s.h5ad"))
+    panel = genes_of(source, None, GENES, JobContext())
+    (tmp_path / "scratch").mkdir()
+    mapped = ranks_of(source, panel, tmp_path / "scratch", JobContext())
+    loaded = ranks_of(source, panel, None, JobContext())
+    assert isinstance(mapped.values, np.memmap)
+    assert mapped.digest == loaded.digest
+    rows = np.array([7, 3, 3, 79])
+    wanted = soft_ranks(section().cells.restrict(panel).values[rows])
+    for ranks in (mapped, loaded):
+        np.testing.assert_array_equal(ranks.take(rows).toarray(), wanted.toarray())
+
+
+def test_cells_held_out_are_never_learned_from(tmp_path):
+    source = source_of(section())
+    panel = genes_of(source, None, GENES, JobContext())
+    held = held_out(80, 0.5, 30, 0)
+    assert held.sum() == 30
+    ranks = ranks_of(source, panel, None, JobContext())
+    part = part_of(source, ranks, np.arange(GENES + 2), held, 3, 1.0)
+    corpus = Corpus((part,))
+    assert not set(corpus.training) & set(corpus.validation)
+    read, members = part.sequences(corpus.training, alone=False)
+    hidden = Masking(1.0, 1.0).draw(read, torch.Generator(), part.asked(members, training=True))
+    assert held[members].any()  # they are seen as neighbours
+    assert not hidden[torch.from_numpy(held[members])].any()
+    assert hidden[torch.from_numpy(~held[members])].any()
+
+
+def test_reduced_precision_leaves_weights_as_they_are(tmp_path):
+    full, reduced = (
+        pretrain([source_of(section())], tmp_path / kind, replace(QUICK, precision=kind))
+        for kind in ("fp32", "bf16")
+    )
+    assert all(value.dtype == torch.float32 for value in reduced.state().values())
+    assert reduced.training["validation_loss"] == pytest.approx(
+        full.training["validation_loss"], rel=0.05
+    )
 
 
 def test_negative_values_are_refused(tmp_path):
