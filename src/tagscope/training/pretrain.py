@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import shutil
@@ -13,20 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from tagscope.core.labels import LabelSet
-from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
-from tagscope.errors import ArgumentError, OutputError
+from tagscope.errors import OutputError
 from tagscope.io.cell_source import CellSource
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle, load_bundle, save_bundle
-from tagscope.models.device import choose_device, choose_precision, device_name
-from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.device import choose_device, device_name
 from tagscope.models.omnicell.model import CAPABILITIES
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.models.omnicell.objective import HIDDEN
@@ -36,24 +32,10 @@ from tagscope.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from tagscope.training.corpus import (
-    Corpus,
-    genes_of,
-    held_out,
-    mapped_ranks,
-    part_of,
-    ranks_of,
-)
 from tagscope.training.parallel import World, joined, own_device
 from tagscope.training.pretrain_loop import PretrainLoop
-from tagscope.training.pretrain_recipe import (
-    PretrainConfig,
-    PretrainRecipe,
-    PretrainRecord,
-    pretrain_recipe_of,
-)
-
-_MOST_HELD = 2000
+from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
+from tagscope.training.pretrain_task import Task, make_task
 
 
 def pretrain(
@@ -93,7 +75,7 @@ def pretrain(
     keep_freed_memory()
     device = own_device(choose_device(config.device))
     with joined(device) as world, _own_random_numbers(config.seed), _scratch(out, world) as folder:
-        task = _task(sources, config, init, device, world, folder, context)
+        task = make_task(sources, config, init, device, world, folder, context)
         progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
             _run(task, progress, out, context)
@@ -191,159 +173,7 @@ class _Progress:
         )
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What is trained on what; ``request`` tells it from any other."""
-
-    network: OmniCellNetwork
-    vocabulary: GenePanel
-    corpus: Corpus
-    stages: tuple[str, ...]
-    recipe: PretrainRecipe
-    config: PretrainConfig
-    um_per_unit: float
-    unit: str
-    init: Bundle | None
-    device: torch.device
-    precision: torch.dtype
-    world: World
-    request: str
-
-    def loop(self, number: int) -> PretrainLoop:
-        """A stage, with an optimizer of its own."""
-        optimizer = torch.optim.AdamW(
-            _groups(self.network, self.recipe.weight_decay),
-            lr=self.recipe.learning_rate,
-            betas=self.recipe.betas,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        return PretrainLoop(
-            self.network, optimizer, self.recipe, self.corpus, self.stages[number], number,
-            self.config.seed, self.device, self.precision, self.world,
-        )  # fmt: skip
-
-
-def _task(
-    sources: Sequence[CellSource],
-    config: PretrainConfig,
-    init: Bundle | None,
-    device: torch.device,
-    world: World,
-    folder: Path,
-    context: JobContext,
-) -> _Task:
-    recipe = pretrain_recipe_of(config)
-    known = None if init is None else init.panel
-    panels = [genes_of(source, known, recipe.most_genes, context) for source in sources]
-    vocabulary = known or _joined_panel(panels)
-    network = _network(recipe.network, vocabulary, init)
-    um = recipe.um_per_unit if init is None else float(init.preprocessing["um_per_unit"])
-    corpus = _corpus(sources, panels, vocabulary, config, um, world, folder, context)
-    asked = {
-        "network": network.config.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
-        "data": corpus.digest(), "vocabulary": vocabulary.digest, "precision": config.precision,
-        "init": init.digest if init is not None else "",
-    }  # fmt: skip
-    request = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return _Task(
-        network.to(device), vocabulary, corpus, _stages(recipe, config, corpus), recipe, config,
-        um, _unit(sources), init, device, _precision(config, device), world, request,
-    )  # fmt: skip
-
-
-def _joined_panel(panels: Sequence[GenePanel]) -> GenePanel:
-    """The genes of all panels, each once, in the order in which they come."""
-    whole = panels[0]
-    for panel in panels[1:]:
-        fresh = panel.take(np.flatnonzero(panel.columns_in(whole) < 0))
-        ids = None
-        if whole.ensembl or fresh.ensembl:
-            ids = (*(whole.ensembl or ("",) * len(whole)), *(fresh.ensembl or ("",) * len(fresh)))
-        whole = GenePanel(whole.symbols + fresh.symbols, ids)
-    return whole
-
-
-def _network(config: OmniCellConfig, vocabulary: GenePanel, init: Bundle | None) -> OmniCellNetwork:
-    if init is None:
-        return OmniCellNetwork(config, len(vocabulary) + 2)
-    if init.model != "omnicell":
-        raise ArgumentError(
-            f"{init.path} is a model of kind {init.model!r}.",
-            "An OmniCell is gone on from.",
-            "Name a bundle of one, or train anew.",
-            {"init": None},
-        )
-    state = init.state()
-    network = OmniCellNetwork(OmniCellConfig.from_dict(init.config), len(state["genes.weight"]))
-    network.load_state_dict(state)
-    return network
-
-
-def _corpus(
-    sources: Sequence[CellSource],
-    panels: Sequence[GenePanel],
-    vocabulary: GenePanel,
-    config: PretrainConfig,
-    um_per_unit: float,
-    world: World,
-    folder: Path,
-    context: JobContext,
-) -> Corpus:
-    cells = sum(len(source) for source in sources)
-    held = held_out(cells, config.validation, _MOST_HELD, config.seed)
-    parts, first = [], 0
-    for number, (source, panel) in enumerate(zip(sources, panels, strict=True)):
-        scratch = folder / str(number)
-        if source.on_disk and world.leads:
-            scratch.mkdir(parents=True)
-        if world.leads or not source.on_disk:
-            ranks = ranks_of(source, panel, scratch if source.on_disk else None, context)
-        world.wait()
-        if source.on_disk and not world.leads:
-            ranks = mapped_ranks(scratch, len(panel))
-        rows = [len(vocabulary), *panel.columns_in(vocabulary), len(vocabulary) + 1]
-        own = held[first : first + len(source)]
-        parts.append(part_of(source, ranks, np.array(rows), own, config.neighbors, um_per_unit))
-        first += len(source)
-    return Corpus(tuple(parts))
-
-
-def _stages(recipe: PretrainRecipe, config: PretrainConfig, corpus: Corpus) -> tuple[str, ...]:
-    if corpus.in_tissue:
-        return recipe.stages
-    if config.stage in ("spatial", "both"):
-        raise ArgumentError(
-            "Some of the files have no coordinates.",
-            "Cells are read with their neighbours where they have places.",
-            "Read cells alone, or give sections.",
-            {"stage": "cells"},
-        )
-    return ("cells",)
-
-
-def _unit(sources: Sequence[CellSource]) -> str:
-    units = {source.unit for source in sources if source.xy is not None}
-    return units.pop() if len(units) == 1 else "unknown"
-
-
-def _precision(config: PretrainConfig, device: torch.device) -> torch.dtype:
-    """bf16 by itself on cards that compute in it: the weights stay fp32."""
-    if config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return choose_precision(config.precision, device)
-
-
-def _groups(network: OmniCellNetwork, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices alone."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    gains = [p for p in network.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": gains, "weight_decay": 0.0},
-    ]
-
-
-def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:
+def _run(task: Task, progress: _Progress, out: Path, context: JobContext) -> None:
     total = sum(task.loop(number).updates for number in range(len(task.stages)))
     context.step("training", progress.updates, total)
     for number in range(max(0, len(progress.standings) - 1), len(task.stages)):
@@ -364,7 +194,7 @@ def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecor
     return PretrainRecord(loop.stage, epoch, last, train_loss, loop.validate(context), rate)
 
 
-def _save(task: _Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle:
+def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle:
     return save_bundle(
         out,
         model="omnicell",
@@ -382,7 +212,7 @@ def _save(task: _Task, progress: _Progress, out: Path, *, stopped: str) -> Bundl
     )  # fmt: skip
 
 
-def _account(task: _Task, progress: _Progress, stopped: str) -> dict[str, Any]:
+def _account(task: Task, progress: _Progress, stopped: str) -> dict[str, Any]:
     """How it was trained, and how well it told the hidden genes of cells that it had not seen."""
     inputs = {f"cells_{index}": part.name for index, part in enumerate(task.corpus.parts)}
     if task.init is not None:

@@ -19,8 +19,8 @@ from tagscope.training.parallel import World
 from tagscope.training.pretrain_recipe import PretrainRecipe
 
 # Numbers in the widest activations of one chunk. On a CPU a chunk takes well under a second, which
-# is how soon a cancel is noticed.
-_CHUNK = {"cpu": 1 << 21, "mps": 1 << 24, "cuda": 1 << 28}
+# is how soon a cancel is noticed, and an update has some to be shared.
+_CHUNK = {"cpu": 1 << 19, "mps": 1 << 24, "cuda": 1 << 28}
 _UPDATES = 500  # between two looks at the cells held out, at most
 _VALIDATION = 1 << 32  # no chunk of training has such a number
 

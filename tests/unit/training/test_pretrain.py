@@ -86,6 +86,9 @@ def test_it_learns_and_says_how_well(tmp_path):
     assert bundle.preprocessing["unit"] == "µm"
     assert bundle.preprocessing["um_per_unit"] == pretrain_recipe_of(config).um_per_unit
     assert f"held-out loss {lowest:.3f}" in bundle.to_text()
+    card = (tmp_path / "m" / "card.md").read_text("utf-8")
+    assert card.startswith(f"# omnicell: {GENES} genes\n")
+    assert f"Huber loss of {lowest:.3f} in 8 cells" in card
     assert not checkpoint_path(tmp_path / "m").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
     model = load_model(bundle, torch.device("cpu"))
