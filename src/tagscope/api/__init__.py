@@ -13,6 +13,7 @@ from tagscope.api.deconvolution import deconvolve
 from tagscope.api.embedding import embed, gene_embeddings
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
+from tagscope.api.pretraining import pretrain
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
 from tagscope.core.results import (
@@ -57,6 +58,7 @@ from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
 from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.simulation import Layout, SimulateConfig
+from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
@@ -66,13 +68,14 @@ __all__ = [
     "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
     "GeneConfig", "GeneEmbeddings", "GeneScores", "GroupDistances", "IntegrationConfig",
     "IntegrationReport", "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection",
-    "PartialAnnotation", "Preflight", "Proportions", "SectionImage", "SectionSource",
-    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable",
-    "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check", "convert",
-    "deconvolve", "distances", "embed", "enrich", "estimate_text", "evaluate",
-    "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
-    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "network_for",
-    "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord", "Proportions",
+    "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores",
+    "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives",
+    "annotate", "check", "convert", "deconvolve", "distances", "embed", "enrich",
+    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
+    "load_bundle", "network_for", "open_section", "pretrain", "read_images", "read_reference",
+    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
+    "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train",
+    "write_result",
 ]  # fmt: skip

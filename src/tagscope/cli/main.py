@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "say what is wrong with a section for a model, with the fixes",
     "info": "say what a bundle, store or result holds",
     "train": "train a model on a labelled reference",
+    "pretrain": "train a model on cells without labels",
     "convert": "make a bundle of an original tool's checkpoint",
     "annotate": "label every cell of a section",
     "embed": "embed every cell, alone or with its neighbours",

@@ -102,6 +102,8 @@ class Bundle:
         accuracy, macro_f1 = self.training.get("accuracy"), self.training.get("macro_f1")
         if "converted" in self.training:
             return f"{known}; {self._origin(accuracy)}"
+        if self.training.get("validation_loss") is not None:
+            return f"{self.model}: {len(self.panel)} genes; {self._pretraining()}"
         if accuracy is None or macro_f1 is None:
             return f"{known}; not validated"
         cells = self.training.get("cells", {}).get("validation", "unknown")
@@ -114,6 +116,14 @@ class Bundle:
                 f" ({baseline['method']} {baseline['accuracy']:.3f}, {baseline['macro_f1']:.3f})"
             )
         return text
+
+    def _pretraining(self) -> str:
+        """How a model without labels did on cells that it never learned from."""
+        cells, loss = self.training["cells"], self.training["validation_loss"]
+        return (
+            f"pretrained on {cells['training']:,} cells ({', '.join(self.training['stages'])}); "
+            f"held-out loss {loss:.3f} on {cells['validation']:,}"
+        )
 
     def _origin(self, accuracy: float | None) -> str:
         """Where converted weights come from, what their file says of them, and how they are run."""

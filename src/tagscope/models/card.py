@@ -22,8 +22,9 @@ def model_card(
 ) -> str:
     """The card as markdown; what the training record does not hold is left out."""
     parts = [
-        f"# {model}: {len(labels)} labels, {len(panel)} genes",
+        f"# {model}: {f'{len(labels)} labels, ' if len(labels) else ''}{len(panel)} genes",
         _scores(training),
+        _hidden_genes(training),
         _calibration(calibration),
         _labels(labels, training),
         _confusions(labels, training),
@@ -60,6 +61,19 @@ def _scores(training: dict[str, Any]) -> str:
     return "## How well it does\n\n" + "\n".join(rows) + f"\n\n{text}"
 
 
+def _hidden_genes(training: dict[str, Any]) -> str:
+    """How a model that was pretrained does."""
+    if training.get("validation_loss") is None:
+        return ""
+    cells = training["cells"]
+    return (
+        "## How well it does\n\n"
+        f"The soft ranks (0 to 5) of genes that are hidden are told with a mean Huber loss of "
+        f"{_number(training['validation_loss'])} in {cells['validation']} cells that it never "
+        f"learned from; it learned from {cells['training']}."
+    )
+
+
 def _calibration(calibration: dict[str, Any]) -> str:
     if calibration.get("error_after") is None:
         return ""
@@ -74,6 +88,8 @@ def _calibration(calibration: dict[str, Any]) -> str:
 
 def _labels(labels: LabelSet, training: dict[str, Any]) -> str:
     counts = training.get("label_counts")
+    if not len(labels):
+        return ""
     if not counts:
         return "## Labels\n\n" + ", ".join(labels.names)
     confusion = np.array(training.get("confusion", []))

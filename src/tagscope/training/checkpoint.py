@@ -75,7 +75,7 @@ def read_checkpoint(out: Path, request: str) -> Checkpoint:
     if checkpoint.request != request:
         raise ArgumentError(
             f"{path} belongs to a training with other cells or settings.",
-            "A training is resumed with the same reference, label, panel and options.",
+            "A training is resumed with the same data, labels, genes and options.",
             "Give them as before, or train anew.",
             {"resume": False},
         )

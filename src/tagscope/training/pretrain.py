@@ -1,0 +1,270 @@
+"""Pretrain an OmniCell on cells without labels."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tagscope.core.labels import LabelSet
+from tagscope.core.provenance import Provenance
+from tagscope.errors import OutputError
+from tagscope.io.cell_source import CellSource
+from tagscope.jobs import JobCancelled, JobContext
+from tagscope.memory import keep_freed_memory
+from tagscope.models.bundle import Bundle, load_bundle, save_bundle
+from tagscope.models.device import choose_device, device_name
+from tagscope.models.omnicell.model import CAPABILITIES
+from tagscope.models.omnicell.network import OmniCellNetwork
+from tagscope.models.omnicell.objective import HIDDEN
+from tagscope.training.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    read_checkpoint,
+    write_checkpoint,
+)
+from tagscope.training.parallel import World, joined, own_device
+from tagscope.training.pretrain_loop import PretrainLoop
+from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
+from tagscope.training.pretrain_task import Task, make_task
+
+
+def pretrain(
+    sources: Sequence[CellSource],
+    out: Path,
+    config: PretrainConfig | None = None,
+    *,
+    init: Bundle | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> Bundle:
+    """Learn to tell hidden genes, and save the weights with the lowest loss on cells held out.
+
+    The vocabulary is the genes of the data, or that of ``init``, whose weights are gone on from.
+    ``context`` hears ``step("training", updates done, updates of all stages,
+    partial=PretrainRecord)`` whenever the cells held out were looked at, and finer steps of the
+    stages ``"reading genes"`` and ``"spatial updates"`` or ``"cells updates"``.
+    A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
+    the same numbers as without a break. Started by ``torchrun``, all processes share every update.
+
+    Raises
+    ------
+    JobCancelled
+        If the job was cancelled; ``out`` then is a bundle of the best so far, if there was any, and
+        the training can be resumed.
+    InputError
+        If the cells cannot be trained on.
+    ArgumentError
+        If there is nothing to resume, it was started with other data or settings, or cells without
+        places are to be read with neighbours.
+    OutputError
+        If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
+    """
+    config, context = config or PretrainConfig(), context or JobContext()
+    _refuse_existing(out, resume or overwrite)
+    keep_freed_memory()
+    device = own_device(choose_device(config.device))
+    with joined(device) as world, _own_random_numbers(config.seed), _scratch(out, world) as folder:
+        task = make_task(sources, config, init, device, world, folder, context)
+        progress = _Progress(read_checkpoint(out, task.request) if resume else None)
+        try:
+            _run(task, progress, out, context)
+        except JobCancelled:
+            if world.leads and any(standing.best for standing in progress.standings):
+                _save(task, progress, out, stopped="cancelled")
+            raise
+        if world.leads:
+            _save(task, progress, out, stopped="all epochs")
+            checkpoint_path(out).unlink(missing_ok=True)
+        world.wait()
+    return load_bundle(out)
+
+
+@dataclass
+class _Standing:
+    """How far a stage has come: the records so far, and the weights with the lowest loss."""
+
+    stage: str
+    history: list[PretrainRecord] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    lowest: float = math.inf
+
+    @property
+    def updates(self) -> int:
+        """Updates done."""
+        return self.history[-1].update if self.history else 0
+
+    def add(self, record: PretrainRecord, network: OmniCellNetwork) -> None:
+        """Keep a record, and the weights where it is the best so far."""
+        self.history.append(record)
+        if record.validation_loss < self.lowest or not self.best:
+            self.lowest = record.validation_loss
+            weights = network.state_dict()
+            self.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {**vars(self), "history": [asdict(record) for record in self.history]}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> _Standing:
+        """Inverse of :meth:`to_dict`."""
+        history = [PretrainRecord(**record) for record in data["history"]]
+        return cls(**{**data, "history": history})
+
+
+@dataclass
+class _Progress:
+    """The stages so far, the last of them perhaps under way."""
+
+    restored: Checkpoint | None = None
+    standings: list[_Standing] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.restored is not None:
+            self.standings = [_Standing.from_dict(data) for data in self.restored.standings]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, earlier sittings included."""
+        earlier = self.restored.seconds if self.restored is not None else 0.0
+        return earlier + time.monotonic() - self.started
+
+    @property
+    def updates(self) -> int:
+        """Updates done in all stages."""
+        return sum(standing.updates for standing in self.standings)
+
+    @property
+    def last(self) -> _Standing:
+        """The last stage of which there are weights."""
+        return next(standing for standing in reversed(self.standings) if standing.best)
+
+    def begin(self, loop: PretrainLoop) -> _Standing:
+        """A stage's standing: as the checkpoint left it, or from the best of the one before."""
+        if loop.number == len(self.standings):
+            if self.standings:
+                loop.network.load_state_dict(self.standings[-1].best)
+            self.standings.append(_Standing(loop.stage))
+        elif self.restored is not None and loop.number == len(self.standings) - 1:
+            loop.network.load_state_dict(self.restored.network)
+            loop.optimizer.load_state_dict(self.restored.optimizer)
+        return self.standings[loop.number]
+
+    def checkpoint(self, request: str, loop: PretrainLoop) -> Checkpoint:
+        """Everything needed to go on."""
+        return Checkpoint(
+            request,
+            [standing.to_dict() for standing in self.standings],
+            loop.network.state_dict(),
+            loop.optimizer.state_dict(),
+            self.seconds,
+        )
+
+
+def _run(task: Task, progress: _Progress, out: Path, context: JobContext) -> None:
+    total = sum(task.loop(number).updates for number in range(len(task.stages)))
+    context.step("training", progress.updates, total)
+    for number in range(max(0, len(progress.standings) - 1), len(task.stages)):
+        loop = task.loop(number)
+        standing = progress.begin(loop)
+        while standing.updates < loop.updates:
+            standing.add(_round(loop, standing.updates, context), loop.network)
+            if task.world.leads:
+                write_checkpoint(out, progress.checkpoint(task.request, loop))
+            context.step("training", progress.updates, total, partial=standing.history[-1])
+
+
+def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecord:
+    last = min(first + loop.updates_per_round, loop.updates)
+    train_loss = loop.train(first, last, context)
+    rate = loop.optimizer.param_groups[0]["lr"]
+    epoch = last / loop.updates_per_epoch
+    return PretrainRecord(loop.stage, epoch, last, train_loss, loop.validate(context), rate)
+
+
+def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle:
+    return save_bundle(
+        out,
+        model="omnicell",
+        config=task.network.config.to_dict(),
+        panel=task.vocabulary,
+        labels=LabelSet(()),
+        preprocessing={
+            "transform": "soft rank", "um_per_unit": task.um_per_unit, "unit": task.unit,
+            "neighbors": task.config.neighbors, "hidden_value": HIDDEN,
+        },
+        capabilities=CAPABILITIES,
+        training=_account(task, progress, stopped),
+        state=progress.last.best,
+        overwrite=True,  # asked for before training began
+    )  # fmt: skip
+
+
+def _account(task: Task, progress: _Progress, stopped: str) -> dict[str, Any]:
+    """How it was trained, and how well it told the hidden genes of cells that it had not seen."""
+    inputs = {f"cells_{index}": part.name for index, part in enumerate(task.corpus.parts)}
+    if task.init is not None:
+        inputs |= {"init": str(task.init.path), "init_digest": task.init.digest}
+    provenance = Provenance(
+        verb="pretrain",
+        parameters=asdict(task.config),
+        inputs={**inputs, "data_sha256": task.corpus.digest()},
+        seed=task.config.seed,
+        device=device_name(task.device),
+        seconds=round(progress.seconds, 1),
+        extra={"precision": str(task.precision), "processes": task.world.size},
+    )
+    return {
+        "validation_loss": progress.last.lowest,
+        "history": [asdict(record) for one in progress.standings for record in one.history],
+        "stages": list(task.stages),
+        "stopped": stopped,
+        "cells": {
+            "training": len(task.corpus.training), "validation": len(task.corpus.validation)
+        },
+        "recipe": asdict(task.recipe),
+        "provenance": json.loads(provenance.to_json()),
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def _scratch(out: Path, world: World) -> Iterator[Path]:
+    """A folder beside the bundle that all processes see; it is removed in the end."""
+    folder = out.with_name(f".{out.name}.ranks")
+    if world.leads:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        if world.leads:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _own_random_numbers(seed: int) -> Iterator[None]:
+    """Draw from torch's generators without moving those of the caller."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _refuse_existing(out: Path, allowed: bool) -> None:
+    if out.exists() and not allowed:
+        raise OutputError(
+            f"{out} exists.",
+            "A model is not replaced unasked.",
+            "Write elsewhere, or ask for it to be replaced.",
+            {"out": None, "overwrite": True},
+        )

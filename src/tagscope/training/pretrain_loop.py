@@ -1,0 +1,189 @@
+"""Updates of an OmniCell that learns to tell hidden genes, and how well it does so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tagscope.jobs import JobCancelled, JobContext
+from tagscope.models.device import reduced
+from tagscope.models.omnicell.network import OmniCellNetwork, balance
+from tagscope.models.omnicell.objective import Masking, balance_weight, hide, rank_loss
+from tagscope.training.corpus import Corpus, Ints, Part
+from tagscope.training.parallel import World
+from tagscope.training.pretrain_recipe import PretrainRecipe
+
+# Numbers in the widest activations of one chunk. On a CPU a chunk takes well under a second, which
+# is how soon a cancel is noticed, and an update has some to be shared.
+_CHUNK = {"cpu": 1 << 19, "mps": 1 << 24, "cuda": 1 << 28}
+_UPDATES = 500  # between two looks at the cells held out, at most
+_VALIDATION = 1 << 32  # no chunk of training has such a number
+
+
+@dataclass(frozen=True)
+class PretrainLoop:
+    """One stage of a pretraining: ``number`` counts stages from 0.
+
+    Cells of an update go through the network in chunks, which are dealt out to the processes of
+    ``world``. What a chunk hides, and its dropout, are seeded by its place, so that the number of
+    processes changes nothing.
+    """
+
+    network: OmniCellNetwork
+    optimizer: torch.optim.Optimizer
+    recipe: PretrainRecipe
+    corpus: Corpus
+    stage: str
+    number: int
+    seed: int
+    device: torch.device
+    precision: torch.dtype
+    world: World = field(default_factory=World)
+
+    @property
+    def alone(self) -> bool:
+        """Whether cells are read without neighbours."""
+        return self.stage == "cells"
+
+    @property
+    def masking(self) -> Masking:
+        """What is hidden."""
+        return self.recipe.masking[self.stage]
+
+    @cached_property
+    def training(self) -> Ints:
+        """The cells to learn from."""
+        return self.corpus.training
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of one pass over the training cells."""
+        return -(-len(self.training) // self.recipe.batch_size)
+
+    @property
+    def updates(self) -> int:
+        """Updates of the stage."""
+        return self.updates_per_epoch * self.recipe.epochs_for(len(self.training))
+
+    @property
+    def updates_per_round(self) -> int:
+        """Updates between two looks at the cells held out."""
+        return min(self.updates_per_epoch, _UPDATES)
+
+    def train(self, first: int, last: int, context: JobContext) -> float:
+        """The updates from ``first`` to ``last``; the mean loss of a hidden gene."""
+        self.network.train()
+        total = torch.zeros(2, dtype=torch.float64)
+        size, order = self.recipe.batch_size, np.empty(0, np.int64)
+        for update in range(first, last):
+            epoch, place = divmod(update, self.updates_per_epoch)
+            if place == 0 or not len(order):
+                rng = np.random.default_rng([self.seed, self.number, epoch])
+                order = rng.permutation(self.training)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.recipe.rate(update, self.updates)
+            total += self.update(order[place * size : (place + 1) * size], update, context)
+            self._report(update + 1 - first, last - first, context)
+        return float(total[0] / total[1].clamp_min(1))
+
+    def update(self, cells: Ints, number: int, context: JobContext) -> Tensor:
+        """One update on the given cells; sum of the losses and how many genes were hidden, (2,).
+
+        The gradient is that of the mean over all hidden genes, plus that of the experts' balance.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        times = torch.zeros(len(self.network.genes.weight))
+        found = torch.zeros(2, dtype=torch.float64)
+        cancelled = torch.zeros(1)
+        for seed, part, rows in self._own_chunks(cells, number):
+            loss, hidden, read = self._loss(part, rows, seed, training=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            found += torch.tensor([loss.item(), hidden])
+            times[part.genes] += read
+            self._heed(context, cancelled)
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        self._share(parameters, found, times, cancelled)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        torch._foreach_div_(gradients, float(found[1].clamp_min(1)))
+        self._press_into_balance(times, float(found[0] / found[1].clamp_min(1)))
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
+        self.optimizer.step()
+        return found
+
+    @torch.no_grad()
+    def validate(self, context: JobContext) -> float:
+        """Mean loss of a hidden gene of the cells held out, always the same genes hidden."""
+        self.network.eval()
+        found, cancelled = torch.zeros(2, dtype=torch.float64), torch.zeros(1)
+        for seed, part, rows in self._own_chunks(self.corpus.validation, _VALIDATION):
+            loss, hidden, _ = self._loss(part, rows, seed, training=False)
+            found += torch.tensor([loss.item(), hidden])
+            self._heed(context, cancelled)
+        self._share([], found, cancelled)
+        return float(found[0] / found[1].clamp_min(1))
+
+    def _own_chunks(self, cells: Ints, number: int) -> Iterator[tuple[int, Part, Ints]]:
+        """This process's chunks with their seeds."""
+        config = self.network.config
+        tokens = _CHUNK[self.device.type] // max(config.ffn, config.width)
+        chunks = self.corpus.chunks(cells, alone=self.alone, tokens=tokens)
+        for index, (part, rows) in enumerate(chunks):
+            if index % self.world.size == self.world.rank:
+                asked = [self.seed, self.number, number, index]
+                yield int(np.random.SeedSequence(asked).generate_state(1)[0]), part, rows
+
+    def _loss(
+        self, part: Part, rows: Ints, seed: int, *, training: bool
+    ) -> tuple[Tensor, int, int]:
+        """Sum of the losses, how many genes were hidden, and how many cells were read."""
+        read, members = part.sequences(rows, alone=self.alone)
+        generator = torch.Generator().manual_seed(seed)
+        hidden = self.masking.draw(read, generator, part.asked(members, training=training))
+        torch.manual_seed(seed)
+        genes = torch.from_numpy(part.genes).to(self.device)
+        seen, ranks = hide(read, hidden).to(self.device), read.values.to(self.device)
+        with reduced(self.precision, self.device):
+            scores = self.network.scores(self.network(self.network.table(genes), seen))
+            loss = rank_loss(scores, ranks, hidden.to(self.device))
+        return loss, int(hidden.sum()), int((members >= 0).sum())
+
+    def _press_into_balance(self, times: Tensor, loss: float) -> None:
+        """Add the gradient of how unevenly experts are used by the genes that were read."""
+        genes = torch.from_numpy(np.flatnonzero(times.numpy())).to(self.device)
+        uneven = balance(self.network.table(genes), times.to(self.device)[genes])
+        (balance_weight(loss) * uneven).backward()  # type: ignore[no-untyped-call]
+
+    def _share(self, parameters: list[torch.nn.Parameter], *sums: Tensor) -> None:
+        """Add up what all processes found, the last of it whether one was cancelled."""
+        if self.world.alone:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        there = [tensor.to(self.device) for tensor in sums]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        self.world.add_up([*gradients, *there])
+        for tensor, total in zip(sums, there, strict=True):
+            tensor.copy_(total)
+        if sums[-1].item():
+            raise JobCancelled(self.stage)
+
+    def _heed(self, context: JobContext, cancelled: Tensor) -> None:
+        """Leave when the job was cancelled; of several processes, all together at the next sum."""
+        if context.cancelled and not self.world.alone:
+            cancelled.fill_(1)
+        elif context.cancelled:
+            raise JobCancelled(self.stage)
+
+    def _report(self, done: int, total: int, context: JobContext) -> None:
+        """Say how far the round is; of several processes a cancel is answered at the next sum."""
+        try:
+            context.step(f"{self.stage} updates", done, total)
+        except JobCancelled:
+            if self.world.alone:
+                raise
