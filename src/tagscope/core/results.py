@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -205,6 +205,19 @@ class SlotScores:
             table.layers[layer] = layout.on_table(scores)
 
 
+class Result(Protocol):
+    """What a verb found, which knows how to write itself."""
+
+    @property
+    def key(self) -> str:
+        """Name of the result in a table."""
+        ...
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write all parts into a table of the same cells; other slots stay as they are."""
+        ...
+
+
 @dataclass(frozen=True)
 class AnnotationResult:
     """Everything one run of ``annotate`` found."""
@@ -247,6 +260,39 @@ class Embedding:
         refuse_existing(slot in table.obsm, "obsm", slot, overwrite)
         table.obsm[slot] = self.values[rows]
         write_provenance(table, self.key, self.provenance)
+
+
+@dataclass(frozen=True)
+class DomainMap:
+    """A domain for every cell: ``codes`` (N,) int64 into ``domains``, the largest domain first."""
+
+    key: str
+    ids: npt.NDArray[np.str_]
+    domains: LabelSet
+    codes: npt.NDArray[np.int64]
+    provenance: Provenance
+
+    def names(self) -> npt.NDArray[np.str_]:
+        """Names of the domains, (N,)."""
+        return np.array(self.domains.names)[self.codes]
+
+    def counts(self) -> list[tuple[str, int]]:
+        """Cells per domain."""
+        counts = np.bincount(self.codes, minlength=len(self.domains))
+        return list(zip(self.domains.names, map(int, counts), strict=True))
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write ``obs["<key>_domain"]``, its colours and provenance; all else stays as it is.
+
+        The provenance is kept under the column's name: labels or embeddings of the same key have
+        their own.
+        """
+        rows, slot = rows_of(self.ids, table), Slots(self.key).domain
+        refuse_existing(slot in table.obs, "obs", slot, overwrite)
+        names = list(self.domains.names)
+        table.obs[slot] = pd.Categorical.from_codes(self.codes[rows], categories=names)
+        table.uns[Slots(slot).colors] = np.array(self.domains.colors)
+        write_provenance(table, slot, self.provenance)
 
 
 def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:
