@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
+from tagscope.api.domains import delineate_domains, domain_features
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
-from tagscope.core.results import Annotation, AnnotationResult, GeneScores, SlotScores
+from tagscope.core.results import (
+    Annotation,
+    AnnotationResult,
+    DomainMap,
+    Embedding,
+    GeneScores,
+    SlotScores,
+)
+from tagscope.domains.config import DomainConfig, DomainModel
+from tagscope.domains.outlines import domain_outlines
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
@@ -48,15 +58,16 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
     "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
-    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
-    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
-    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
-    "TypeCount", "alternatives", "annotate", "check", "convert", "distances", "enrich",
+    "DomainConfig", "DomainMap", "DomainModel", "Embedding", "EnrichConfig", "Enrichment",
+    "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
+    "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
+    "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
+    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
+    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check",
+    "convert", "delineate_domains", "distances", "domain_features", "domain_outlines", "enrich",
     "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
     "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
-    "network_for", "open_section", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "network_for", "open_section", "read_images", "read_reference", "read_section",
+    "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate",
+    "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

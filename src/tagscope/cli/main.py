@@ -27,6 +27,7 @@ COMMANDS = {
     "train": "train a model on a labelled reference",
     "convert": "make a bundle of an original tool's checkpoint",
     "annotate": "label every cell of a section",
+    "domains": "delineate the domains of a section",
     "tags": "list the top attention genes of every group",
     "slots": "say what the memory slots hold, by group and by gene",
     "enrich": "find gene sets that are over-represented among TAGs",
