@@ -22,6 +22,7 @@ from tagscope.core.results import (
     GeneScores,
     SlotScores,
 )
+from tagscope.domains.boundary import Boundary, BoundaryConfig, boundary_between
 from tagscope.domains.config import DomainConfig, DomainModel
 from tagscope.domains.outlines import domain_outlines
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
@@ -56,15 +57,16 @@ from tagscope.simulation import Layout, SimulateConfig
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
-    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DistanceConfig",
-    "DomainConfig", "DomainMap", "DomainModel", "Embedding", "EnrichConfig", "Enrichment",
-    "EpochRecord", "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport",
-    "Finding", "GeneScores", "GroupDistances", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "Layout", "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage",
-    "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary",
-    "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "check",
-    "convert", "delineate_domains", "distances", "domain_features", "domain_outlines", "enrich",
+    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
+    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles",
+    "ConvertConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainModel", "Embedding",
+    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
+    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
+    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
+    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
+    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
+    "TypeCount", "alternatives", "annotate", "boundary_between", "check", "convert",
+    "delineate_domains", "distances", "domain_features", "domain_outlines", "enrich",
     "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
     "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
     "network_for", "open_section", "read_images", "read_reference", "read_section",

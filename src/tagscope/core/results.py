@@ -272,6 +272,32 @@ class DomainMap:
     codes: npt.NDArray[np.int64]
     provenance: Provenance
 
+    @classmethod
+    def of_table(cls, table: AnnData, key: str) -> DomainMap:
+        """What an earlier run wrote into a table; domains without a cell left are dropped.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such result.
+        """
+        slot = Slots(key).domain
+        record = read_provenance(table, slot)
+        if record is None or slot not in table.obs:
+            raise ArgumentError(
+                f"The table has no domains of the key {key!r}.",
+                "Domains that TAGscope has delineated are needed.",
+                "Delineate them, or choose another key.",
+                {"key": None},
+            )
+        column = table.obs[slot].astype("category")
+        colors = dict(zip(column.cat.categories, table.uns[Slots(slot).colors], strict=True))
+        column = column.cat.remove_unused_categories()
+        names = tuple(map(str, column.cat.categories))
+        domains = LabelSet(names, tuple(str(colors[name]) for name in names))
+        ids = np.asarray(table.obs_names.astype(str), dtype=np.str_)
+        return cls(key, ids, domains, column.cat.codes.to_numpy().astype(np.int64), record)
+
     def names(self) -> npt.NDArray[np.str_]:
         """Names of the domains, (N,)."""
         return np.array(self.domains.names)[self.codes]

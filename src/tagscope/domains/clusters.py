@@ -152,8 +152,13 @@ def _graph(features: Floats, seed: int, context: JobContext) -> AnnData:
 
     names = pd.RangeIndex(len(features)).astype(str)
     cells = AnnData(obs=pd.DataFrame(index=names), obsm={"features": features})
-    nearest = min(_NEAREST, len(features) - 1)
-    scanpy.pp.neighbors(cells, n_neighbors=nearest, use_rep="features", random_state=seed)
+    scanpy.pp.neighbors(
+        cells,
+        n_neighbors=min(_NEAREST, len(features) - 1),
+        use_rep="features",
+        random_state=seed,
+        transformer="sklearn",  # exact; scanpy 1.11 cannot read the graph of pynndescent 0.7
+    )
     context.step("finding cells with like surroundings", 1, 1)
     return cells
 

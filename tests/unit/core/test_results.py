@@ -139,6 +139,13 @@ def test_domains_are_written_by_cell_with_a_record_of_their_own():
     assert read_provenance(table, "cm_domain").verb == "domains"
     with pytest.raises(ArgumentError, match="cm_domain"):
         found.write_to(table)
+    again = DomainMap.of_table(table, "cm")
+    assert again.names().tolist() == table.obs["cm_domain"].tolist()
+    assert again.domains == found.domains
+    some = DomainMap.of_table(table[1:2].copy(), "cm")
+    assert some.domains == LabelSet(("Domain 2",), found.domains.colors[1:])
+    with pytest.raises(ArgumentError, match="no domains of the key 'other'"):
+        DomainMap.of_table(table, "other")
     found.write_to(table, overwrite=True)
     with pytest.raises(InputError, match="same cells"):
         found.write_to(table[:2].copy())

@@ -63,6 +63,15 @@ def test_leiden_finds_as_many_as_were_asked_for_and_again(blobs):
     assert "searching the resolution" in {stage for stage, _ in stages}
 
 
+def test_leiden_of_many_cells():
+    """From 4,096 cells on scanpy would choose another way to find neighbours."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 4200)
+    features = (np.eye(3)[truth] * 12 + rng.normal(size=(4200, 3))).astype(np.float32)
+    found = leiden_with(features, 3, seed=0, context=JobContext())
+    assert adjusted_rand_score(truth, found.codes) > 0.99
+
+
 def test_leiden_says_what_it_found_where_a_number_cannot_be_reached():
     apart = np.repeat(np.eye(5, dtype=np.float32) * 100, 40, axis=0)
     apart += np.random.default_rng(0).normal(size=apart.shape).astype(np.float32)
