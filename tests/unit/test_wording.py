@@ -13,8 +13,8 @@ from tagscope.io.findings import Finding
 from tagscope.io.preflight import Preflight
 
 READ_IN_THE_WINDOW = (
-    "api", "core", "errors.py", "evaluation", "exporters", "inference", "interpret", "io", "models",
-    "simulation", "training",
+    "api", "core", "domains", "errors.py", "evaluation", "exporters", "inference", "interpret",
+    "io", "models", "simulation", "training",
 )  # fmt: skip
 
 

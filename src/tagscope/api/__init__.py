@@ -10,6 +10,7 @@ from __future__ import annotations
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
 from tagscope.api.deconvolution import deconvolve
+from tagscope.api.domains import delineate_domains, domain_features
 from tagscope.api.embedding import embed, gene_embeddings
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import convert, network_for, train
@@ -19,12 +20,16 @@ from tagscope.core.hierarchy import LabelTree, label_flows
 from tagscope.core.results import (
     Annotation,
     AnnotationResult,
+    DomainMap,
     Embedding,
     GeneScores,
     SlotScores,
 )
 from tagscope.deconvolution.deconvolve import DeconvolveConfig
 from tagscope.deconvolution.result import Proportions
+from tagscope.domains.boundary import Boundary, BoundaryConfig, boundary_between
+from tagscope.domains.config import DomainConfig, DomainModel
+from tagscope.domains.outlines import domain_outlines
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
@@ -62,20 +67,21 @@ from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
-    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Bundle",
-    "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig", "DeconvolveConfig",
-    "DistanceConfig", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
+    "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
+    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles",
+    "ConvertConfig", "DeconvolveConfig", "DistanceConfig", "DomainConfig", "DomainMap",
+    "DomainModel", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
     "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
     "GeneConfig", "GeneEmbeddings", "GeneScores", "GroupDistances", "IntegrationConfig",
     "IntegrationReport", "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection",
     "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord", "Proportions",
     "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores",
     "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives",
-    "annotate", "check", "convert", "deconvolve", "distances", "embed", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
-    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
-    "load_bundle", "network_for", "open_section", "pretrain", "read_images", "read_reference",
-    "read_section", "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups",
-    "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags", "train",
-    "write_result",
+    "annotate", "boundary_between", "check", "convert", "deconvolve", "delineate_domains",
+    "distances", "domain_features", "domain_outlines", "embed", "enrich", "estimate_text",
+    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
+    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "network_for",
+    "open_section", "pretrain", "read_images", "read_reference", "read_section", "read_table",
+    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
+    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

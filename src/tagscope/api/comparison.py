@@ -60,12 +60,13 @@ def evaluate(
     obs = annotated.obs
     predicted = column_of(obs, prediction, "prediction")
     provenance = read_provenance(annotated, prediction)
+    seen = provenance.extra.get("labels") if provenance else None
     true = _truth(obs, truth)
     report = evaluate_labels(
         predicted.astype(str).to_numpy(),
         true,
         confidence=_numbers(obs, Slots(prediction).confidence),
-        seen=set(provenance.extra["labels"]) if provenance else None,
+        seen=None if seen is None else set(seen),
         novelty=_numbers(obs, Slots(prediction).novelty),
     )
     if batch is not None or reference is not None:

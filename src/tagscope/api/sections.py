@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tagscope.api.given import AnyPath, bundle_of
-from tagscope.core.results import Result
+from tagscope.core.keys import Slots
+from tagscope.core.results import DomainMap, Result
+from tagscope.domains.outlines import domain_outlines
 from tagscope.exporters import ExportConfig
 from tagscope.exporters import export as _export
 from tagscope.exporters.handover import Format as ExportFormat
@@ -19,6 +21,7 @@ from tagscope.io.findings import Finding, by_severity
 from tagscope.io.preflight import Preflight, check_opened
 from tagscope.io.preflight import check as _check
 from tagscope.io.readers import OpenedSection, open_section
+from tagscope.io.shapes import has_one_place, placed
 from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobContext
 from tagscope.models.base import Capability
@@ -130,12 +133,21 @@ def write_result(
     """Write a result into the section's own store, or into a copy of it at ``out``.
 
     An interrupted or cancelled write leaves what was there before, whole. One that fails leaves
-    ``result`` as it was, which may then be written elsewhere.
+    ``result`` as it was, which may then be written elsewhere. With domains a store gets their
+    outlines as shapes ``<key>_domains``, unless its sections lie in several coordinate systems.
     """
+
+    def draw() -> dict[str, Any]:
+        if not isinstance(result, DomainMap) or not has_one_place(opened):
+            return {}
+        outlines = domain_outlines(opened.section, result)
+        return {Slots(result.key).domains: placed(outlines, opened)}
+
     return write_results(
         opened.source,
         lambda table: result.write_to(table, overwrite=overwrite),
         Path(out),
+        draw=draw,
         overwrite=overwrite,
         context=context,
     )

@@ -31,6 +31,7 @@ COMMANDS = {
     "embed": "embed every cell, alone or with its neighbours",
     "genes": "embed the genes of a section: modules, markers",
     "deconvolve": "say what the spots of a section are made of",
+    "domains": "delineate the domains of a section",
     "tags": "list the top attention genes of every group",
     "slots": "say what the memory slots hold, by group and by gene",
     "enrich": "find gene sets that are over-represented among TAGs",

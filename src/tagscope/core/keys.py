@@ -60,3 +60,13 @@ class Slots:
     def slot(self, index: int) -> str:
         """``layers``: memory score of one slot per cell and gene, sparse."""
         return f"{self.key}_slot{index}"
+
+    @property
+    def domain(self) -> str:
+        """``obs``: the domain, categorical; its colours and provenance are named after it."""
+        return f"{self.key}_domain"
+
+    @property
+    def domains(self) -> str:
+        """``shapes``: outlines of the domains."""
+        return f"{self.key}_domains"

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-_RECORDED_PACKAGES = ("tagscope", "torch", "numpy", "scipy", "anndata", "spatialdata")
+_RECORDED_PACKAGES = (
+    "tagscope",
+    "torch",
+    "numpy",
+    "scipy",
+    "anndata",
+    "spatialdata",
+    "scikit-learn",
+    "scanpy",
+)
 
 
 def installed_versions() -> dict[str, str]:

@@ -262,6 +262,65 @@ class Embedding:
         write_provenance(table, self.key, self.provenance)
 
 
+@dataclass(frozen=True)
+class DomainMap:
+    """A domain for every cell: ``codes`` (N,) int64 into ``domains``, the largest domain first."""
+
+    key: str
+    ids: npt.NDArray[np.str_]
+    domains: LabelSet
+    codes: npt.NDArray[np.int64]
+    provenance: Provenance
+
+    @classmethod
+    def of_table(cls, table: AnnData, key: str) -> DomainMap:
+        """What an earlier run wrote into a table; domains without a cell left are dropped.
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such result.
+        """
+        slot = Slots(key).domain
+        record = read_provenance(table, slot)
+        if record is None or slot not in table.obs:
+            raise ArgumentError(
+                f"The table has no domains of the key {key!r}.",
+                "Domains that TAGscope has delineated are needed.",
+                "Delineate them, or choose another key.",
+                {"key": None},
+            )
+        column = table.obs[slot].astype("category")
+        colors = dict(zip(column.cat.categories, table.uns[Slots(slot).colors], strict=True))
+        column = column.cat.remove_unused_categories()
+        names = tuple(map(str, column.cat.categories))
+        domains = LabelSet(names, tuple(str(colors[name]) for name in names))
+        ids = np.asarray(table.obs_names.astype(str), dtype=np.str_)
+        return cls(key, ids, domains, column.cat.codes.to_numpy().astype(np.int64), record)
+
+    def names(self) -> npt.NDArray[np.str_]:
+        """Names of the domains, (N,)."""
+        return np.array(self.domains.names)[self.codes]
+
+    def counts(self) -> list[tuple[str, int]]:
+        """Cells per domain."""
+        counts = np.bincount(self.codes, minlength=len(self.domains))
+        return list(zip(self.domains.names, map(int, counts), strict=True))
+
+    def write_to(self, table: AnnData, *, overwrite: bool = False) -> None:
+        """Write ``obs["<key>_domain"]``, its colours and provenance; all else stays as it is.
+
+        The provenance is kept under the column's name: labels or embeddings of the same key have
+        their own.
+        """
+        rows, slot = rows_of(self.ids, table), Slots(self.key).domain
+        refuse_existing(slot in table.obs, "obs", slot, overwrite)
+        names = list(self.domains.names)
+        table.obs[slot] = pd.Categorical.from_codes(self.codes[rows], categories=names)
+        table.uns[Slots(slot).colors] = np.array(self.domains.colors)
+        write_provenance(table, slot, self.provenance)
+
+
 def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:
     """Row of every cell of ``table`` among ``ids``.
 

@@ -18,7 +18,7 @@ def most_variable(cells: Cells, vocabulary: GenePanel, count: int) -> tuple[str,
     known = np.flatnonzero(cells.panel.columns_in(vocabulary) >= 0)
     names = np.array(cells.panel.symbols)[known]
     if len(known) > count:
-        import scanpy as sc  # type: ignore[import-untyped]  # slow to import
+        import scanpy as sc  # slow to import
 
         table = AnnData(cells.values[:, known].copy())
         sc.pp.highly_variable_genes(table, n_top_genes=count, flavor="seurat_v3")

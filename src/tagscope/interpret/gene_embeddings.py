@@ -116,7 +116,7 @@ def modules_of(values: npt.NDArray[np.float32], seed: int = 0) -> npt.NDArray[np
     """Groups of genes of like embeddings, (n,), the largest 0: Leiden on a graph by cosine."""
     if len(values) < 3:
         return np.zeros(len(values), np.int64)
-    import scanpy as sc  # type: ignore[import-untyped]  # slow to import
+    import scanpy as sc  # slow to import
 
     table = AnnData(np.ascontiguousarray(values))
     near = min(_LIKE, len(values) - 1)

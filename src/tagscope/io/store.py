@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from tagscope.io.kinds import refuse_url
 from tagscope.io.lock import locked
 from tagscope.io.meters import Meter, Meters
 from tagscope.io.readers import Loaded, SectionSource, inspect, load
+from tagscope.io.shapes import refuse_stored, write_shapes
 from tagscope.io.slots import (
     Changes,
     changes,
@@ -42,9 +44,11 @@ from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from geopandas import GeoDataFrame
 
 
 Write = Callable[["AnnData"], None]
+Draw = Callable[[], "dict[str, GeoDataFrame]"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,13 @@ class _Save:
     partial: Path
     in_place: bool
     meters: Meters
+    draw: Draw = dict
+    overwrite: bool = False
+
+    @cached_property
+    def shapes(self) -> dict[str, GeoDataFrame]:
+        """Elements to be written, drawn where there is a store to hold them."""
+        return self.draw()
 
 
 def read_table(path: Path | str, *, table: str | None = None) -> AnnData:
@@ -77,6 +88,7 @@ def write_results(
     write: Write,
     out: Path | str,
     *,
+    draw: Draw = dict,
     overwrite: bool = False,
     context: JobContext | None = None,
 ) -> Path:
@@ -89,9 +101,10 @@ def write_results(
     part alone.
 
     ``write`` gets a table of its own, not the one that was opened. Its matrices may still be on
-    disk: assign to slots, and do not edit what is in them. ``context`` hears of the MB written and
-    read back, of the files that reach the device, and of the swap; a cancel before that leaves
-    everything as it was.
+    disk: assign to slots, and do not edit what is in them. A store also gets the shapes that
+    ``draw`` returns, by name; those of the same name are replaced with ``overwrite``. ``context``
+    hears of the MB written and read back, of the files that reach the device, and of the swap; a
+    cancel before that leaves everything as it was.
 
     Raises
     ------
@@ -119,7 +132,8 @@ def write_results(
             ) as partial,
             quietly(),
         ):
-            _written(_Save(source, write, path, partial, in_place, meters), target.suffix)
+            save = _Save(source, write, path, partial, in_place, meters, draw, overwrite)
+            _written(save, target.suffix)
         if in_place and source.seen is not None:
             source.seen.renew()
     return target
@@ -238,10 +252,13 @@ def _changes(save: _Save, table: AnnData, old: Any) -> tuple[Changes, set[str]]:
 
 
 def _mirror(save: _Save, skipped: set[Path]) -> None:
-    transfer = linked if save.in_place else copied
-    mirror(
-        save.path, save.partial, skipped=skipped, transfer=transfer, step=save.meters.writing.tick
-    )
+    """Repeat the store but for ``skipped``, and give it its new shapes."""
+    refuse_stored(save.path, save.shapes, save.overwrite)
+    transfer, tick = linked if save.in_place else copied, save.meters.writing.tick
+    skipped = skipped | {save.path / "shapes" / name for name in save.shapes}
+    mirror(save.path, save.partial, skipped=skipped, transfer=transfer, step=tick)
+    if save.shapes:
+        write_shapes(save.partial, save.shapes)
 
 
 def _table_group(save: _Save, folder: Path) -> Any:
@@ -259,7 +276,8 @@ def _keep_link(group: Any, table: AnnData) -> None:
 
 def _finish_store(save: _Save, new: Any, changed: Changes) -> None:
     _verify(new, changed, save.meters)
-    consolidate(save.path, save.partial, ("", "tables", f"tables/{save.source.table}"))
+    groups = ("", "tables", f"tables/{save.source.table}")
+    consolidate(save.path, save.partial, groups)
 
 
 def _update_h5ad(save: _Save) -> None:
@@ -321,7 +339,7 @@ def _write_new_store(save: _Save) -> None:
     changed = Changes(slots_of(table), ())
     save.meters.verifying.expect(changed.size)
     with quietly():
-        SpatialData(tables={"table": table}, shapes=circles).write(save.partial)
+        SpatialData(tables={"table": table}, shapes=circles | save.shapes).write(save.partial)
     new = zarr.open_group(save.partial / "tables" / "table", mode="r", use_consolidated=False)
     _verify(new, changed, save.meters)
 
@@ -335,6 +353,7 @@ def _write_read_store(save: _Save) -> None:
     assert loaded.name is not None
     save.write(loaded.table)
     loaded.store.tables[loaded.name] = loaded.table
+    loaded.store.shapes.update(save.shapes)
     changed = Changes(slots_of(loaded.table), ())
     save.meters.verifying.expect(changed.size)
     with quietly():

@@ -14,6 +14,7 @@ from tagscope.core.provenance import Provenance
 from tagscope.core.results import (
     Annotation,
     AnnotationResult,
+    DomainMap,
     GeneScores,
     SlotScores,
     read_provenance,
@@ -118,3 +119,33 @@ def test_alternatives_and_counts():
         ("B", pytest.approx(0.1)),
     ]
     assert dict(annotation.counts()) == {"A": 1, "B": 1, UNASSIGNED: 1}
+
+
+def test_domains_are_written_by_cell_with_a_record_of_their_own():
+    found = DomainMap(
+        "cm",
+        IDS,
+        LabelSet(("Domain 1", "Domain 2")),
+        np.array([1, 0, 0]),
+        Provenance("domains", {}),
+    )
+    assert found.counts() == [("Domain 1", 2), ("Domain 2", 1)]
+    table = _table()
+    _result().write_to(table)
+    found.write_to(table)
+    assert table.obs["cm_domain"].tolist() == ["Domain 1", "Domain 2", "Domain 1"]
+    assert table.uns["cm_domain_colors"].tolist() == list(found.domains.colors)
+    assert read_provenance(table, "cm").verb == "annotate"
+    assert read_provenance(table, "cm_domain").verb == "domains"
+    with pytest.raises(ArgumentError, match="cm_domain"):
+        found.write_to(table)
+    again = DomainMap.of_table(table, "cm")
+    assert again.names().tolist() == table.obs["cm_domain"].tolist()
+    assert again.domains == found.domains
+    some = DomainMap.of_table(table[1:2].copy(), "cm")
+    assert some.domains == LabelSet(("Domain 2",), found.domains.colors[1:])
+    with pytest.raises(ArgumentError, match="no domains of the key 'other'"):
+        DomainMap.of_table(table, "other")
+    found.write_to(table, overwrite=True)
+    with pytest.raises(InputError, match="same cells"):
+        found.write_to(table[:2].copy())

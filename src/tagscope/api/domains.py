@@ -1,0 +1,112 @@
+"""Where the domains of a section lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tagscope.api.given import AnyPath, bundle_of, opened_of, said_of
+from tagscope.api.keeping import write_or_keep
+from tagscope.core.keys import Slots
+from tagscope.core.results import DomainMap, Embedding, refuse_existing
+from tagscope.core.section import Section
+from tagscope.domains.config import DomainConfig, DomainModel
+from tagscope.domains.delineate import domains_of, embedded_features, smoothed_features
+from tagscope.errors import ArgumentError
+from tagscope.inference.embed import EmbedConfig
+from tagscope.inference.embed import embed as _embed
+from tagscope.io.beforehand import refuse_beforehand
+from tagscope.io.readers import OpenedSection
+from tagscope.io.shapes import refuse_shapes
+from tagscope.jobs import JobContext
+from tagscope.models.bundle import Bundle
+from tagscope.models.device import choose_device
+from tagscope.models.registry import load_omnicell
+
+
+def delineate_domains(
+    section: Section | OpenedSection | AnyPath,
+    model: DomainModel = "smoothed",
+    bundle: Bundle | AnyPath | None = None,
+    config: DomainConfig | None = None,
+    *,
+    embedding: Embedding | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> DomainMap:
+    """Delineate the domains of a section; with ``out``, also write the store or ``.h5ad``.
+
+    The model ``"omnicell"`` embeds the cells with ``bundle``. With an ``embedding`` (what
+    :func:`domain_features` returned, or any other of these cells) no model is asked: clustering
+    again takes the time of clustering alone. A store gets outlines of the domains beside the
+    column. ``choices`` are those of :func:`open_section`.
+
+    Several sections side by side are delineated together, and a cell's neighbours are of its own.
+    """
+    snapshot, opened = opened_of(section, out, choices)
+    config = config or DomainConfig()
+    key = config.key or (embedding.key if embedding is not None else model)
+    if out is not None and opened is not None:
+        _refuse_beforehand(opened, key, out, overwrite)
+    features = (
+        domain_features(opened or snapshot, model, bundle, config, context=context)
+        if embedding is None
+        else embedded_features(snapshot, embedding, config)
+    )
+    inputs = said_of(snapshot, opened) | features.provenance.inputs
+    result = domains_of(snapshot, features, config, inputs=inputs, context=context)
+    if out is not None and opened is not None:
+        write_or_keep(opened, result, out, overwrite, context)
+    return result
+
+
+def domain_features(
+    section: Section | OpenedSection | AnyPath,
+    model: DomainModel = "smoothed",
+    bundle: Bundle | AnyPath | None = None,
+    config: DomainConfig | None = None,
+    *,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> Embedding:
+    """What :func:`delineate_domains` clusters, (N, D): the part that takes long, to be kept."""
+    snapshot, opened = opened_of(section, None, choices)
+    config, said = config or DomainConfig(), said_of(snapshot, opened)
+    if model == "smoothed":
+        return smoothed_features(snapshot, config, inputs=said, context=context)
+    bundle = bundle_of(_given(bundle))
+    if bundle.model != model:
+        raise ArgumentError(
+            f"The bundle holds a model {bundle.model!r}.",
+            "Domains need one that reads cells together with their neighbours: omnicell.",
+            "Choose another bundle, or the model smoothed.",
+            {"bundle": None},
+        )
+    said |= {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    network = load_omnicell(bundle, choose_device("auto"))
+    embedded = _embed(snapshot, network, EmbedConfig(), inputs=said, context=context)
+    return embedded_features(snapshot, embedded, config)
+
+
+def _given(bundle: Bundle | AnyPath | None) -> Bundle | AnyPath:
+    if bundle is None:
+        raise ArgumentError(
+            "No bundle was given for the model omnicell.",
+            "A bundle of it is needed, or an embedding.",
+            "Give one, or choose the model smoothed.",
+            {"bundle": None, "model": "smoothed"},
+        )
+    return bundle
+
+
+def _refuse_beforehand(opened: OpenedSection, key: str, out: AnyPath, overwrite: bool) -> None:
+    slots = Slots(key)
+    refuse_existing(slots.domain in opened.table.obs, "obs", slots.domain, overwrite)
+    if opened.sdata is not None:
+        refuse_shapes(opened.sdata, slots.domains, overwrite)
+    size = len(opened.section) * np.dtype(np.int8).itemsize
+    refuse_beforehand(opened, Path(out), size=size, overwrite=overwrite)

@@ -1,0 +1,75 @@
+"""Delineate the domains of a section.
+
+OUT is a store, which also gets outlines of the domains as shapes, or an .h5ad where it ends so; it
+may be SECTION itself, which is then changed in place. With --sections or --region '*' several
+sections are delineated together.
+
+example:
+  tagscope domains section.zarr --model smoothed --n-domains 7 --out domains.zarr
+  tagscope domains section.zarr --model omnicell --bundle omnicell --cluster leiden \\
+    --resolution 0.8 --refine --out domains.zarr
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from tagscope.api import DomainConfig, DomainMap, DomainModel, delineate_domains
+from tagscope.cli.options import (
+    add_config_options,
+    add_out,
+    add_section_options,
+    given_options,
+    section_choices,
+)
+from tagscope.jobs import JobContext
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("section", type=Path, metavar="SECTION")
+    parser.add_argument(
+        "--model",
+        choices=get_args(DomainModel),
+        default="smoothed",
+        help="what cells are compared by (default: smoothed)",
+    )
+    parser.add_argument("--bundle", type=Path, help="trained model, for omnicell")
+    add_out(parser, "store or .h5ad with domains")
+    add_config_options(parser, DomainConfig)
+    add_section_options(parser)
+
+
+def run(options: argparse.Namespace, context: JobContext) -> int:
+    """Delineate, write and count."""
+    result = delineate_domains(
+        options.section,
+        options.model,
+        options.bundle,
+        DomainConfig(**given_options(options, DomainConfig)),
+        out=options.out,
+        overwrite=options.overwrite,
+        context=context,
+        **section_choices(options),
+    )
+    for name, count in result.counts():
+        print(f"{count:8,}  {name}")
+    for line in _told(result):
+        print(line)
+    print(f"wrote {options.out} ({result.provenance.seconds:.1f} s)")
+    return 0
+
+
+def _told(result: DomainMap) -> list[str]:
+    """What of a result is not what was asked for, and the resolution where it was searched."""
+    record = result.provenance
+    asked, found = record.parameters["n_domains"], record.extra["clusters"]
+    lines = []
+    if "resolution" in record.extra:
+        lines.append(f"Leiden's resolution: {record.extra['resolution']:.4g}")
+        asked = found if record.parameters["resolution"] is not None else asked
+    if found != asked:
+        lines.append(f"{asked} domains were asked for; {found} are the nearest that was found")
+    return lines

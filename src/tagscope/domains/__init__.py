@@ -1,0 +1,1 @@
+"""Spatial domains: features of cells and their surroundings, clusters, outlines, boundaries."""

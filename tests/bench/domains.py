@@ -1,0 +1,222 @@
+"""Domains on the shared data's tasks: methods × clusterings, against regions that people drew.
+
+    python tests/bench/domains.py run --out rows.jsonl --task osmfish --seed 0 ...
+    python tests/bench/domains.py table rows.jsonl
+
+``run`` scores every task, method, clustering and seed that OUT does not hold yet and adds a line
+each; ``table`` prints means over seeds as markdown, ± their standard deviation. Tasks are those of
+the data's README (section 4): each is asked for its true number of domains, and spots without a
+region are left out of the scores. Three sections without regions are delineated together: ARI and
+NMI are then those of the domains of a section within all, and of the section by itself, and
+``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
+
+A method maps a section, a number of neighbours and a seed to an embedding; add it to ``METHODS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import get_args
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process
+
+import numpy as np
+
+import tagscope as ts
+from tagscope.core.section import Section
+from tagscope.domains.config import Cluster
+from tagscope.domains.delineate import domains_of, smoothed_features
+
+SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+CLUSTERINGS = get_args(Cluster)
+
+
+@dataclass(frozen=True)
+class Task:
+    """``neighbors`` as the data's README takes them: 20, and two rings of Visium's lattice."""
+
+    name: str
+    file: str
+    neighbors: int = 20
+    where: str | None = None
+    sections: str | None = None
+    n_domains: int | None = None
+
+    def opened(self) -> ts.OpenedSection:
+        path = SHARED / "data" / f"{self.file}.h5ad"
+        return ts.open_section(path, where=self.where, sections=self.sections)
+
+
+MPFC, MOLCART = "annotation/starmap_mpfc_bz5_bz14", "unlabelled/molcart_mouse_cortex_3sections"
+TASKS = {
+    "osmfish": Task("osmFISH cortex", "annotation/osmfish"),
+    "by3": Task("STARmap BY3", "annotation/starmap_by3_v1"),
+    "bz5": Task("mPFC BZ5", MPFC, where='section == "BZ5"'),
+    "bz14": Task("mPFC BZ14", MPFC, where='section == "BZ14"'),
+    "mpfc": Task("mPFC BZ5 + BZ14 jointly", MPFC, sections="section"),
+    "dlpfc": Task("DLPFC 151673", "domains/visium_dlpfc_151673", neighbors=18),
+    "idc": Task("Xenium IDC", "domains/xenium_breast_idc"),
+    "molcart": Task("molcart, 3 sections jointly", MOLCART, sections="section", n_domains=8),
+}
+
+
+def smoothed(section: Section, neighbors: int, seed: int) -> ts.Embedding:
+    return smoothed_features(section, ts.DomainConfig(neighbors=neighbors, seed=seed))
+
+
+def alone(section: Section, neighbors: int, seed: int) -> ts.Embedding:
+    return smoothed(section, 0, seed)
+
+
+Method = Callable[[Section, int, int], ts.Embedding]
+METHODS: dict[str, tuple[Method, bool]] = {
+    "expression alone": (alone, False),
+    "smoothed": (smoothed, False),
+    "smoothed, refined": (smoothed, True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One delineation, scored; ``found`` domains of ``asked``."""
+
+    task: str
+    method: str
+    clustering: str
+    seed: int
+    asked: int
+    found: int
+    ari: float
+    nmi: float
+    seconds: float
+    apart: float | None = None
+
+
+@cache
+def opened(task: str) -> ts.OpenedSection:
+    return TASKS[task].opened()
+
+
+def scored(task: str, method: str, clustering: str, seed: int) -> Row:
+    """Delineate, and compare with the regions or with each section by itself."""
+    section, started = opened(task).section, time.monotonic()
+    regions = regions_of(task)
+    asked = TASKS[task].n_domains or len(set(regions[regions != "NA"]))
+    found = delineated(section, task, method, clustering, seed, asked)
+    seconds = round(time.monotonic() - started, 2)
+    apart = None
+    if TASKS[task].n_domains is None:
+        report = ts.evaluate_labels(found[regions != "NA"], regions[regions != "NA"])
+        ari, nmi = report.ari, report.nmi
+    else:
+        ari, nmi, apart = agreement(task, method, clustering, seed, found)
+    count = len(set(found))
+    return Row(task, method, clustering, seed, asked, count, ari, nmi, seconds, apart)
+
+
+def regions_of(task: str) -> np.ndarray:
+    obs = opened(task).table.obs
+    return obs["region"].astype(str).to_numpy() if "region" in obs else np.full(len(obs), "NA")
+
+
+def delineated(
+    section: Section, task: str, method: str, clustering: str, seed: int, asked: int
+) -> np.ndarray:
+    features, refine = METHODS[method]
+    config = ts.DomainConfig(cluster=clustering, n_domains=asked, refine=refine, seed=seed)
+    embedding = features(section, TASKS[task].neighbors, seed)
+    return domains_of(section, embedding, config).names()
+
+
+def agreement(
+    task: str, method: str, clustering: str, seed: int, together: np.ndarray
+) -> tuple[float, float, float]:
+    """ARI and NMI, means over sections, and how far shares of domains are apart."""
+    pieces = opened(task).section.pieces
+    assert pieces is not None
+    reports, shares = [], []
+    for code, name in enumerate(pieces.names):
+        within = together[pieces.codes == code]
+        single = ts.open_section(
+            opened(task).source.path, where=f'{TASKS[task].sections} == "{name}"'
+        ).section
+        asked = len(set(within))
+        reports.append(
+            ts.evaluate_labels(delineated(single, task, method, clustering, seed, asked), within)
+        )
+        shares.append([np.mean(within == domain) for domain in sorted(set(together))])
+    apart = [np.abs(np.subtract(a, b)).sum() / 2 for a, b in combinations(shares, 2)]
+    means = (float(np.mean([getattr(r, name) for r in reports])) for name in ("ari", "nmi"))
+    return (*means, float(np.mean(apart)))
+
+
+def run(options: argparse.Namespace) -> None:
+    done = {(r["task"], r["method"], r["clustering"], r["seed"]) for r in read(options.out)}
+    for task in options.task:
+        for method in options.method:
+            for clustering in options.clustering:
+                for seed in options.seed:
+                    if (task, method, clustering, seed) in done:
+                        continue
+                    found = scored(task, method, clustering, seed)
+                    with options.out.open("a") as file:
+                        file.write(json.dumps(asdict(found)) + "\n")
+                    print(found, file=sys.stderr, flush=True)
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def table(options: argparse.Namespace) -> None:
+    of: dict[tuple[str, str, str], list[dict]] = defaultdict(list)
+    for found in read(options.rows):
+        of[found["task"], found["method"], found["clustering"]].append(found)
+    print("| task | method | clustering | domains asked / found | ARI | NMI | apart | s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for task, described in TASKS.items():
+        for method in METHODS:
+            for clustering in CLUSTERINGS:
+                if rows := of.get((task, method, clustering)):
+                    counts = sorted({row["found"] for row in rows})
+                    count = f"{rows[0]['asked']} / {', '.join(map(str, counts))}"
+                    scores = [shown(rows, key) for key in ("ari", "nmi", "apart")]
+                    seconds = f"{np.mean([row['seconds'] for row in rows]):.1f}"
+                    line = [described.name, method, clustering, count, *scores, seconds]
+                    print("| " + " | ".join(line) + " |")
+
+
+def shown(rows: list[dict], key: str) -> str:
+    values = [row[key] for row in rows if row[key] is not None]
+    return f"{np.mean(values):.3f} ± {np.std(values):.3f}" if values else "–"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    running = commands.add_parser("run")
+    running.add_argument("--out", type=Path, required=True)
+    running.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
+    running.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
+    running.add_argument("--clustering", nargs="+", choices=CLUSTERINGS, default=list(CLUSTERINGS))
+    running.add_argument("--seed", nargs="+", type=int, default=list(range(5)))
+    running.set_defaults(run=run)
+    showing = commands.add_parser("table")
+    showing.add_argument("rows", type=Path)
+    showing.set_defaults(run=table)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""tagscope domains as a person runs it, into a store and into a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spatialdata
+from anndata import read_h5ad
+
+from tagscope import api
+from tagscope.io.h5ad import quietly
+from tagscope.io.store import read_table
+
+QUICK = ("--n-domains", 5, "--starts", 2)
+
+
+@pytest.fixture(scope="module")
+def store(sample_data: Path) -> Path:
+    return sample_data / "section.zarr"
+
+
+@pytest.fixture
+def file(store: Path, tmp_path: Path) -> Path:
+    """The sample as .h5ad, its coordinates in µm."""
+    opened = api.open_section(store)
+    table = opened.table[::3].copy()
+    table.obsm["spatial"] = opened.section.xy[::3]
+    table.write_h5ad(tmp_path / "section.h5ad")
+    return tmp_path / "section.h5ad"
+
+
+def test_into_a_store_with_outlines(tagscope, store, tmp_path):
+    out = tmp_path / "domains.zarr"
+    ran = tagscope("domains", store, "--out", out, *QUICK)
+    assert ran.code == 0, ran.err
+    assert "Domain 5" in ran.out
+    with quietly():
+        written = spatialdata.read_zarr(out)
+    table, outlines = written["table"], written.shapes["smoothed_domains"]
+    names = [f"Domain {number}" for number in range(1, 6)]
+    assert table.obs["smoothed_domain"].cat.categories.tolist() == names
+    assert table.obs["smoothed_domain"].value_counts(sort=False).is_monotonic_decreasing
+    assert len(table.uns["smoothed_domain_colors"]) == 5
+    record = json.loads(table.uns["tagscope"]["smoothed_domain"])
+    assert record["verb"] == "domains"
+    assert record["inputs"]["section"] == str(store)
+    assert outlines["domain"].tolist() == names
+    assert outlines["cells"].tolist() == table.obs["smoothed_domain"].value_counts().tolist()
+    ran = tagscope("evaluate", out, "--prediction", "smoothed_domain",
+                   "--truth", store.parent / "truth.json")  # fmt: skip
+    assert ran.code == 0, ran.err
+
+
+def test_from_a_file_into_either(tagscope, file, tmp_path):
+    for name in ("out.h5ad", "out.zarr"):
+        ran = tagscope("domains", file, "--out", tmp_path / name, *QUICK, "--refine")
+        assert ran.code == 0, ran.err
+    of_file, of_store = (read_table(tmp_path / name) for name in ("out.h5ad", "out.zarr"))
+    assert of_file.obs["smoothed_domain"].tolist() == of_store.obs["smoothed_domain"].tolist()
+
+
+def test_python_gives_the_same_and_clusters_again(tagscope, file, tmp_path):
+    tagscope("domains", file, "--out", tmp_path / "out.h5ad", *QUICK)
+    config = api.DomainConfig(n_domains=5, starts=2)
+    section = api.read_section(file)
+    features = api.domain_features(section, config=config)
+    found = api.delineate_domains(section, config=config, embedding=features)
+    assert (
+        found.names().tolist() == read_h5ad(tmp_path / "out.h5ad").obs["smoothed_domain"].tolist()
+    )
+    stages = []
+    context = api_context(stages)
+    other = api.DomainConfig(n_domains=3, starts=2)
+    again = api.delineate_domains(section, config=other, embedding=features, context=context)
+    assert len(again.domains) == 3
+    assert set(stages) == {"clustering"}
+
+
+def api_context(stages):
+    from tagscope.jobs import JobContext
+
+    return JobContext(lambda progress: stages.append(progress.stage))
+
+
+def test_in_place_and_once_more(tagscope, file):
+    before = read_h5ad(file)
+    assert tagscope("domains", file, "--out", file, *QUICK).code == 0
+    ran = tagscope("domains", file, "--out", file, *QUICK)
+    assert ran.code == 2
+    assert "already has obs['smoothed_domain']" in ran.err
+    assert tagscope("domains", file, "--out", file, *QUICK, "--key", "mine").code == 0
+    assert tagscope("domains", file, "--out", file, "--n-domains", 3, "--overwrite").code == 0
+    after = read_h5ad(file)
+    assert after.obs["smoothed_domain"].nunique() == 3
+    assert after.obs["mine_domain"].nunique() == 5
+    assert set(after.uns["tagscope"]) == {"smoothed_domain", "mine_domain"}
+    assert len(after.uns["smoothed_domain_colors"]) == 3
+    assert (after.X != before.X).nnz == 0
+
+
+def test_leiden_tells_its_resolution(tagscope, file, tmp_path):
+    ran = tagscope("domains", file, "--out", tmp_path / "out.h5ad", "--cluster", "leiden",
+                   "--resolution", 0.7)  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "Leiden's resolution: 0.7" in ran.out
+    assert "were asked for" not in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--model", "omnicell"], 2, "No bundle was given for the model omnicell"),
+        (["--resolution", 1], 2, "Options: --cluster leiden, --n-domains"),
+        (["--cluster", "ward"], 2, "invalid choice"),
+    ],
+)
+def test_what_is_wrong_is_told(tagscope, file, tmp_path, words, code, said):
+    ran = tagscope("domains", file, "--out", tmp_path / "out.h5ad", *words)
+    assert ran.code == code
+    assert said in ran.err
+    assert not (tmp_path / "out.h5ad").exists()
+
+
+def test_a_bundle_of_another_model(tagscope, file, bundle, tmp_path):
+    ran = tagscope("domains", file, "--out", tmp_path / "out.h5ad", "--model", "omnicell",
+                   "--bundle", bundle)  # fmt: skip
+    assert ran.code == 2
+    assert "The bundle holds a model 'cellmemory'" in ran.err
+
+
+def test_outlines_lie_over_the_cells(tagscope, store, tmp_path):
+    import shapely
+
+    out = tmp_path / "domains.zarr"
+    assert tagscope("domains", store, "--out", out, *QUICK).code == 0
+    opened = api.open_section(out)
+    shapes = opened.sdata.shapes["smoothed_domains"].geometry
+    own = opened.table.obs["smoothed_domain"].cat.codes.to_numpy()
+    units = opened.section.xy / (opened.um_per_unit or 1.0)
+    near = shapely.distance(shapes.to_numpy()[own], shapely.points(units))
+    assert np.quantile(near, 0.99) < 1e-6
