@@ -21,7 +21,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.objective import Masking
 from tagscope.models.omnicell.tokenise import soft_ranks
-from tagscope.models.registry import load_model
+from tagscope.models.registry import load_omnicell
 from tagscope.training import pretrain_recipe
 from tagscope.training.checkpoint import checkpoint_path
 from tagscope.training.corpus import Corpus, genes_of, held_out, part_of, ranks_of
@@ -91,7 +91,7 @@ def test_it_learns_and_says_how_well(tmp_path):
     assert f"Huber loss of {lowest:.3f} in 8 cells" in card
     assert not checkpoint_path(tmp_path / "m").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
-    model = load_model(bundle, torch.device("cpu"))
+    model = load_omnicell(bundle, torch.device("cpu"))
     reading = model.reading(section().panel, neighbours=3)
     embedded = model.embed(model.read(section(), reading), reading, np.arange(80))
     assert embedded.shape == (80, 4, 16)
