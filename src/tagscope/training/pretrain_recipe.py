@@ -20,8 +20,8 @@ class PretrainConfig:
     """How to pretrain on cells without labels. What is None is the preset's own choice."""
 
     preset: Preset = "small"
-    """``small`` learns from a single section in minutes; ``paper`` is the published network of 73.5
-    million parameters and its published schedule, for millions of cells and a cluster."""
+    """``small`` learns from a single section within an hour; ``paper`` is the published network of
+    73.5 million parameters and its published schedule, for millions of cells and a cluster."""
 
     stage: Stage | None = None
     """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the
