@@ -37,16 +37,16 @@ def test_a_short_training_on_one_section(shared: Path, tmp_path: Path) -> None:
     network = OmniCellNetwork(recipe.network, len(section.panel) + 2)
     untrained = OmniCell(network, section.panel, recipe.um_per_unit)
     trained = load_model(bundle, torch.device("cpu"))
-    assert agreement(trained, section, regions) > agreement(untrained, section, regions) + 0.02
+    assert agreement(trained, section, regions) > agreement(untrained, section, regions) + 0.05
 
 
 def agreement(model: OmniCell, section: Section, regions: np.ndarray) -> float:
-    """ARI of the regions with a tied mixture over the mean embedding of a cell's neighbourhood."""
+    """ARI of the regions with a tied mixture over what cells are among their neighbours."""
     reading = model.reading(section.panel, neighbours=NEIGHBOURS)
     tokens = model.read(section, reading)
     rows = np.array_split(np.arange(len(section)), 60)
-    means = torch.cat([model.embed(tokens, reading, part).mean(dim=1) for part in rows])
+    parts = [model.embed(tokens, reading, part, cells=1)[:, 0] for part in rows]
     mixture = GaussianMixture(
         len(np.unique(regions)), covariance_type="tied", n_init=3, random_state=0
     )
-    return float(adjusted_rand_score(regions, mixture.fit_predict(means.numpy())))
+    return float(adjusted_rand_score(regions, mixture.fit_predict(torch.cat(parts).numpy())))

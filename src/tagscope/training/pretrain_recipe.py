@@ -20,8 +20,8 @@ class PretrainConfig:
     """How to pretrain on cells without labels. What is None is the preset's own choice."""
 
     preset: Preset = "small"
-    """``small`` learns from a single section in minutes; ``paper`` is the published network of 73.5
-    million parameters and its published schedule, for millions of cells and a cluster."""
+    """``small`` learns from a single section within an hour; ``paper`` is the published network of
+    73.5 million parameters and its published schedule, for millions of cells and a cluster."""
 
     stage: Stage | None = None
     """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the
@@ -40,7 +40,8 @@ class PretrainConfig:
     """Largest learning rate."""
 
     most_genes: int | None = None
-    """Genes read of a file at most, those that vary most."""
+    """Genes read of a file at most, those that vary most; by default 100, 500 with paper. With more
+    of them a card is needed: time grows with their square."""
 
     validation: float = 0.1
     """Share of the cells, at most 2,000 of them, that is never learned from."""
@@ -133,10 +134,10 @@ class PretrainRecipe:
 
 _SMALL: dict[str, Any] = {
     "network": OmniCellConfig(
-        width=64, ffn=128, layers=2, heads=4, rotary_width=16, dropout=0.0
+        width=64, ffn=128, layers=2, heads=2, rotary_width=16, dropout=0.0
     ),
     "stages": ("spatial",), "epochs": 1, "updates": 1000, "batch_size": 32,
-    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 500, "um_per_unit": 1.0,
+    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "um_per_unit": 10.0,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
     "network": OmniCellConfig(),
