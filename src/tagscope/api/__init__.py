@@ -31,6 +31,7 @@ from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
 from tagscope.exporters import ExportConfig
 from tagscope.exporters.handover import Format as ExportFormat
 from tagscope.inference.annotate import AnnotateConfig, PartialAnnotation
+from tagscope.inference.embed import EmbedConfig
 from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_result
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
@@ -59,15 +60,15 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
     "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles",
-    "ConvertConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainModel", "Embedding",
-    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
-    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores", "GroupDistances",
-    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OpenedSection",
-    "PartialAnnotation", "Preflight", "SectionImage", "SectionSource", "SelectionProfile",
-    "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts",
-    "TypeCount", "alternatives", "annotate", "boundary_between", "check", "convert",
-    "delineate_domains", "distances", "domain_features", "domain_outlines", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "ConvertConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainModel",
+    "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig",
+    "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneScores",
+    "GroupDistances", "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout",
+    "OpenedSection", "PartialAnnotation", "Preflight", "SectionImage", "SectionSource",
+    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable",
+    "TrainConfig", "Transcripts", "TypeCount", "alternatives", "annotate", "boundary_between",
+    "check", "convert", "delineate_domains", "distances", "domain_features", "domain_outlines",
+    "enrich", "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
     "faithfulness_of_result", "flows", "info", "integration", "label_flows", "load_bundle",
     "network_for", "open_section", "read_images", "read_reference", "read_section",
     "read_table", "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate",
