@@ -33,6 +33,7 @@ def delineate_domains(
     config: DomainConfig | None = None,
     *,
     embedding: Embedding | None = None,
+    reading: EmbedConfig | None = None,
     out: AnyPath | None = None,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -40,10 +41,10 @@ def delineate_domains(
 ) -> DomainMap:
     """Delineate the domains of a section; with ``out``, also write the store or ``.h5ad``.
 
-    The model ``"omnicell"`` embeds the cells with ``bundle``. With an ``embedding`` (what
-    :func:`domain_features` returned, or any other of these cells) no model is asked: clustering
-    again takes the time of clustering alone. A store gets outlines of the domains beside the
-    column. ``choices`` are those of :func:`open_section`.
+    The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says. With an
+    ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
+    asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
+    beside the column. ``choices`` are those of :func:`open_section`.
 
     Several sections side by side are delineated together, and a cell's neighbours are of its own.
     """
@@ -53,7 +54,7 @@ def delineate_domains(
     if out is not None and opened is not None:
         _refuse_beforehand(opened, key, out, overwrite)
     features = (
-        domain_features(opened or snapshot, model, bundle, config, context=context)
+        domain_features(opened or snapshot, model, bundle, config, reading=reading, context=context)
         if embedding is None
         else embedded_features(snapshot, embedding, config)
     )
@@ -70,10 +71,14 @@ def domain_features(
     bundle: Bundle | AnyPath | None = None,
     config: DomainConfig | None = None,
     *,
+    reading: EmbedConfig | None = None,
     context: JobContext | None = None,
     **choices: Any,
 ) -> Embedding:
-    """What :func:`delineate_domains` clusters, (N, D): the part that takes long, to be kept."""
+    """What :func:`delineate_domains` clusters, (N, D): the part that takes long, to be kept.
+
+    ``reading`` says how the model of ``bundle`` reads cells, and on which device.
+    """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
     if model == "smoothed":
@@ -87,8 +92,9 @@ def domain_features(
             {"bundle": None},
         )
     said |= {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
-    network = load_omnicell(bundle, choose_device("auto"))
-    embedded = _embed(snapshot, network, EmbedConfig(), inputs=said, context=context)
+    reading = reading or EmbedConfig()
+    network = load_omnicell(bundle, choose_device(reading.device))
+    embedded = _embed(snapshot, network, reading, inputs=said, context=context)
     return embedded_features(snapshot, embedded, config)
 
 

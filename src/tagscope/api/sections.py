@@ -140,7 +140,7 @@ def write_result(
     def draw() -> dict[str, Any]:
         if not isinstance(result, DomainMap) or not has_one_place(opened):
             return {}
-        outlines = domain_outlines(opened.section, result)
+        outlines = domain_outlines(opened.section, result, context=context)
         return {Slots(result.key).domains: placed(outlines, opened)}
 
     return write_results(

@@ -14,9 +14,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
-from tagscope.api import DomainConfig, DomainMap, DomainModel, delineate_domains
+from tagscope.api import (
+    DomainConfig,
+    DomainMap,
+    DomainModel,
+    EmbedConfig,
+    delineate_domains,
+)
 from tagscope.cli.options import (
     add_config_options,
     add_out,
@@ -25,6 +31,8 @@ from tagscope.cli.options import (
     section_choices,
 )
 from tagscope.jobs import JobContext
+
+_READING = ("batch_size", "device", "precision")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="trained model, for omnicell")
     add_out(parser, "store or .h5ad with domains")
     add_config_options(parser, DomainConfig)
+    add_config_options(parser, EmbedConfig, _READING)
     add_section_options(parser)
 
 
@@ -49,6 +58,7 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         options.model,
         options.bundle,
         DomainConfig(**given_options(options, DomainConfig)),
+        reading=EmbedConfig(**_of_the_model(options)),
         out=options.out,
         overwrite=options.overwrite,
         context=context,
@@ -60,6 +70,11 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         print(line)
     print(f"wrote {options.out} ({result.provenance.seconds:.1f} s)")
     return 0
+
+
+def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:
+    given = given_options(options, EmbedConfig)
+    return {name: given[name] for name in _READING if name in given}
 
 
 def _told(result: DomainMap) -> list[str]:

@@ -11,6 +11,7 @@ import shapely
 from tagscope.core.neighbours import nearest_others
 from tagscope.core.results import DomainMap
 from tagscope.core.section import Section
+from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -23,7 +24,9 @@ _REACH = 0.75  # of the distance to the last of them: a lattice has no gaps
 _SPARSE = 2.0  # times the radius: what reaches no farther lies among other cells
 
 
-def domain_outlines(section: Section, found: DomainMap) -> GeoDataFrame:
+def domain_outlines(
+    section: Section, found: DomainMap, *, context: JobContext | None = None
+) -> GeoDataFrame:
     """One polygon or multipolygon for every domain, of several sections for each of them.
 
     Columns ``domain``, ``cells`` and, of sections side by side, ``section``; coordinates are those
@@ -34,6 +37,7 @@ def domain_outlines(section: Section, found: DomainMap) -> GeoDataFrame:
     import geopandas
     import pandas as pd
 
+    context = context or JobContext()
     pieces = section.pieces
     of_piece = np.zeros(len(section), np.int64) if pieces is None else pieces.codes
     finite = np.isfinite(section.own_xy).all(axis=1)
@@ -42,6 +46,7 @@ def domain_outlines(section: Section, found: DomainMap) -> GeoDataFrame:
         own = np.flatnonzero(finite & (of_piece == piece))
         areas, whole = cell_areas(section.own_xy[own])
         for domain in np.unique(found.codes[own]):
+            context.step("outlining", int(domain), len(found.domains))
             inside = found.codes[own] == domain
             area = _united(areas[inside & whole], areas[inside & ~whole])
             if area.is_empty:  # all its cells lie where others do

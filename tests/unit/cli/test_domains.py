@@ -7,12 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 import spatialdata
+import torch
 from anndata import read_h5ad
 
 from tagscope import api
+from tagscope.core.labels import LabelSet
 from tagscope.io.h5ad import quietly
 from tagscope.io.store import read_table
+from tagscope.jobs import JobContext
+from tagscope.models.bundle import save_bundle
+from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.omnicell.model import CAPABILITIES
+from tagscope.models.omnicell.network import OmniCellNetwork
 
 QUICK = ("--n-domains", 5, "--starts", 2)
 
@@ -72,17 +80,11 @@ def test_python_gives_the_same_and_clusters_again(tagscope, file, tmp_path):
         found.names().tolist() == read_h5ad(tmp_path / "out.h5ad").obs["smoothed_domain"].tolist()
     )
     stages = []
-    context = api_context(stages)
+    context = JobContext(lambda progress: stages.append(progress.stage))
     other = api.DomainConfig(n_domains=3, starts=2)
     again = api.delineate_domains(section, config=other, embedding=features, context=context)
     assert len(again.domains) == 3
     assert set(stages) == {"clustering"}
-
-
-def api_context(stages):
-    from tagscope.jobs import JobContext
-
-    return JobContext(lambda progress: stages.append(progress.stage))
 
 
 def test_in_place_and_once_more(tagscope, file):
@@ -131,9 +133,42 @@ def test_a_bundle_of_another_model(tagscope, file, bundle, tmp_path):
     assert "The bundle holds a model 'cellmemory'" in ran.err
 
 
-def test_outlines_lie_over_the_cells(tagscope, store, tmp_path):
-    import shapely
+@pytest.fixture(scope="module")
+def omnicell(store, tmp_path_factory) -> Path:
+    """A narrow OmniCell that has learned nothing."""
+    panel = api.open_section(store).section.panel
+    config = OmniCellConfig(width=16, ffn=16, layers=1, heads=2, rotary_width=8)
+    torch.manual_seed(0)
+    out = tmp_path_factory.mktemp("omnicell") / "bundle"
+    save_bundle(
+        out,
+        model="omnicell",
+        config=config.to_dict(),
+        panel=panel,
+        labels=LabelSet(()),
+        preprocessing={"transform": "soft rank", "um_per_unit": 1.0},
+        capabilities=CAPABILITIES,
+        training={},
+        state=OmniCellNetwork(config, len(panel) + 2).state_dict(),
+    )
+    return out
 
+
+def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
+    table.uns["source"] = {"spatial_unit": "um"}
+    table.write_h5ad(tmp_path / "section.h5ad")
+    out = tmp_path / "out.h5ad"
+    ran = tagscope("domains", tmp_path / "section.h5ad", "--model", "omnicell", "--bundle",
+                   omnicell, "--cluster", "kmeans", "--n-domains", 3, "--out", out)  # fmt: skip
+    assert ran.code == 0, ran.err
+    written = read_h5ad(out)
+    assert written.obs["omnicell_domain"].nunique() == 3
+    record = json.loads(written.uns["tagscope"]["omnicell_domain"])
+    assert record["inputs"]["bundle"] == str(omnicell)
+    assert record["extra"]["features"]["parameters"]["neighbors"] == 9
+
+
+def test_outlines_lie_over_the_cells(tagscope, store, tmp_path):
     out = tmp_path / "domains.zarr"
     assert tagscope("domains", store, "--out", out, *QUICK).code == 0
     opened = api.open_section(out)
