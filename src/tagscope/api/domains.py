@@ -112,7 +112,7 @@ def _given(bundle: Bundle | AnyPath | None) -> Bundle | AnyPath:
 def _refuse_beforehand(opened: OpenedSection, key: str, out: AnyPath, overwrite: bool) -> None:
     slots = Slots(key)
     refuse_existing(slots.domain in opened.table.obs, "obs", slots.domain, overwrite)
-    if opened.sdata is not None:
+    if opened.sdata is not None and Path(out).suffix != ".h5ad":
         refuse_shapes(opened.sdata, slots.domains, overwrite)
     size = len(opened.section) * np.dtype(np.int8).itemsize
     refuse_beforehand(opened, Path(out), size=size, overwrite=overwrite)

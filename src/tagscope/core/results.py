@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from tagscope.core.hierarchy import LabelTree, LevelLabels
 from tagscope.core.keys import PROVENANCE, Slots
-from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, LabelSet
+from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR, LabelSet, default_colors
 from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
 from tagscope.errors import ArgumentError, InputError
@@ -291,10 +291,14 @@ class DomainMap:
                 {"key": None},
             )
         column = table.obs[slot].astype("category")
-        colors = dict(zip(column.cat.categories, table.uns[Slots(slot).colors], strict=True))
+        stored = tuple(map(str, table.uns.get(Slots(slot).colors, ())))
+        every = column.cat.categories
+        if len(stored) != len(every):
+            stored = default_colors(len(every))
+        colors = dict(zip(every, stored, strict=True))
         column = column.cat.remove_unused_categories()
         names = tuple(map(str, column.cat.categories))
-        domains = LabelSet(names, tuple(str(colors[name]) for name in names))
+        domains = LabelSet(names, tuple(colors[name] for name in names))
         ids = np.asarray(table.obs_names.astype(str), dtype=np.str_)
         return cls(key, ids, domains, column.cat.codes.to_numpy().astype(np.int64), record)
 

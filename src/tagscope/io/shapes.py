@@ -95,12 +95,10 @@ def refuse_stored(store: Path, names: Mapping[str, Any], overwrite: bool) -> Non
 
 
 def _format(version: int) -> Any:
-    """spatialdata's format for a version of zarr; it has no public name."""
-    from spatialdata._io import format as formats
+    """spatialdata's format for a version of zarr; that of version 2 has no public name."""
+    from spatialdata._io.format import SpatialDataContainerFormatV01
 
-    return {2: formats.SpatialDataContainerFormatV01, 3: formats.SpatialDataContainerFormatV02}[
-        version
-    ]()
+    return SpatialDataContainerFormatV01() if version == 2 else None
 
 
 def _refuse_other(group: str, name: str) -> None:

@@ -48,6 +48,7 @@ def test_into_a_store_with_outlines(tagscope, store, tmp_path):
     with quietly():
         written = spatialdata.read_zarr(out)
     table, outlines = written["table"], written.shapes["smoothed_domains"]
+    assert_outlined(out)
     names = [f"Domain {number}" for number in range(1, 6)]
     assert table.obs["smoothed_domain"].cat.categories.tolist() == names
     assert table.obs["smoothed_domain"].value_counts(sort=False).is_monotonic_decreasing
@@ -101,6 +102,32 @@ def test_in_place_and_once_more(tagscope, file):
     assert set(after.uns["tagscope"]) == {"smoothed_domain", "mine_domain"}
     assert len(after.uns["smoothed_domain_colors"]) == 3
     assert (after.X != before.X).nnz == 0
+
+
+def test_of_a_vendors_folder_and_of_a_part(tagscope, tmp_path):
+    api.simulate(
+        tmp_path / "run", api.SimulateConfig(cells=600, reference_cells=1000), layout="merscope"
+    )
+    folder, out = tmp_path / "run" / "section", tmp_path / "whole.zarr"
+    ran = tagscope("domains", folder, "--out", out, *QUICK)
+    assert ran.code == 0, ran.err
+    assert_outlined(out)
+    part = tmp_path / "part.zarr"
+    ran = tagscope("domains", out, "--out", part, "--key", "part", *QUICK,
+                   "--where", "smoothed_domain != 'Domain 1'")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert_outlined(part, "part")
+    assert read_table(part).n_obs < read_table(out).n_obs
+
+
+def assert_outlined(store: Path, key: str = "smoothed") -> None:
+    """Nearly every cell lies within the outline of its domain."""
+    opened = api.open_section(store)
+    shapes = opened.sdata.shapes[f"{key}_domains"].geometry.to_numpy()
+    own = opened.table.obs[f"{key}_domain"].cat.codes.to_numpy()
+    units = opened.section.xy / (opened.um_per_unit or 1.0)
+    away = shapely.distance(shapes[own], shapely.points(units))
+    assert np.quantile(away, 0.99) < 1e-6
 
 
 def test_leiden_tells_its_resolution(tagscope, file, tmp_path):
@@ -166,14 +193,3 @@ def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
     record = json.loads(written.uns["tagscope"]["omnicell_domain"])
     assert record["inputs"]["bundle"] == str(omnicell)
     assert record["extra"]["features"]["parameters"]["neighbors"] == 9
-
-
-def test_outlines_lie_over_the_cells(tagscope, store, tmp_path):
-    out = tmp_path / "domains.zarr"
-    assert tagscope("domains", store, "--out", out, *QUICK).code == 0
-    opened = api.open_section(out)
-    shapes = opened.sdata.shapes["smoothed_domains"].geometry
-    own = opened.table.obs["smoothed_domain"].cat.codes.to_numpy()
-    units = opened.section.xy / (opened.um_per_unit or 1.0)
-    near = shapely.distance(shapes.to_numpy()[own], shapely.points(units))
-    assert np.quantile(near, 0.99) < 1e-6
