@@ -1,10 +1,15 @@
-"""Field docstrings of configs, which become ``--help`` texts and tooltips."""
+"""Fields of configs: their docstrings, which become ``--help`` texts and tooltips, and names."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from tagscope.errors import ArgumentError
 
 
 def field_docs(config: type) -> dict[str, str]:
@@ -18,3 +23,22 @@ def field_docs(config: type) -> dict[str, str]:
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
             docs[field.target.id] = " ".join(str(after.value.value).split())
     return docs
+
+
+def only_known(config: type, data: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Settings that were written as JSON, every one a field of the dataclass ``config``.
+
+    Raises
+    ------
+    ArgumentError
+        If one is not; it names ``what`` the settings are of, and those there are.
+    """
+    known = {field.name for field in fields(config)}
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ArgumentError(
+            f"{what} has no setting {', '.join(unknown)}.",
+            f"Its settings are {', '.join(sorted(known))}.",
+            "Correct the name, or update TAGscope if the model was made by a newer one.",
+        )
+    return dict(data)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from tagscope.core.fields import only_known
 from tagscope.errors import ArgumentError
 
 Mode = Literal["expressed", "full"]
@@ -112,15 +113,7 @@ class CellMemoryConfig:
         ArgumentError
             If a key is unknown or a value out of range.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ArgumentError(
-                f"CellMemory has no setting {', '.join(unknown)}.",
-                f"Its settings are {', '.join(sorted(known))}.",
-                "Correct the name, or update TAGscope if the model was made by a newer one.",
-            )
-        return cls(**data)
+        return cls(**only_known(cls, data, "CellMemory"))
 
 
 def _refuse(name: str, value: Any, needed: str) -> None:

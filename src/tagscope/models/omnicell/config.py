@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from tagscope.core.fields import only_known
 from tagscope.errors import ArgumentError
 
 Compat = Literal["none", "published"]
@@ -95,15 +96,7 @@ class OmniCellConfig:
         ArgumentError
             If a key is unknown or a value out of range.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ArgumentError(
-                f"OmniCell has no setting {', '.join(unknown)}.",
-                f"Its settings are {', '.join(sorted(known))}.",
-                "Check the spelling, or update TAGscope.",
-            )
-        return cls(**data)
+        return cls(**only_known(cls, data, "OmniCell"))
 
 
 def _refuse(name: str, value: Any, needed: str) -> None:
