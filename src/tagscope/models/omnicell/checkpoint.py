@@ -84,12 +84,14 @@ def convert_checkpoint(
         config=network.to_dict(),
         panel=_panel(ids, config.symbols),
         labels=LabelSet(()),
-        preprocessing={"transform": "soft rank", "um_per_unit": config.um_per_unit},
+        preprocessing={
+            "transform": "soft rank", "um_per_unit": config.um_per_unit, "pooling": "expressed",
+        },
         capabilities=CAPABILITIES,
         training=_account(folder, config),
         state=state,
         overwrite=overwrite,
-    )
+    )  # fmt: skip
 
 
 def is_omnicell(path: Path) -> bool:
