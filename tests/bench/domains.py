@@ -10,7 +10,11 @@ region are left out of the scores. Three sections without regions are delineated
 NMI are then those of the domains of a section within all, and of the section by itself, and
 ``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
 
-A method maps a section, a number of neighbours and a seed to an embedding; add it to ``METHODS``.
+A method maps a task, a section of it, a number of neighbours and a seed to an embedding; add it to
+``METHODS``. The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept
+in the folder ``$TAGSCOPE_BUNDLES``. "Read alone" are cells without neighbours, in training as in
+embedding; "as published" is the mean over a cell and the neighbours that are read with it, not
+averaged over more.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,7 +31,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process
 
@@ -39,6 +44,7 @@ from tagscope.domains.delineate import domains_of, smoothed_features
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CLUSTERINGS = get_args(Cluster)
+BUNDLES = Path(os.environ.get("TAGSCOPE_BUNDLES", Path(tempfile.gettempdir()) / "bundles"))
 
 
 @dataclass(frozen=True)
@@ -70,19 +76,48 @@ TASKS = {
 }
 
 
-def smoothed(section: Section, neighbors: int, seed: int) -> ts.Embedding:
+def smoothed(_: str, section: Section, neighbors: int, seed: int) -> ts.Embedding:
     return smoothed_features(section, ts.DomainConfig(neighbors=neighbors, seed=seed))
 
 
-def alone(section: Section, neighbors: int, seed: int) -> ts.Embedding:
-    return smoothed(section, 0, seed)
+def alone(task: str, section: Section, _: int, seed: int) -> ts.Embedding:
+    return smoothed(task, section, 0, seed)
 
 
-Method = Callable[[Section, int, int], ts.Embedding]
+@dataclass(frozen=True)
+class Small:
+    """A small OmniCell pretrained on the task's cells, in a stage, and how it reads them."""
+
+    stage: Literal["spatial", "cells"]
+    reading: ts.EmbedConfig
+    averaged: bool = True
+
+    def __call__(self, task: str, section: Section, neighbors: int, seed: int) -> ts.Embedding:
+        config = ts.DomainConfig(neighbors=neighbors if self.averaged else 0, seed=seed)
+        bundle = small_bundle(task, self.stage, seed)
+        return ts.domain_features(section, "omnicell", bundle, config, reading=self.reading)
+
+
+@cache
+def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts.Bundle:
+    path = BUNDLES / f"{task}-{stage}-{seed}"
+    if path.exists():
+        return ts.load_bundle(path)
+    config = ts.PretrainConfig(stage=stage, seed=seed)
+    return ts.pretrain(opened(task).section, out=path, config=config)
+
+
+Method = Callable[[str, Section, int, int], ts.Embedding]
+READ_ALONE = ts.EmbedConfig(neighbors=0)
 METHODS: dict[str, tuple[Method, bool]] = {
     "expression alone": (alone, False),
     "smoothed": (smoothed, False),
     "smoothed, refined": (smoothed, True),
+    "small OmniCell": (Small("spatial", ts.EmbedConfig()), False),
+    "small OmniCell, refined": (Small("spatial", ts.EmbedConfig()), True),
+    "small OmniCell, as published": (Small("spatial", ts.EmbedConfig(blocks="mean"), False), False),
+    "small OmniCell, read alone": (Small("cells", READ_ALONE), False),
+    "small OmniCell, read alone, not averaged": (Small("cells", READ_ALONE, False), False),
 }
 
 
@@ -134,7 +169,7 @@ def delineated(
 ) -> np.ndarray:
     features, refine = METHODS[method]
     config = ts.DomainConfig(cluster=clustering, n_domains=asked, refine=refine, seed=seed)
-    embedding = features(section, TASKS[task].neighbors, seed)
+    embedding = features(task, section, TASKS[task].neighbors, seed)
     return domains_of(section, embedding, config).names()
 
 
