@@ -133,16 +133,13 @@ class Corpus:
                 seen.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return seen.hexdigest()
 
-    def chunks(
-        self, cells: Ints, *, alone: bool, tokens: int, genes: int
-    ) -> Iterator[tuple[Part, Ints]]:
-        """Cells by part, in pieces of at most so many tokens but at least one cell, where of a cell
-        at most so many genes are read at once."""
+    def chunks(self, cells: Ints, *, alone: bool, tokens: int) -> Iterator[tuple[Part, Ints]]:
+        """Cells by part, in pieces of at most so many tokens but at least one cell."""
         owners = np.searchsorted(self.firsts, cells, side="right") - 1
         for index in np.unique(owners):
             part, rows = self.parts[index], cells[owners == index] - self.firsts[index]
             beside = 0 if alone or part.neighbours is None else part.neighbours.shape[1]
-            size = max(1, tokens // ((1 + beside) * min(len(part.genes), genes + 2)))
+            size = max(1, tokens // ((1 + beside) * len(part.genes)))
             for start in range(0, len(rows), size):
                 yield part, rows[start : start + size]
 

@@ -131,8 +131,7 @@ class PretrainLoop:
         """This process's chunks with their seeds."""
         config = self.network.config
         tokens = _CHUNK[self.device.type] // max(config.ffn, config.width)
-        genes = self.recipe.genes_at_once
-        chunks = self.corpus.chunks(cells, alone=self.alone, tokens=tokens, genes=genes)
+        chunks = self.corpus.chunks(cells, alone=self.alone, tokens=tokens)
         for index, (part, rows) in enumerate(chunks):
             if index % self.world.size == self.world.rank:
                 asked = [self.seed, self.number, number, index]
@@ -144,23 +143,14 @@ class PretrainLoop:
         """Sum of the losses, how many genes were hidden, and how many cells were read."""
         read, members = part.sequences(rows, alone=self.alone)
         generator = torch.Generator().manual_seed(seed)
-        chosen = self._drawn(part, generator)
-        read = read.over(chosen)
         hidden = self.masking.draw(read, generator, part.asked(members, training=training))
         torch.manual_seed(seed)
-        genes = torch.from_numpy(part.genes)[chosen].to(self.device)
+        genes = torch.from_numpy(part.genes).to(self.device)
         seen, ranks = hide(read, hidden).to(self.device), read.values.to(self.device)
         with reduced(self.precision, self.device):
             scores = self.network.scores(self.network(self.network.table(genes), seen))
             loss = rank_loss(scores, ranks, hidden.to(self.device))
         return loss, int(hidden.sum()), int((members >= 0).sum())
-
-    def _drawn(self, part: Part, generator: torch.Generator) -> Tensor:
-        """The tokens of a cell that are read: start, a random share of the genes, end."""
-        genes = len(part.genes) - 2
-        drawn = torch.randperm(genes, generator=generator)[: self.recipe.genes_at_once]
-        return torch.cat((torch.zeros(1, dtype=torch.int64), drawn.sort().values + 1,
-                          torch.full((1,), genes + 1)))  # fmt: skip
 
     def _press_into_balance(self, times: Tensor, loss: float) -> None:
         """Add the gradient of how unevenly experts are used by the genes that were read."""

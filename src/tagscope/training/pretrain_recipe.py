@@ -107,8 +107,6 @@ class PretrainRecipe:
     warm_up: float
     """Share of a stage's updates over which the learning rate rises from 0."""
     most_genes: int
-    genes_at_once: int
-    """Genes of a cell that are read at once, drawn anew for every chunk of cells."""
     um_per_unit: float
     """µm in a unit of the coordinates that the network sees."""
     weight_decay: float = 0.01
@@ -139,14 +137,12 @@ _SMALL: dict[str, Any] = {
         width=64, ffn=128, layers=2, heads=2, rotary_width=16, dropout=0.0
     ),
     "stages": ("spatial",), "epochs": 1, "updates": 1000, "batch_size": 32,
-    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "genes_at_once": 100,
-    "um_per_unit": 10.0,
+    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "um_per_unit": 10.0,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
     "network": OmniCellConfig(),
     "stages": ("spatial", "cells"), "epochs": 1, "updates": None, "batch_size": 3200,
-    "learning_rate": 1e-6, "floor": 5e-7, "warm_up": 0.0, "most_genes": 500, "genes_at_once": 500,
-    "um_per_unit": 1.0,
+    "learning_rate": 1e-6, "floor": 5e-7, "warm_up": 0.0, "most_genes": 500, "um_per_unit": 1.0,
 }  # fmt: skip
 
 

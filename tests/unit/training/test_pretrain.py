@@ -19,7 +19,6 @@ from tagscope.io.cell_source import h5ad_source, source_of
 from tagscope.jobs import JobCancelled, JobContext, Progress
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.omnicell.config import OmniCellConfig
-from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork
 from tagscope.models.omnicell.objective import Masking
 from tagscope.models.omnicell.tokenise import soft_ranks
 from tagscope.models.registry import load_omnicell
@@ -181,27 +180,6 @@ def test_cells_held_out_are_never_learned_from(tmp_path):
     assert held[members].any()  # they are seen as neighbours
     assert not hidden[torch.from_numpy(held[members])].any()
     assert hidden[torch.from_numpy(~held[members])].any()
-
-
-def test_genes_are_drawn_anew_for_every_chunk(monkeypatch, tmp_path):
-    """A sequence holds some genes, hidden ones among them, and all are learned in time."""
-    seen: list[torch.Tensor] = []
-    table = OmniCellNetwork.table
-
-    def heard(network: OmniCellNetwork, genes: torch.Tensor) -> GeneTable:
-        seen.append(genes)
-        return table(network, genes)
-
-    monkeypatch.setattr(OmniCellNetwork, "table", heard)
-    monkeypatch.setitem(pretrain_recipe._SMALL, "genes_at_once", 5)
-    first = pretrain([source_of(section())], tmp_path / "m", QUICK)
-    read = [genes for genes in seen if len(genes) == 5 + 2]
-    assert len({tuple(genes.tolist()) for genes in read}) > 10
-    assert set(torch.cat(read).tolist()) == set(range(GENES + 2))
-    assert all(genes[0] == GENES and genes[-1] == GENES + 1 for genes in read)
-    assert all((genes[1:-1].diff() > 0).all() for genes in read)
-    again = pretrain([source_of(section())], tmp_path / "n", QUICK)
-    assert again.training["validation_loss"] == first.training["validation_loss"]
 
 
 def test_reduced_precision_leaves_weights_as_they_are(tmp_path):

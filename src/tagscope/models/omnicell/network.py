@@ -56,12 +56,6 @@ class Sequences:
         padding = None if self.padding is None else self.padding.to(device)
         return Sequences(self.genes.to(device), self.values.to(device), places, padding)
 
-    def over(self, chosen: Tensor) -> Sequences:
-        """The ``chosen`` (t',) tokens of cells that share their genes, for a table of these."""
-        padding = None if self.padding is None else self.padding[..., chosen]
-        genes = torch.arange(len(chosen))
-        return Sequences(genes, self.values[..., chosen], self.places, padding)
-
 
 class OmniCellNetwork(nn.Module):
     """The network for ``genes`` genes, specials included."""
