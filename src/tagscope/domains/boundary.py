@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 from tagscope.core.normalise import log_median
 from tagscope.core.results import DomainMap
 from tagscope.core.section import Section
+from tagscope.domains.edits import code_of
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import written_whole
 
@@ -102,7 +103,7 @@ def boundary_between(
         If no cells of the two are within that distance of each other.
     """
     config = config or BoundaryConfig()
-    codes = [_code(found, name) for name in (first, second)]
+    codes = [code_of(found, name) for name in (first, second)]
     if codes[0] == codes[1]:
         raise ArgumentError(
             f"{first!r} was named twice.", "A boundary lies between two domains.", "Name another."
@@ -125,17 +126,6 @@ def boundary_between(
         band = _band(values[there], beyond[there])
         bands.append(band.assign(gene=section.panel.symbols, nearest=near, farthest=far))
     return Boundary(first, second, distance, _ordered(pd.concat(bands, ignore_index=True)))
-
-
-def _code(found: DomainMap, name: str) -> int:
-    code = found.domains.code(name)
-    if code < 0:
-        raise ArgumentError(
-            f"There is no domain {name!r}.",
-            f"The domains are {', '.join(found.domains.names)}.",
-            "Name two of these.",
-        )
-    return code
 
 
 def _signed_distance(

@@ -99,11 +99,14 @@ def _best_of(
     seed: int,
     context: JobContext,
 ) -> Clusters:
-    """The start with the highest score; a cancel is answered between two of them."""
+    """The start with the highest score; a cancel is answered between two of them.
+
+    The partial result is the codes of the best so far, (N,).
+    """
     _refuse_too_many(count, len(features))
     best: tuple[float, Codes] | None = None
     for done, start in enumerate(np.random.SeedSequence(seed).generate_state(starts)):
-        context.step("clustering", done, starts)
+        context.step("clustering", done, starts, None if best is None else by_size(best[1]))
         one = fit(int(start))
         best = one if best is None or one[0] > best[0] else best
     context.step("clustering", starts, starts)
