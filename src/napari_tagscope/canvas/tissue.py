@@ -18,6 +18,7 @@ from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend
+from napari_tagscope.canvas.lines import LinesOverCells
 from napari_tagscope.canvas.linking import (
     METADATA_KEY,
     add_layer,
@@ -100,6 +101,7 @@ class TissueCanvas:
         self.pyramid.background = self._background = Background(
             self.pyramid.draw, self._on_drawn, not_drawn
         )
+        self._lines = LinesOverCells(viewer)
         self._marks = MarkedLayers(viewer, Marks(self.pyramid, section.xy))
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
@@ -263,6 +265,10 @@ class TissueCanvas:
         self._marks.marks.select(rows, cell)
         self._marks.refresh()
 
+    def draw_lines(self, lines: npt.NDArray[np.float32] | None) -> None:
+        """Draw segments (S, 2, 2) between x, y over the cells of every picture; None ends that."""
+        self._lines.show(lines)
+
     def set_look(self, look: Look) -> None:
         """Draw cells filled, translucent, their outlines where they are large enough, or both."""
         self._look = look
@@ -351,6 +357,7 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
+        self._lines.show(None)
         self._marks.stop()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before

@@ -144,6 +144,11 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.set_shape(shape)
 
+    def draw_lines(self, lines: npt.NDArray[np.float32] | None) -> None:
+        """Draw lines over the cells, in every picture; None takes them away."""
+        if self.canvas is not None:
+            self.canvas.draw_lines(lines)
+
     def show_images(self, images: Sequence[SectionImage]) -> None:
         """List images below the cells in place of those before."""
         if self.canvas is not None and self._state.opened is not None:
