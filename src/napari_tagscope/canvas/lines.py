@@ -29,7 +29,8 @@ class LinesOverlay(SceneOverlay):  # type: ignore[misc]
 class LinesOverCells:
     """Lines that are drawn over everything, in every picture side by side.
 
-    ``segments`` (S, 2, 2) float32 are pairs of x, y in world coordinates.
+    ``segments`` (S, 2, 2) float32 are pairs of x, y in world coordinates. On a ``dark`` canvas they
+    are white within black, else black within white.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -37,6 +38,17 @@ class LinesOverCells:
         self._key = f"tagscope_lines_{id(self):x}"
         self._overlay: LinesOverlay | None = None
         self.segments: Segments = np.zeros((0, 2, 2), np.float32)
+        viewer.canvas.events.background_color.connect(self._on_canvas_color)
+
+    @property
+    def dark(self) -> bool:
+        """Whether lines are seen on a dark canvas."""
+        return bool(np.mean(np.asarray(self._viewer.canvas.background_color)[:3]) < 0.5)
+
+    def stop(self) -> None:
+        """Draw no lines, and follow the canvas's colour no more."""
+        self.show(None)
+        self._viewer.canvas.events.background_color.disconnect(self._on_canvas_color)
 
     def show(self, segments: Segments | None) -> None:
         """Draw segments in place of those before; none, or None, takes them away."""
@@ -52,3 +64,6 @@ class LinesOverCells:
             lines_visual.register(LinesOverlay)
             self._overlay = LinesOverlay(lines=self, visible=True, blending="translucent_no_depth")
             overlays[self._key] = self._overlay
+
+    def _on_canvas_color(self) -> None:
+        self.show(self.segments)

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from napari_tagscope.canvas.lines import LinesOverlay
 
 
+WIDTHS = 3.5, 1.5  # pixels on the screen, of the ground and of the ink
+BLACK, WHITE = (0.0, 0.0, 0.0, 0.8), (1.0, 1.0, 1.0, 0.9)
+
+
 class VispyLines(ViewerOverlayMixin, VispySceneOverlay):  # type: ignore[misc]
-    """Draws a :class:`LinesOverlay`, white within black: seen on any colour."""
+    """Draws a :class:`LinesOverlay` in the canvas's ink within its ground: seen on any colour."""
 
     def __init__(self, **kwargs: Any) -> None:
         nowhere = np.zeros((2, 2), np.float32)
         self._lines = [
-            Line(pos=nowhere, color=color, width=width, connect="segments", method="gl")
-            for color, width in (((0, 0, 0, 0.8), 3), ("white", 1.5))
+            Line(pos=nowhere, width=width, connect="segments", method="gl") for width in WIDTHS
         ]
         super().__init__(node=Compound(self._lines), **kwargs)
         self.overlay.events.changes.connect(self._on_changes)
@@ -34,9 +37,10 @@ class VispyLines(ViewerOverlayMixin, VispySceneOverlay):  # type: ignore[misc]
 
     def _on_changes(self) -> None:
         corners = self.overlay.lines.segments.reshape(-1, 2)
+        colors = (BLACK, WHITE) if self.overlay.lines.dark else (WHITE, BLACK)
         if len(corners):
-            for line in self._lines:
-                line.set_data(pos=corners)
+            for line, color in zip(self._lines, colors, strict=True):
+                line.set_data(pos=corners, color=color)
 
 
 def register(overlay_class: type[LinesOverlay]) -> None:

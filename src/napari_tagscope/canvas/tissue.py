@@ -357,7 +357,7 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
-        self._lines.show(None)
+        self._lines.stop()
         self._marks.stop()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before

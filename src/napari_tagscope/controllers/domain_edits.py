@@ -26,12 +26,13 @@ MERGED, RENAMED, RECOLOURED, FOUND_ANEW = "Merge", "Rename", "Colour", "Find ane
 class EditsState:
     """What can be done with the domains on view.
 
-    ``names`` are theirs, ``key`` the name they are saved under. ``undoes`` says what would be
-    undone, "" where nothing; ``replaces`` names the column that saving into the section's own
-    store would replace.
+    ``names`` and ``colors`` are theirs, ``key`` the name they are saved under. ``undoes`` says what
+    would be undone, "" where nothing; ``replaces`` names the column that saving into the section's
+    own store would replace.
     """
 
     names: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
     key: str = ""
     undoes: str = ""
     replaces: str = ""
@@ -177,6 +178,7 @@ class DomainEdits(Observed[EditsState]):
         there = opened is not None and column in opened.table.obs
         self._update(
             names=found.domains.names,
+            colors=found.domains.colors,
             key=found.key,
             undoes=self._before[-1].act if self._before else "",
             replaces=column if there or found.key in self._written else "",

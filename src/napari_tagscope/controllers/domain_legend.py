@@ -31,6 +31,15 @@ class DomainLegend(CategoryLegend):
         viewer_state.domains_changed.connect(self._on_domains)
         viewer_state.domain_selected.connect(self._on_selected)
 
+    def preview(self, found: DomainMap) -> None:
+        """Show the best of a clustering so far; the domains on view stay the viewer's."""
+        self._on_domains(found)
+
+    def restore(self) -> None:
+        """Show the viewer's domains again after a clustering that was not ended."""
+        if self._viewer_state.domains is not None:
+            self._on_domains(self._viewer_state.domains)
+
     def set_color(self, name: str, color: str) -> None:
         """Give a domain another colour, which is kept when it is saved."""
         self._edits.recolour(name, color)

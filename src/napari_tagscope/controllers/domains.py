@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_tagscope.controllers.bundles import KnownBundles
+from napari_tagscope.controllers.domain_legend import DomainLegend
 from napari_tagscope.controllers.domains_state import DomainsState, Model, told
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.per_section import PerSection
 from napari_tagscope.controllers.stored import stored_domains
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.core.labels import LabelSet
 from tagscope.errors import BundleError
-from tagscope.jobs import JobContext
+from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
     from tagscope.api import Bundle, DomainMap, Embedding, OpenedSection
@@ -33,10 +36,17 @@ class DomainsController(Observed[DomainsState]):
     Features and domains of a section that is left are there again when it is shown.
     """
 
-    def __init__(self, viewer_state: ViewerState, runner: Runner, bundles: KnownBundles) -> None:
+    def __init__(
+        self,
+        viewer_state: ViewerState,
+        runner: Runner,
+        legend: DomainLegend,
+        bundles: KnownBundles,
+    ) -> None:
         super().__init__(DomainsState(known=bundles.of_model(OMNICELL)))
         self._viewer_state = viewer_state
         self._runner = runner
+        self._legend = legend
         self._bundles = bundles
         self._features: dict[str, Embedding] = {}  # by model and bundle, not averaged
         self._found: dict[str, DomainMap] = {}
@@ -123,6 +133,8 @@ class DomainsController(Observed[DomainsState]):
         return f"{OMNICELL} {bundle.digest}"
 
     def _stop(self) -> None:
+        """Stop, and say so at once: a job may need a while until it hears of it."""
+        self._update(reading=False, clustering=False)
         for topic in (FEATURES_TOPIC, CLUSTER_TOPIC):
             self._runner.cancel(topic)
 
@@ -147,8 +159,9 @@ class DomainsController(Observed[DomainsState]):
 
     def _on_features(self, key: str, features: Embedding) -> None:
         self._features[key] = features
-        self._update(reading=False, live=key == self._key)
-        if self.state.live:
+        wanted = self.state.reading and key == self._key  # else somebody cancelled
+        self._update(reading=False, live=self._key in self._features)
+        if wanted:
             self._cluster()
 
     def _cluster(self) -> None:
@@ -168,10 +181,21 @@ class DomainsController(Observed[DomainsState]):
                 ),
                 done=self._on_clustered,
                 failed=self._on_failed,
-                cancelled=lambda: self._update(clustering=False),
+                reported=self._on_reported,
+                cancelled=self._on_cancelled,
                 heavy=True,
             )
         )
+
+    def _on_reported(self, reports: Sequence[Progress]) -> None:
+        """Paint the best so far."""
+        parts = [report.partial for report in reports if report.partial is not None]
+        if parts and self.state.clustering:
+            self._legend.preview(parts[-1])
+
+    def _on_cancelled(self) -> None:
+        self._update(clustering=False)
+        self._legend.restore()
 
     def _on_clustered(self, clustered: tuple[DomainMap, float]) -> None:
         found, seconds = clustered
@@ -246,8 +270,28 @@ def _clustered(
     """Domains in the colours of those on view, and the seconds it took."""
     from tagscope import api
 
+    def coloured(progress: Progress) -> None:
+        found = None
+        if progress.partial is not None:
+            found = _kept_colors(_so_far(opened, features, progress.partial), before)
+        context.step(progress.stage, progress.done, progress.total, found)
+
     started = time.monotonic()
-    found = api.delineate_domains(opened, embedding=features, config=config, context=context)
-    if before is not None:
-        found = api.coloured_like(found, before)
-    return found, time.monotonic() - started
+    inner = JobContext(coloured)
+    found = api.delineate_domains(opened, embedding=features, config=config, context=inner)
+    return _kept_colors(found, before), time.monotonic() - started
+
+
+def _kept_colors(found: DomainMap, before: DomainMap | None) -> DomainMap:
+    from tagscope import api
+
+    return found if before is None else api.coloured_like(found, before)
+
+
+def _so_far(opened: OpenedSection, features: Embedding, codes: Any) -> DomainMap:
+    """Clusters as domains, before they are refined."""
+    from tagscope import api
+
+    names = tuple(f"Domain {number}" for number in range(1, int(codes.max()) + 2))
+    ids = opened.section.ids
+    return api.DomainMap(features.key, ids, LabelSet(names), codes, features.provenance)

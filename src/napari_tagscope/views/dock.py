@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
+from napari_tagscope.views.boundary_card import BoundaryCard
 from napari_tagscope.views.card import Card
 from napari_tagscope.views.card_column import LEAST, CardColumn, Pages
 from napari_tagscope.views.comparison_view import ComparisonView
 from napari_tagscope.views.composition_card import CompositionCard
-from napari_tagscope.views.domain_genes_cards import BoundaryCard, MarkersCard
 from napari_tagscope.views.domains_panel import DomainsPanel
 from napari_tagscope.views.edits_card import EditsCard
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
@@ -21,6 +21,7 @@ from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.legends import Legends
+from napari_tagscope.views.markers_card import MarkersCard
 from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
@@ -72,8 +73,8 @@ class PanelDock(QWidget):
             annotate.set_colors(colors)
         for inspector in self.findChildren(InspectorPanel):
             inspector.set_colors(colors)
-        for kind in (DomainsPanel, CompositionCard, MarkersCard, BoundaryCard):
-            for part in self.findChildren(kind):
+        for part in self.findChildren(QWidget):
+            if isinstance(part, (DomainsPanel, CompositionCard, MarkersCard, BoundaryCard)):
                 part.set_colors(colors)
         for comparison in self.findChildren(ComparisonView):
             comparison.matrix.set_colors(colors)

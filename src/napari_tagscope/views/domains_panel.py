@@ -209,6 +209,7 @@ class DomainsPanel(QWidget):
         self.cancel_button.setToolTip("Stop; the domains on view stay")
         self.outlines = QCheckBox("Outlines")
         self.outlines.setToolTip("Draw the domains' outlines over the cells, whatever is painted")
+        self.keys_label = QLabel("On view")
         self.keys = QComboBox()
         self.keys.setToolTip("Domains that this section has: those stored, and those found now")
         self.keys.setAccessibleName("Domains on view")
@@ -241,7 +242,8 @@ class DomainsPanel(QWidget):
         self.cancel_button.setVisible(busy)
         _fill(self.keys, [(key, key, f"Domains {key}") for key in state.keys])
         self.keys.setCurrentIndex(self.keys.findData(state.key))
-        self.keys.setVisible(bool(state.keys))
+        for widget in (self.keys_label, self.keys):
+            widget.setVisible(bool(state.keys))
         self.told.setText(state.told)
         self.told.setVisible(bool(state.told))
         self.hint.setText(hint(state))
@@ -262,7 +264,9 @@ class DomainsPanel(QWidget):
         act.addWidget(self.cancel_button)
         act.addWidget(self.outlines)
         act.addStretch(1)
-        act.addWidget(self.keys, 1)
+        shown = QHBoxLayout()
+        shown.addWidget(self.keys_label)
+        shown.addWidget(self.keys, 1)
         compare = QFormLayout()
         compare.setContentsMargins(0, 0, 0, 0)
         compare.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -274,6 +278,7 @@ class DomainsPanel(QWidget):
         for widget in (self.bundle_row, self.train_toggle, self.training, self.settings):
             column.addWidget(widget)
         column.addLayout(act)
+        column.addLayout(shown)
         for notice in (self.told, self.hint, self.failure, self.outline_failure):
             column.addWidget(notice)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtGui import QColor, QKeySequence
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
 
 from napari_tagscope.controllers.domain_edits import DomainEdits, EditsState
 from napari_tagscope.views.card import Card, FailureBox, bind, hint_label
+from napari_tagscope.views.table import ROW_HEIGHT
 
 MOST_LINES = 7
-LINE = 20  # pixels
 
 
 class EditsCard(Card):
@@ -32,6 +32,7 @@ class EditsCard(Card):
     def __init__(self, edits: DomainEdits) -> None:
         super().__init__("Merge, name and save", "Make the domains your own", opened=False)
         self._edits = edits
+        self._colors: tuple[str, ...] = ()
         self.list = QListWidget()
         self.list.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         self.list.setAccessibleName("Domains to merge or rename")
@@ -61,8 +62,8 @@ class EditsCard(Card):
 
     def show_state(self, state: EditsState) -> None:
         """Show what the controller knows."""
-        if tuple(self._names()) != state.names:
-            self._list(state.names)
+        if (tuple(self._names()), self._colors) != (state.names, state.colors):
+            self._list(state)
         there = bool(state.names)
         self.editor.setVisible(there)
         self.undo_button.setEnabled(bool(state.undoes))
@@ -81,18 +82,21 @@ class EditsCard(Card):
         rows = range(self.list.count())
         return [item.text() for row in rows if (item := self.list.item(row)) is not None]
 
-    def _list(self, names: tuple[str, ...]) -> None:
+    def _list(self, state: EditsState) -> None:
+        self._colors = state.colors
         self.list.blockSignals(True)
         self.list.clear()
-        self.list.addItems(names)
+        self.list.addItems(state.names)
         for row in range(self.list.count()):
             item = self.list.item(row)
             assert item is not None
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             item.setToolTip(item.text())
             item.setData(Qt.ItemDataRole.UserRole, item.text())
+            item.setData(Qt.ItemDataRole.DecorationRole, QColor(state.colors[row]))
+            item.setSizeHint(QSize(0, ROW_HEIGHT))
         self.list.blockSignals(False)
-        self.list.setFixedHeight(LINE * min(len(names), MOST_LINES) + 4)
+        self.list.setFixedHeight(ROW_HEIGHT * min(len(state.names), MOST_LINES) + 4)
 
     def _chosen(self) -> tuple[str, ...]:
         return tuple(str(item.data(Qt.ItemDataRole.UserRole)) for item in self.list.selectedItems())

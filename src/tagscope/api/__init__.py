@@ -27,7 +27,12 @@ from tagscope.core.results import (
 )
 from tagscope.deconvolution.deconvolve import DeconvolveConfig
 from tagscope.deconvolution.result import Proportions
-from tagscope.domains.boundary import Boundary, BoundaryConfig, boundary_between
+from tagscope.domains.boundary import (
+    Boundary,
+    BoundaryConfig,
+    adjoining_domains,
+    boundary_between,
+)
 from tagscope.domains.config import DomainConfig, DomainModel
 from tagscope.domains.edits import (
     coloured_like,
@@ -83,13 +88,13 @@ __all__ = [
     "IntegrationReport", "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection",
     "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord", "Proportions",
     "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig", "SlotScores",
-    "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount", "alternatives",
-    "annotate", "boundary_between", "check", "coloured_like", "convert", "deconvolve",
-    "delineate_domains", "distances", "domain_features", "domain_markers", "domain_outlines",
-    "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
-    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
-    "load_bundle", "merge_domains", "network_for", "open_section", "pretrain", "read_images",
-    "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
+    "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount", "adjoining_domains",
+    "alternatives", "annotate", "boundary_between", "check", "coloured_like", "convert",
+    "deconvolve", "delineate_domains", "distances", "domain_features", "domain_markers",
+    "domain_outlines", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export",
+    "faithfulness", "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration",
+    "label_flows", "load_bundle", "merge_domains", "network_for", "open_section", "pretrain",
+    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
     "recolour_domain", "rename_domain", "sample", "selection_groups", "simulate", "slot_shares",
     "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

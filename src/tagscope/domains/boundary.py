@@ -17,11 +17,13 @@ from tagscope.core.normalise import log_median
 from tagscope.core.results import DomainMap
 from tagscope.core.section import Section
 from tagscope.domains.edits import code_of
+from tagscope.domains.smoothed import neighbours_in
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import written_whole
 
 Floats = npt.NDArray[np.float64]
 
+_NEAR = 6  # cells beside each, the first ring of a hexagonal lattice
 _AT_ONCE = 500  # genes made dense
 
 
@@ -126,6 +128,22 @@ def boundary_between(
         band = _band(values[there], beyond[there])
         bands.append(band.assign(gene=section.panel.symbols, nearest=near, farthest=far))
     return Boundary(first, second, distance, _ordered(pd.concat(bands, ignore_index=True)))
+
+
+def adjoining_domains(section: Section, found: DomainMap) -> npt.NDArray[np.int64]:
+    """How long borders between domains are, (D, D) symmetric, 0 on the diagonal.
+
+    A number counts pairs of a cell and one of its six nearest in the same section that lie on
+    either side of the border.
+    """
+    near = neighbours_in(section, _NEAR)
+    count = len(found.domains)
+    own, place = np.nonzero(near >= 0)
+    pairs = np.zeros((count, count), np.int64)
+    np.add.at(pairs, (found.codes[own], found.codes[near[own, place]]), 1)
+    pairs = pairs + pairs.T
+    np.fill_diagonal(pairs, 0)
+    return pairs
 
 
 def _signed_distance(

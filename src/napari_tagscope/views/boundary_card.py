@@ -1,127 +1,34 @@
-"""Genes of domains: those that tell one from all others, and those that change at a boundary."""
+"""What changes across the boundary between two domains: genes, and the curve of one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import (
-    QApplication,
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLineEdit,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QWidget,
-)
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QSpinBox, QWidget
 
-from napari_tagscope.controllers.domain_genes import (
-    BoundaryController,
-    BoundaryState,
-    Curve,
-    MarkersController,
-    MarkersState,
-)
-from napari_tagscope.controllers.numbers import percent
+from napari_tagscope.controllers.boundary import BoundaryController, BoundaryState, Curve
 from napari_tagscope.views.card import Card, FailureBox, bind, eliding_label, hint_label
+from napari_tagscope.views.domain_box import copy, copy_button, domain_box, list_domains
 from napari_tagscope.views.table import Column, Row, Table
 from napari_tagscope.views.theme import Colors
 
 MOST_ROWS = 10
-AUC = "{:.2f}".format
-CHANGE = "{:+.2f}".format
-FOUND_BY_EXPRESSION = (
-    "Domains were found by expression: that genes differ between them is what they are made of, "
-    "and is no test."
-)
-MARKERS = (
-    Column(
-        "gene",
-        "Genes that are higher in the domain: click one to paint its expression",
-        ranked=True,
-    ),
-    Column(
-        "AUC", "Probability that a cell of the domain has more of it than another", 10, AUC, "auc"
-    ),
-    Column("log2", "Log2 fold change of the mean: domain over all other cells", 7, CHANGE),
-    Column("here", "Share of the domain's cells in which it was seen", 7, percent),
-    Column("else", "Share of all other cells in which it was seen", 7, percent),
-)
 CHANGES = (
     Column("gene", "Genes by how much they change: click one to paint its expression", ranked=True),
     Column(
         "log2",
         "Log2 fold change next to the boundary, from the first domain to the second",
         8,
-        CHANGE,
+        "{:+.2f}".format,
     ),
     Column(
         "AUC",
         "Probability that a cell of the second domain has more of it than one of the first",
         7,
-        AUC,
+        "{:.2f}".format,
     ),
 )
-
-
-class MarkersCard(Card):
-    """The view of a :class:`MarkersController`; genes are compared once it is unfolded."""
-
-    def __init__(self, controller: MarkersController) -> None:
-        super().__init__("Marker genes", "Genes that tell a domain from all others", opened=False)
-        self._controller = controller
-        self.domains = _domain_box("The domain whose genes are listed")
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText("Filter")
-        self.filter.setToolTip("Keep only genes whose name contains this")
-        self.filter.setAccessibleName("Filter the genes")
-        self.filter.setClearButtonEnabled(True)
-        self.copy_button = _copy_button("Copy the list, to paste into a spreadsheet")
-        self.table = Table("Marker genes of a domain", MARKERS, most_rows=MOST_ROWS, sortable=True)
-        self.note = hint_label()
-        self.note.setText(FOUND_BY_EXPRESSION)
-        self.hint = hint_label()
-        self.failure = FailureBox()
-        above = QHBoxLayout()
-        above.addWidget(self.domains, 1)
-        above.addWidget(self.filter, 1)
-        above.addWidget(self.copy_button)
-        self.body.addLayout(above)
-        self.add(self.hint, self.table, self.note, self.failure)
-        self.domains.activated.connect(lambda i: controller.choose_domain(self.domains.itemText(i)))
-        self.filter.textChanged.connect(self.table.proxy.setFilterFixedString)
-        self.table.row_chosen.connect(self._on_row)
-        self.copy_button.clicked.connect(lambda: _copy(controller.as_text()))
-        self.heading.toggled.connect(controller.look)
-        bind(self, controller, self.show_state)
-
-    def show_state(self, state: MarkersState) -> None:
-        """Show what the controller knows."""
-        _fill(self.domains, state.domains, state.domain)
-        self.table.show_rows(
-            [
-                Row(
-                    (r.gene, r.auc, r.log2_fold_change, r.share_inside, r.share_outside),
-                    f"{r.gene}: click to paint it",
-                )
-                for r in state.rows
-            ]
-        )
-        self.table.mark(next((n for n, r in enumerate(state.rows) if r.gene == state.gene), -1))
-        for widget in (self.domains, self.filter, self.copy_button, self.note):
-            widget.setVisible(bool(state.rows))
-        self.hint.setText(state.hint)
-        self.hint.setVisible(bool(state.hint))
-        self.failure.show_failure(state.failure)
-
-    def set_colors(self, colors: Colors) -> None:
-        """Follow the theme."""
-        self.table.set_colors(colors)
-
-    def _on_row(self, row: int) -> None:
-        self._controller.choose_gene(str(self.table.rows[row].values[0]))
 
 
 class BoundaryCurve(pg.PlotWidget):  # type: ignore[misc]
@@ -174,8 +81,8 @@ class BoundaryCard(Card):
     def __init__(self, controller: BoundaryController) -> None:
         super().__init__("Boundary", "What changes from one domain to the next", opened=False)
         self._controller = controller
-        self.first = _domain_box("The domain on one side")
-        self.second = _domain_box("The domain on the other side")
+        self.first = domain_box("The domain on one side")
+        self.second = domain_box("The domain on the other side: those that adjoin come first")
         self.within = QSpinBox()
         self.within.setRange(1, 100_000)
         self.within.setKeyboardTracking(False)
@@ -185,7 +92,7 @@ class BoundaryCard(Card):
         self.within.setAccessibleName("Distance from the boundary")
         self.near_button = QPushButton("Select cells")
         self.near_button.setToolTip("Select the cells that were compared: all others stand back")
-        self.copy_button = _copy_button("Copy all genes in all bands, to paste into a spreadsheet")
+        self.copy_button = copy_button("Copy all genes in all bands, to paste into a spreadsheet")
         self.table = Table("Genes across the boundary", CHANGES, most_rows=MOST_ROWS, sortable=True)
         self.curve = BoundaryCurve()
         self.near = eliding_label(muted=True)
@@ -197,13 +104,15 @@ class BoundaryCard(Card):
         self.within.valueChanged.connect(lambda value: controller.set_within(float(value)))
         self.table.row_chosen.connect(self._on_row)
         self.near_button.clicked.connect(controller.select_near)
-        self.copy_button.clicked.connect(lambda: _copy(controller.as_text()))
+        self.copy_button.clicked.connect(lambda: copy(controller.as_text()))
+        self.heading.toggled.connect(controller.look)
         bind(self, controller, self.show_state)
 
     def show_state(self, state: BoundaryState) -> None:
         """Show what the controller knows."""
-        _fill(self.first, state.domains, state.first)
-        _fill(self.second, state.domains, state.second)
+        list_domains(self.first, state.domains, state.first)
+        others = (name for name in state.domains if name not in (state.first, *state.adjoining))
+        list_domains(self.second, (*state.adjoining, *others), state.second)
         self.choices.setVisible(bool(state.domains))
         self.within.blockSignals(True)
         self.within.setValue(round(state.within))
@@ -249,10 +158,9 @@ class BoundaryCard(Card):
         self.add(self.failure)
 
     def _choose(self) -> None:
-        first, second = self.first.currentIndex(), self.second.currentIndex()
-        names = self._controller.state.domains
-        chosen = ["" if place < 0 else names[place] for place in (first, second)]
-        self._controller.choose(*chosen)
+        first, second = self.first.currentText(), self.second.currentText()
+        again = first == self._controller.state.first  # else the second is proposed
+        self._controller.choose(first, second if again else "")
 
     def _on_row(self, row: int) -> None:
         self._controller.choose_gene(str(self.table.rows[row].values[0]))
@@ -266,31 +174,3 @@ def _hint(state: BoundaryState) -> str:
     if state.first and state.first == state.second:
         return "A boundary lies between two domains: choose another beside it."
     return "" if state.ready else "Choose two domains that adjoin."
-
-
-def _domain_box(tip: str) -> QComboBox:
-    box = QComboBox()
-    box.setToolTip(tip)
-    box.setAccessibleName(tip)
-    box.setPlaceholderText("Domain")
-    box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-    return box
-
-
-def _fill(box: QComboBox, names: tuple[str, ...], current: str) -> None:
-    if [box.itemText(i) for i in range(box.count())] != list(names):
-        box.clear()
-        box.addItems(names)
-    box.setCurrentIndex(box.findText(current) if current else -1)
-
-
-def _copy_button(tip: str) -> QPushButton:
-    button = QPushButton("Copy table")
-    button.setToolTip(tip)
-    return button
-
-
-def _copy(text: str) -> None:
-    clipboard = QApplication.clipboard()
-    assert clipboard is not None
-    clipboard.setText(text)
