@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TOPIC = "compare across a boundary"
 BORDERS_TOPIC = "find borders"
+COUNTED = "ln(1 + scaled counts)"
+NORMALISED = "normalised values"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Curve:
 class BoundaryState:
     """What is shown of a boundary: ``near`` counts its cells ``within`` so far, in ``unit``.
 
-    ``adjoining`` are the domains that the first has a border with, the longest first.
+    ``scale`` is what a gene's mean is of. ``adjoining`` are the domains that the first has a border
+    with, the longest first.
     """
 
     domains: tuple[str, ...] = ()
@@ -52,6 +55,7 @@ class BoundaryState:
     adjoining: tuple[str, ...] = ()
     within: float = 100.0
     unit: str = "µm"
+    scale: str = COUNTED
     running: bool = False
     rows: tuple[ChangeRow, ...] = ()
     curve: Curve | None = None
@@ -132,7 +136,8 @@ class BoundaryController(Observed[BoundaryState]):
         sides = (self.state.first, self.state.second) if kept else ("", "")
         unit = "µm" if opened is None else opened.section.unit.replace("unknown", "units")
         self._drop(first=sides[0], second=sides[1])
-        self._update(domains=names, adjoining=(), unit=unit)
+        scale = NORMALISED if opened is not None and opened.section.cells.normalised else COUNTED
+        self._update(domains=names, adjoining=(), unit=unit, scale=scale)
         if self._looked_at:
             self._find_borders()
 

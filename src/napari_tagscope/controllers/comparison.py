@@ -326,7 +326,8 @@ def _labels(column: Series[Any]) -> Any:
 
 
 def _by_largest(table: DataFrame) -> DataFrame:
-    """Rows in the order of the columns that most of their cells are in."""
+    """Columns that have cells, and rows in the order of those that most of their cells are in."""
+    table = table.loc[:, table.any()]
     return table.iloc[np.argsort(table.to_numpy().argmax(axis=1), kind="stable")]
 
 

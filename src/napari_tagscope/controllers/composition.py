@@ -33,18 +33,17 @@ NO_COLUMN = "Annotate the section to see which cell types its domains are made o
 class Composition:
     """Cells by domain (D rows) and type (T columns): ``counts`` (D, T).
 
-    ``cells`` (D,) counts those without a type too. Types of most cells come first; ``colors`` are
-    theirs.
+    Types of most cells come first; ``colors`` are theirs. Cells that nobody has given a type are
+    Unassigned.
     """
 
     domains: tuple[str, ...]
     types: tuple[str, ...]
     colors: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    cells: tuple[int, ...]
 
     def share(self, domain: int, place: int) -> float:
-        """Share of a type among the cells of a domain that have a type."""
+        """Share of a type among the cells of a domain."""
         return self.counts[domain][place] / max(1, sum(self.counts[domain]))
 
     def text(self, domain: int, place: int) -> str:
@@ -72,7 +71,7 @@ class CompositionState:
 
 @dataclass(frozen=True)
 class _Counted:
-    """``types`` (N,): every cell's place among the types, −1 where it has none."""
+    """``types`` (N,): every cell's place among the types."""
 
     composition: Composition
     types: npt.NDArray[np.int64]
@@ -206,12 +205,8 @@ def _usual(columns: tuple[str, ...], result: AnnotationResult | None) -> str:
 
 
 def _of_result(result: AnnotationResult) -> _Types:
-    annotation = result.annotation
-    labels, codes = annotation.labels, annotation.codes
-    if not (codes < 0).any():
-        return _Types(labels.names, labels.colors, codes)
-    names, colors = (*labels.names, UNASSIGNED), (*labels.colors, UNASSIGNED_COLOR)
-    return _Types(names, colors, np.where(codes < 0, len(labels), codes))
+    labels = result.annotation.labels
+    return _Types(labels.names, labels.colors, result.annotation.codes)
 
 
 def _of_column(column: Series[Any] | None, colors: tuple[Any, ...]) -> _Types:
@@ -243,14 +238,14 @@ def _counted(domains: DomainMap, types: _Types, context: JobContext) -> _Counted
     ordered = table.sum().sort_values(ascending=False, kind="stable").index
     table = table.reindex(index=list(domains.domains.names), columns=ordered, fill_value=0)
     context.step("counting", 1, 2)
-    color = dict(zip(types.names, types.colors, strict=True))
+    color = dict(zip(types.names, types.colors, strict=True)) | {UNASSIGNED: UNASSIGNED_COLOR}
     found = Composition(
         domains.domains.names,
         tuple(map(str, ordered)),
         tuple(color[name] for name in ordered),
         tuple(map(tuple, table.to_numpy().astype(int).tolist())),
-        tuple(count for _, count in domains.counts()),
     )
     place = {name: number for number, name in enumerate(found.types)}
-    of_code = np.array([*(place.get(name, -1) for name in types.names), -1], dtype=np.int64)
+    nobody = place.get(UNASSIGNED, -1)
+    of_code = np.array([*(place.get(name, nobody) for name in types.names), nobody], dtype=np.int64)
     return _Counted(found, of_code[types.codes])

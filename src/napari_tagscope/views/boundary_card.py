@@ -54,11 +54,15 @@ class BoundaryCurve(pg.PlotWidget):  # type: ignore[misc]
         self.line.setData(curve.distance, curve.mean)
         self.setXRange(-state.within, state.within, padding=0.02)
         self.setToolTip(
-            f"Mean of {curve.gene}, ln(1 + counts scaled to the median total), by distance from "
-            f"the boundary: left of 0 in {state.first}, right of it in {state.second}"
+            f"Mean of {curve.gene}, {state.scale}, by distance from the boundary: "
+            f"left of 0 in {state.first}, right of it in {state.second}"
         )
         self.setLabel("bottom", f"{state.first} ← {state.unit} → {state.second}")
-        self.setTitle(curve.gene, **({"color": self._colors.text} if self._colors else {}))
+        self.setTitle(
+            f"{curve.gene} · mean {state.scale}",
+            size="9pt",
+            **({"color": self._colors.text} if self._colors else {}),
+        )
 
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
@@ -72,7 +76,7 @@ class BoundaryCurve(pg.PlotWidget):  # type: ignore[misc]
         self.line.setSymbolPen(colors.expression)
         self.middle.setPen(pg.mkPen(colors.muted, width=1))
         title: Any = self.getPlotItem().titleLabel
-        self.setTitle(title.text, color=colors.text)
+        self.setTitle(title.text, color=colors.text, size="9pt")
 
 
 class BoundaryCard(Card):

@@ -20,7 +20,7 @@ from napari_tagscope.views.theme import Colors, colors_of
 BAR, GAP = 15.0, 5.0
 LEAST_WIDTH = 240
 NAMES_SHARE = 0.32  # of the width, at most, for the names of the domains
-NOTHING = Composition((), (), (), (), ())
+NOTHING = Composition((), (), (), ())
 _STEPS: dict[int, tuple[int, int]] = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -173,7 +173,7 @@ class CompositionBars(QWidget):
         row = self.row_at(at)
         if row is None:
             return "Click a part to select its cells, a name to select its domain"
-        name, cells = self.composition.domains[row], self.composition.cells[row]
+        name, cells = self.composition.domains[row], sum(self.composition.counts[row])
         return f"{name}: {cells:,} cells. Click to select it (Space)"
 
     def _step(self, down: int, right: int) -> None:

@@ -110,18 +110,21 @@ def recolour_domain(found: DomainMap, name: str, color: str) -> DomainMap:
 def coloured_like(found: DomainMap, before: DomainMap) -> DomainMap:
     """The same domains, each in the colour of the one ``before`` that it shares most cells with.
 
-    Pairs are chosen so that as many cells as possible keep their colour; domains beyond those of
-    ``before`` get colours that are free. Domains of other cells stay as they are.
+    Pairs are chosen so that as many cells as possible keep their colour. A colour that would not be
+    needed for so few domains is not kept, since later ones are less easily told apart, unless a
+    person chose it; who keeps none gets one that is free. Domains of other cells stay as they are.
     """
     if not np.array_equal(found.ids, before.ids):
         return found
     shared = np.zeros((len(found.domains), len(before.domains)), np.int64)
     np.add.at(shared, (found.codes, before.codes), 1)
     pairs = dict(zip(*(place.tolist() for place in linear_sum_assignment(-shared)), strict=True))
-    taken = {code: before.domains.colors[other] for code, other in pairs.items()}
-    every = default_colors(len(found.domains) + len(before.domains))
-    free = (color for color in every if color not in set(taken.values()))
-    colors = tuple(taken.get(code) or next(free) for code in range(len(found.domains)))
+    needed = default_colors(len(found.domains))
+    late = set(default_colors(len(before.domains))) - set(needed)
+    kept = {code: before.domains.colors[other] for code, other in pairs.items()}
+    kept = {code: color for code, color in kept.items() if color not in late}
+    free = (color for color in needed if color not in kept.values())
+    colors = tuple(kept.get(code) or next(free) for code in range(len(found.domains)))
     return replace(found, domains=LabelSet(found.domains.names, colors))
 
 

@@ -83,3 +83,12 @@ def test_domains_keep_the_colours_of_those_before_them():
     assert len(set(found.domains.colors)) == 5
     fewer = coloured_like(made(np.minimum(CODES, 1)), before)
     assert fewer.domains.colors == ("#000001", "#000002")
+
+
+def test_colours_that_few_domains_do_not_need_are_not_kept():
+    before = made(np.repeat(np.arange(8), 2))
+    after = made(np.repeat([0, 1], [10, 6]))
+    recoloured = coloured_like(after, before).domains.colors
+    assert set(recoloured) == set(after.domains.colors)
+    chosen = recolour_domain(before, "Domain 8", "#123456")
+    assert "#123456" in coloured_like(made(np.repeat([1, 0], [14, 2])), chosen).domains.colors
