@@ -44,7 +44,7 @@ class EditsCard(Card):
         self.rename_button = QPushButton("Rename…")
         self.rename_button.setToolTip("Give the selected domain another name (F2)")
         self.undo_button = QPushButton("Undo")
-        self.undo_button.setShortcut(QKeySequence("Ctrl+Shift+Z"))
+        self.undo_button.setShortcut(QKeySequence("Ctrl+Alt+Z"))
         self.key = QLineEdit()
         self.key.setAccessibleName("Name of the result")
         self.key.setToolTip(
@@ -68,7 +68,7 @@ class EditsCard(Card):
         self.editor.setVisible(there)
         self.undo_button.setEnabled(bool(state.undoes))
         self.undo_button.setToolTip(
-            f"Undo: {state.undoes} (Ctrl+Shift+Z)" if state.undoes else "Nothing to undo"
+            f"Undo: {state.undoes} (Ctrl+Alt+Z)" if state.undoes else "Nothing to undo"
         )
         if not self.key.hasFocus():
             self.key.setText(state.key)

@@ -14,6 +14,7 @@ from napari_tagscope.controllers.domain_legend import PAINTING, DomainLegend
 from napari_tagscope.controllers.domain_outlines import DomainOutlines
 from napari_tagscope.controllers.domains import DomainsController
 from napari_tagscope.controllers.domains_state import CHOOSE_BUNDLE, LIVE, READY, hint
+from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.legend import PAINTING as TYPES
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.markers import STOPPED, MarkersController
@@ -370,6 +371,17 @@ def test_a_boundary_is_proposed_and_its_numbers_are_the_verbs(found, state, runn
     boundary.select_near()
     assert len(state.rows) == boundary.state.near == (np.abs(expected.distance) <= 40).sum()
     assert boundary.as_text().splitlines()[0].split("\t")[0] == "gene"
+
+
+def test_the_inspector_tells_the_domain_of_a_cell(found, state, runner, painter):
+    inspector, opened = InspectorController(state, runner, painter), state.opened
+    state.set_section(None)
+    state.set_section(opened)
+    state.set_domains(api.rename_domain(found, "Domain 1", "Rim"))
+    state.select_cell(int(np.flatnonzero(state.domains.codes == 0)[0]))
+    assert inspector.state.domain == "Rim"
+    state.set_domains(found)
+    assert inspector.state.domain == "Domain 1"
 
 
 def test_domains_that_do_not_adjoin_are_told_so(found, state, runner):
