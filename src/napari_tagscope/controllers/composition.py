@@ -86,6 +86,7 @@ class CompositionController(Observed[CompositionState]):
         self._runner = runner
         self._types: npt.NDArray[np.int64] = np.zeros(0, np.int64)
         self._selected: Rows = viewer_state.rows
+        self._wanted = ""  # the column that a person chose
         viewer_state.section_changed.connect(lambda _: self._on_section())
         viewer_state.result_changed.connect(lambda _: self._on_changed())
         viewer_state.domains_changed.connect(lambda _: self._on_changed())
@@ -94,6 +95,7 @@ class CompositionController(Observed[CompositionState]):
 
     def choose_column(self, name: str) -> None:
         """Count the types of another column."""
+        self._wanted = name
         self._update(column=name)
         self._count()
 
@@ -130,14 +132,14 @@ class CompositionController(Observed[CompositionState]):
         self._update(**vars(CompositionState()))
 
     def _on_changed(self) -> None:
-        """Other domains or another annotation: the column stays where it can."""
+        """Other domains or another annotation: a column that was chosen stays where it can."""
         opened, domains = self._viewer_state.opened, self._viewer_state.domains
         if opened is None or domains is None:
             self._on_section()
             return
         result = self._viewer_state.result
         columns = _columns(opened, result, domains)
-        kept = self.state.column if self.state.column in columns else ""
+        kept = self._wanted if self._wanted in columns else ""
         self._update(columns=columns, column=kept or _usual(columns, result))
         self._count()
 

@@ -41,9 +41,9 @@ NO_SCORES = "This annotation has no attention scores: genes are listed by their 
 class InspectorState:
     """What the Inspector shows: a cell, the selected cells, or both.
 
-    ``domain`` is the cell's: of the domains on view, else of a column of the table. ``place`` says which of how many
-    cells it is; ``steps`` whether there are others to step to; ``comparable`` whether cells like it
-    can be found. ``gene`` is the one painted.
+    ``domain`` is the cell's: of the domains on view, else of a column of the table. ``place`` says
+    which of how many cells it is; ``steps`` whether there are others to step to; ``comparable``
+    whether cells like it can be found. ``gene`` is the one painted.
     """
 
     cell: CellProfile | None = None

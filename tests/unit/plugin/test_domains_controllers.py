@@ -290,6 +290,23 @@ def test_composition_is_that_of_the_flows(found, state, runner, halves):
     assert made.text(0, 0).startswith("First: ")
 
 
+def test_the_annotation_on_view_is_counted_unless_a_column_was_chosen(
+    state, runner, opened, result, legend
+):
+    shown = CompositionController(state, runner)
+    state.set_section(opened)
+    config = api.DomainConfig(n_domains=2, neighbors=3)
+    state.set_domains(api.delineate_domains(opened, config=config))
+    assert shown.state.column == "cell_type"
+    state.set_result(result)
+    assert shown.state.column == "cellmemory (on view)"
+    assert set(shown.state.composition.types) == set(result.annotation.labels.names)
+    shown.choose_column("batch")
+    state.set_result(None)
+    state.set_result(result)
+    assert shown.state.column == "batch"
+
+
 def test_a_part_of_a_bar_selects_its_cells_and_a_name_its_domain(found, state, runner, halves):
     shown = CompositionController(state, runner)
     state.set_domains(api.rename_domain(found, "Domain 1", "First"))
