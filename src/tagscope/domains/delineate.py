@@ -87,8 +87,9 @@ def domains_of(
 ) -> DomainMap:
     """Cluster features of the section's cells into domains, named by size.
 
-    ``context`` hears of the starts of mixture and k-means and of the resolutions that are tried;
-    between two of them a cancel is answered.
+    ``context`` hears of the starts of mixture and k-means, with the codes of the best so far before
+    they are refined as partial result, and of the resolutions that are tried; between two of them a
+    cancel is answered.
 
     Raises
     ------
