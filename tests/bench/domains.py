@@ -10,11 +10,9 @@ region are left out of the scores. Three sections without regions are delineated
 NMI are then those of the domains of a section within all, and of the section by itself, and
 ``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
 
-A method maps a task, a section of it, a number of neighbours and a seed to an embedding; add it to
-``METHODS``. The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept
-in the folder ``$TAGSCOPE_BUNDLES``. "Read alone" are cells without neighbours, in training as in
-embedding; "as published" is the mean over a cell and the neighbours that are read with it, not
-averaged over more.
+The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept in the folder
+``$TAGSCOPE_BUNDLES``. "Read alone" are cells without neighbours, in training as in embedding; "as
+published" is the mean over a cell and the neighbours that are read with it, not averaged over more.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ import numpy as np
 import tagscope as ts
 from tagscope.core.section import Section
 from tagscope.domains.config import Cluster
-from tagscope.domains.delineate import domains_of, smoothed_features
+from tagscope.domains.delineate import domains_of, expression_features
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CLUSTERINGS = get_args(Cluster)
@@ -76,26 +74,21 @@ TASKS = {
 }
 
 
-def smoothed(_: str, section: Section, neighbors: int, seed: int) -> ts.Embedding:
-    return smoothed_features(section, ts.DomainConfig(neighbors=neighbors, seed=seed))
-
-
-def alone(task: str, section: Section, _: int, seed: int) -> ts.Embedding:
-    return smoothed(task, section, 0, seed)
+def expression(_: str, section: Section, seed: int) -> ts.Embedding:
+    return expression_features(section, ts.DomainConfig(seed=seed))
 
 
 @dataclass(frozen=True)
 class Small:
-    """A small OmniCell pretrained on the task's cells, in a stage, and how it reads them."""
+    """A small OmniCell pretrained on the task's cells, in a stage, and what it gives of a cell."""
 
     stage: Literal["spatial", "cells"]
-    reading: ts.EmbedConfig
-    averaged: bool = True
+    blocks: Literal["centre", "mean"] = "centre"
 
-    def __call__(self, task: str, section: Section, neighbors: int, seed: int) -> ts.Embedding:
-        config = ts.DomainConfig(neighbors=neighbors if self.averaged else 0, seed=seed)
-        bundle = small_bundle(task, self.stage, seed)
-        return ts.domain_features(section, "omnicell", bundle, config, reading=self.reading)
+    def __call__(self, task: str, section: Section, seed: int) -> ts.Embedding:
+        bundle, config = small_bundle(task, self.stage, seed), ts.DomainConfig(seed=seed)
+        reading = ts.EmbedConfig(blocks=self.blocks)
+        return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
 @cache
@@ -107,17 +100,24 @@ def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts
     return ts.pretrain(opened(task).section, out=path, config=config)
 
 
-Method = Callable[[str, Section, int, int], ts.Embedding]
-READ_ALONE = ts.EmbedConfig(neighbors=0)
-METHODS: dict[str, tuple[Method, bool]] = {
-    "expression alone": (alone, False),
-    "smoothed": (smoothed, False),
-    "smoothed, refined": (smoothed, True),
-    "small OmniCell": (Small("spatial", ts.EmbedConfig()), False),
-    "small OmniCell, refined": (Small("spatial", ts.EmbedConfig()), True),
-    "small OmniCell, as published": (Small("spatial", ts.EmbedConfig(blocks="mean"), False), False),
-    "small OmniCell, read alone": (Small("cells", READ_ALONE), False),
-    "small OmniCell, read alone, not averaged": (Small("cells", READ_ALONE, False), False),
+@dataclass(frozen=True)
+class Method:
+    """Features of the cells of a task's section, by seed, and what is done with them."""
+
+    features: Callable[[str, Section, int], ts.Embedding]
+    averaged: bool = True
+    refine: bool = False
+
+
+METHODS = {
+    "expression alone": Method(expression, averaged=False),
+    "smoothed": Method(expression),
+    "smoothed, refined": Method(expression, refine=True),
+    "small OmniCell": Method(Small("spatial")),
+    "small OmniCell, refined": Method(Small("spatial"), refine=True),
+    "small OmniCell, as published": Method(Small("spatial", "mean"), averaged=False),
+    "small OmniCell, read alone": Method(Small("cells")),
+    "small OmniCell, read alone, not averaged": Method(Small("cells"), averaged=False),
 }
 
 
@@ -167,10 +167,15 @@ def regions_of(task: str) -> np.ndarray:
 def delineated(
     section: Section, task: str, method: str, clustering: str, seed: int, asked: int
 ) -> np.ndarray:
-    features, refine = METHODS[method]
-    config = ts.DomainConfig(cluster=clustering, n_domains=asked, refine=refine, seed=seed)
-    embedding = features(task, section, TASKS[task].neighbors, seed)
-    return domains_of(section, embedding, config).names()
+    way = METHODS[method]
+    config = ts.DomainConfig(
+        cluster=clustering,
+        n_domains=asked,
+        neighbors=TASKS[task].neighbors if way.averaged else 0,
+        refine=way.refine,
+        seed=seed,
+    )
+    return domains_of(section, way.features(task, section, seed), config).names()
 
 
 def agreement(

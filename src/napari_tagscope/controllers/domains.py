@@ -48,7 +48,7 @@ class DomainsController(Observed[DomainsState]):
         self._runner = runner
         self._legend = legend
         self._bundles = bundles
-        self._features: dict[str, Embedding] = {}  # by model and bundle, not averaged
+        self._features: dict[str, Embedding] = {}  # by model and bundle
         self._found: dict[str, DomainMap] = {}
         self._left: PerSection[tuple[dict[str, Embedding], dict[str, DomainMap]]] = PerSection()
         viewer_state.section_changed.connect(self._on_section)
@@ -169,16 +169,14 @@ class DomainsController(Observed[DomainsState]):
         opened, features = self._viewer_state.opened, self._features.get(self._key)
         if opened is None or features is None:
             return
-        settings, model = self.state.settings, self.state.model
+        settings = self.state.settings
         before = self._viewer_state.domains
         self._update(clustering=True, failure=None)
         self._runner.start(
             Task(
                 topic=CLUSTER_TOPIC,
                 title="Clustering domains",
-                work=lambda context: _clustered(
-                    opened, features, settings.config(model), before, context
-                ),
+                work=lambda context: _clustered(opened, features, settings.config, before, context),
                 done=self._on_clustered,
                 failed=self._on_failed,
                 reported=self._on_reported,
@@ -253,11 +251,9 @@ def _stored(table: Any, key: str) -> DomainMap:
 def _features(
     opened: OpenedSection, model: Model, bundle: Bundle | None, context: JobContext
 ) -> Embedding:
-    """Features that are not averaged yet, so that the number of neighbours moves live."""
     from tagscope import api
 
-    config = api.DomainConfig(neighbors=0)
-    return api.domain_features(opened, model, bundle, config, context=context)
+    return api.domain_features(opened, model, bundle, context=context)
 
 
 def _clustered(

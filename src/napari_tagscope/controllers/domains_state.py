@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Model = Literal["smoothed", "omnicell"]
 Way = Literal["mixture", "kmeans", "leiden", "leiden by number"]
 
-USUAL_NEIGHBORS: dict[Model, int] = {"smoothed": 20, "omnicell": 0}
 NO_SECTION = "Open a section to find its domains."
 CHOOSE_BUNDLE = "Choose a bundle of OmniCell, or train a small one on this section."
 READY = "Press “Find domains”: cells with like surroundings become a domain."
@@ -23,12 +22,12 @@ LIVE = "Number, method and smoothing move live: nothing is read again."
 
 @dataclass(frozen=True)
 class Settings:
-    """How features become domains; ``neighbors`` None is the model's usual number."""
+    """How features become domains."""
 
     way: Way = "mixture"
     n_domains: int = 8
     resolution: float = 1.0
-    neighbors: int | None = None
+    neighbors: int = 20
     refine: bool = False
 
     @property
@@ -36,21 +35,18 @@ class Settings:
         """Whether a resolution, and no number, says how many domains there are."""
         return self.way == "leiden"
 
-    def config(self, model: Model) -> DomainConfig:
-        """The same as the engine takes them, for features that were not averaged."""
+    @property
+    def config(self) -> DomainConfig:
+        """The same as the engine takes them."""
         from tagscope import api
 
         return api.DomainConfig(
             cluster="leiden" if self.way.startswith("leiden") else _plain(self.way),
             n_domains=self.n_domains,
             resolution=self.resolution if self.by_resolution else None,
-            neighbors=self.averaged(model),
+            neighbors=self.neighbors,
             refine=self.refine,
         )
-
-    def averaged(self, model: Model) -> int:
-        """Neighbours over which the features of a model are averaged."""
-        return USUAL_NEIGHBORS[model] if self.neighbors is None else self.neighbors
 
 
 def _plain(way: Way) -> Any:

@@ -98,15 +98,15 @@ class DomainSettings(QWidget):
         self.form.setRowVisible(self.count_row, not settings.by_resolution)
         self.form.setRowVisible(self.resolution_row, settings.by_resolution)
         if not self._settle.isActive():
-            self._show(settings, settings.averaged(state.model))
+            self._show(settings)
 
-    def _show(self, settings: Settings, neighbors: int) -> None:
+    def _show(self, settings: Settings) -> None:
         """Set the controls without telling anybody."""
         controls = (
             (self.count, settings.n_domains),
             (self.count_slider, settings.n_domains),
-            (self.neighbors, neighbors),
-            (self.neighbors_slider, neighbors),
+            (self.neighbors, settings.neighbors),
+            (self.neighbors_slider, settings.neighbors),
             (self.resolution, round(math.log2(settings.resolution) * STEPS)),
         )
         for control, value in controls:
@@ -167,11 +167,10 @@ class DomainSettings(QWidget):
         return float(2 ** (self.resolution.value() / STEPS))
 
     def _pass_on(self) -> None:
-        state = self._controller.state
-        usual = state.settings.averaged(state.model) == self.neighbors.value()
-        neighbors = state.settings.neighbors if usual else self.neighbors.value()
         self._controller.set(
-            n_domains=self.count.value(), resolution=self._resolution, neighbors=neighbors
+            n_domains=self.count.value(),
+            resolution=self._resolution,
+            neighbors=self.neighbors.value(),
         )
 
 

@@ -67,7 +67,7 @@ def load_omnicell(bundle: Bundle, device: torch.device) -> OmniCell:
         If the weights do not fit its configuration.
     """
     from tagscope.models.omnicell.config import OmniCellConfig
-    from tagscope.models.omnicell.model import OmniCell, pooling_of
+    from tagscope.models.omnicell.model import NEIGHBOURS, OmniCell, pooling_of
     from tagscope.models.omnicell.network import OmniCellNetwork
 
     state = bundle.state()
@@ -79,7 +79,8 @@ def load_omnicell(bundle: Bundle, device: torch.device) -> OmniCell:
         raise _unfit(bundle, error) from error
     unit = float(bundle.preprocessing["um_per_unit"])
     pooling = pooling_of(bundle.preprocessing)
-    return OmniCell(network.eval(), bundle.panel, unit, pooling).to(device)
+    neighbours = int(bundle.preprocessing.get("neighbors", NEIGHBOURS))
+    return OmniCell(network.eval(), bundle.panel, unit, pooling, neighbours).to(device)
 
 
 def _unfit(bundle: Bundle, error: Exception) -> BundleError:

@@ -24,6 +24,7 @@ from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
 CAPABILITIES = frozenset({Capability.EMBED})
 Pooling = Literal["genes", "expressed"]
+NEIGHBOURS = 9  # read with a cell, in the paper (C = 10)
 _SMALLEST_NORM = 1e-7
 
 
@@ -48,13 +49,15 @@ class OmniCell:
 
     ``um_per_unit``: how many µm a unit of the coordinates was that it learned with. ``pooling``:
     what a cell's embedding is the mean of, the hidden states of all its genes, as in pretraining,
-    or of those that it expresses, as in the published code.
+    or of those that it expresses, as in the published code. ``neighbours`` of a cell that it
+    learned to read with it.
     """
 
     network: OmniCellNetwork
     vocabulary: GenePanel
     um_per_unit: float = 1.0
     pooling: Pooling = "expressed"
+    neighbours: int = NEIGHBOURS
     capabilities: frozenset[Capability] = CAPABILITIES
     _table: tuple[bytes, torch.dtype, GeneTable] | None = field(default=None, init=False)
 
