@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_tagscope.tasks import Failure
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 Model = Literal["smoothed", "omnicell"]
 Way = Literal["mixture", "kmeans", "leiden", "leiden by number"]
 
+CLUSTERS: dict[Way, Literal["mixture", "kmeans", "leiden"]] = {
+    "mixture": "mixture",
+    "kmeans": "kmeans",
+    "leiden": "leiden",
+    "leiden by number": "leiden",
+}
 USUAL_NEIGHBORS: dict[Model, int] = {"smoothed": 20, "omnicell": 0}
 NO_SECTION = "Open a section to find its domains."
 CHOOSE_BUNDLE = "Choose a bundle of OmniCell, or train a small one on this section."
@@ -41,7 +47,7 @@ class Settings:
         from tagscope import api
 
         return api.DomainConfig(
-            cluster="leiden" if self.way.startswith("leiden") else _plain(self.way),
+            cluster=CLUSTERS[self.way],
             n_domains=self.n_domains,
             resolution=self.resolution if self.by_resolution else None,
             neighbors=self.averaged(model),
@@ -51,10 +57,6 @@ class Settings:
     def averaged(self, model: Model) -> int:
         """Neighbours over which the features of a model are averaged."""
         return USUAL_NEIGHBORS[model] if self.neighbors is None else self.neighbors
-
-
-def _plain(way: Way) -> Any:
-    return way
 
 
 @dataclass(frozen=True)
