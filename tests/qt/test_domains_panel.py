@@ -168,7 +168,9 @@ def test_markers_and_a_boundary_paint_genes(viewer, dock, found, wait):
     keep(viewer, "d8-boundary-light")
 
 
-def test_domains_are_merged_renamed_and_saved(viewer, dock, found, wait, tmp_path, monkeypatch):
+def test_domains_are_merged_renamed_and_saved(
+    viewer, dock, found, wait, tmp_path, monkeypatch, bundle
+):
     session, card = dock.session, dock.edits
     click(card.heading)
     scroll_to(card)
@@ -213,6 +215,10 @@ def test_domains_are_merged_renamed_and_saved(viewer, dock, found, wait, tmp_pat
     assert dock.legends.domains.isVisible()
     click(dock.domain_legend.front_button)
     keep(viewer, "d10-stored")
+    session.annotate.use(bundle)
+    wait(lambda: session.annotate.state.ready)
+    session.annotate.run()
+    assert dock.legends.types.isVisible()  # which colour in
 
 
 def test_a_small_model_is_trained_and_used(viewer, wait, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOPIC = "compare across a boundary"
 BORDERS_TOPIC = "find borders"
+MOST_GENES = 500  # listed; all can be copied
 COUNTED = "ln(1 + scaled counts)"
 NORMALISED = "normalised values"
 
@@ -228,9 +229,9 @@ def _compared(section: Section, found: DomainMap, state: BoundaryState) -> Bound
 
 
 def _changes(boundary: Boundary) -> tuple[ChangeRow, ...]:
-    """All genes by their change in the nearest band with cells of both domains."""
+    """Genes that change most, by the nearest band with cells of both domains."""
     of_both = boundary.frame.dropna(subset="auc").drop_duplicates("gene")
-    columns = of_both[["gene", "log2_fold_change", "auc"]]
+    columns = of_both.head(MOST_GENES)[["gene", "log2_fold_change", "auc"]]
     return tuple(
         ChangeRow(str(gene), float(change), float(auc))
         for gene, change, auc in columns.itertuples(index=False)

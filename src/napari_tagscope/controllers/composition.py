@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,21 +151,18 @@ class CompositionController(Observed[CompositionState]):
         if opened is None or domains is None or not name:
             self._update(composition=None, chosen=None, hint=NO_COLUMN)
             return
-        of_result = result is not None and name == ON_VIEW.format(result.key)
-        column = None if of_result else opened.table.obs[name]
-        colors = () if of_result else tuple(opened.table.uns.get(Slots(name).colors, ()))
+        read: Callable[[], _Types]
+        if result is not None and name == ON_VIEW.format(result.key):
+            read = partial(_of_result, result)
+        else:
+            colors = tuple(opened.table.uns.get(Slots(name).colors, ()))
+            read = partial(_of_column, opened.table.obs[name], colors)
         self._update(hint="", failure=None)
         self._runner.start(
             Task(
                 topic=TOPIC,
                 title=f"Counting {name} by domain",
-                work=lambda context: _counted(
-                    domains,
-                    _of_result(result)
-                    if column is None and result is not None
-                    else _of_column(column, colors),
-                    context,
-                ),
+                work=lambda context: _counted(domains, read(), context),
                 done=self._on_counted,
                 failed=lambda failure: self._update(composition=None, failure=failure),
             )
@@ -211,10 +210,9 @@ def _of_result(result: AnnotationResult) -> _Types:
     return _Types(labels.names, labels.colors, result.annotation.codes)
 
 
-def _of_column(column: Series[Any] | None, colors: tuple[Any, ...]) -> _Types:
+def _of_column(column: Series[Any], colors: tuple[Any, ...]) -> _Types:
     import pandas as pd
 
-    assert column is not None
     labels = pd.Categorical(column)
     if len(labels.categories) > MOST_TYPES:
         raise ArgumentError(

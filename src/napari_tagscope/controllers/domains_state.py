@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from napari_tagscope.tasks import Failure
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 Model = Literal["smoothed", "omnicell"]
 Way = Literal["mixture", "kmeans", "leiden", "leiden by number"]
 
+CLUSTERS: dict[Way, Literal["mixture", "kmeans", "leiden"]] = {
+    "mixture": "mixture",
+    "kmeans": "kmeans",
+    "leiden": "leiden",
+    "leiden by number": "leiden",
+}
 NO_SECTION = "Open a section to find its domains."
 CHOOSE_BUNDLE = "Choose a bundle of OmniCell, or train a small one on this section."
 READY = "Press “Find domains”: cells with like surroundings become a domain."
@@ -41,16 +47,12 @@ class Settings:
         from tagscope import api
 
         return api.DomainConfig(
-            cluster="leiden" if self.way.startswith("leiden") else _plain(self.way),
+            cluster=CLUSTERS[self.way],
             n_domains=self.n_domains,
             resolution=self.resolution if self.by_resolution else None,
             neighbors=self.neighbors,
             refine=self.refine,
         )
-
-
-def _plain(way: Way) -> Any:
-    return way
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from psygnal import Signal
 
 from napari_tagscope.controllers.category_legend import CategoryLegend
 from napari_tagscope.controllers.counted import CountedCells
@@ -32,6 +33,8 @@ class LegendController(CategoryLegend):
     """The cell types of the result on view."""
 
     painting = PAINTING
+    begun = Signal()
+    """An annotation is about to arrive."""
 
     def __init__(self, viewer_state: ViewerState, painter: Painter) -> None:
         super().__init__(viewer_state, painter)
@@ -49,6 +52,7 @@ class LegendController(CategoryLegend):
     def begin(self, key: str, labels: LabelSet, cells: int) -> None:
         """Show an annotation that is about to arrive: no cell has a type yet."""
         self._show(key, labels, labels.names, CountedCells.unknown(cells, len(labels)))
+        self.begun.emit()
 
     def add(self, parts: Sequence[PartialAnnotation]) -> None:
         """Colour the cells of some batches in."""

@@ -125,7 +125,8 @@ class PretrainingController(Observed[PretrainingState]):
 def progress_text(state: PretrainingState) -> str:
     """How far it is, how well it does, and how long it still takes."""
     if not state.history:
-        waits = "Reading genes; the curve begins when cells held out were first looked at."
+        what = "Learning" if state.updates else "Reading genes"
+        waits = f"{what}; the curve begins when cells held out were first looked at."
         return waits if state.running else state.notice
     last = state.history[-1]
     best = min(record.validation_loss for record in state.history)

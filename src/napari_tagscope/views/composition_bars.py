@@ -78,9 +78,8 @@ class CompositionBars(QWidget):
 
     def row_at(self, at: QPointF) -> int | None:
         """The domain at a position, by its name or its bar."""
-        row, below = divmod(at.y() - GAP / 2, BAR + GAP)
-        del below
-        return int(row) if 0 <= row < len(self.composition.domains) else None
+        row = int((at.y() - GAP / 2) // (BAR + GAP))
+        return row if 0 <= row < len(self.composition.domains) else None
 
     def part_at(self, at: QPointF) -> tuple[int, int] | None:
         """Domain and type at a position, None beside the bars."""
@@ -96,7 +95,11 @@ class CompositionBars(QWidget):
     def event(self, event: QEvent | None) -> bool:
         if isinstance(event, QHelpEvent):
             part = self.part_at(QPointF(event.pos()))
-            told = self._told_at(QPointF(event.pos())) if part is None else self._text(*part)
+            told = (
+                self._told_at(QPointF(event.pos()))
+                if part is None
+                else self.composition.text(*part)
+            )
             QToolTip.showText(event.globalPos(), told, self)
             return True
         return super().event(event)
@@ -166,9 +169,6 @@ class CompositionBars(QWidget):
         longest = max(map(metrics.horizontalAdvance, self.composition.domains), default=0.0)
         return min(longest + 8, NAMES_SHARE * self.width())
 
-    def _text(self, row: int, place: int) -> str:
-        return self.composition.text(row, place)
-
     def _told_at(self, at: QPointF) -> str:
         row = self.row_at(at)
         if row is None:
@@ -192,7 +192,7 @@ class CompositionBars(QWidget):
 
     def _point(self, row: int, place: int) -> None:
         self.current = row, place
-        text = self._text(row, place)
+        text = self.composition.text(row, place)
         self.setAccessibleDescription(text)
         self.pointed.emit(text)
         self.update()

@@ -40,7 +40,7 @@ class Legends(QWidget):
             column.addWidget(widget)
         self.types_button.clicked.connect(lambda: self.turn_to(self.types))
         self.domains_button.clicked.connect(lambda: self.turn_to(self.domains))
-        self._follow()
+        self._follow(types)
 
     def turn_to(self, legend: QWidget) -> None:
         """Show one of the legends."""
@@ -52,12 +52,13 @@ class Legends(QWidget):
         self.types.setVisible(legend is self.types)
         self.domains.setVisible(legend is self.domains)
 
-    def _follow(self) -> None:
+    def _follow(self, types: LegendController) -> None:
         """Follow the viewer's state, as long as the widget lives."""
         state = self._viewer_state
         followed = (
             (state.domains_changed, self._on_domains),
             (state.result_changed, self._on_result),
+            (types.begun, self._on_begun),
         )
         for signal, slot in followed:
             signal.connect(slot)
@@ -65,6 +66,9 @@ class Legends(QWidget):
                 lambda _=None, signal=signal, slot=slot: signal.disconnect(slot, missing_ok=True)
             )
         self.turn_to(self.domains if state.result is None else self.types)
+
+    def _on_begun(self) -> None:
+        self.turn_to(self.types)
 
     def _on_domains(self, found: Any) -> None:
         self.turn_to(self.types if found is None else self.domains)

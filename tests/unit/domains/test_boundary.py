@@ -13,7 +13,7 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
 from tagscope.core.results import DomainMap
 from tagscope.core.section import Cells, Section, SideBySide
-from tagscope.domains.boundary import BoundaryConfig, boundary_between
+from tagscope.domains.boundary import BoundaryConfig, adjoining_domains, boundary_between
 from tagscope.errors import ArgumentError, InputError
 
 GENES = ("step", "flat", "ramp")
@@ -107,3 +107,10 @@ def test_a_table_on_disk(strip, tmp_path):
     path = result.write_csv(tmp_path / "boundary.csv")
     assert pd.read_csv(path)["gene"].tolist() == result.frame["gene"].tolist()
     assert "step: log2 change" in result.to_text()
+
+
+def test_domains_that_adjoin_share_a_border(strip):
+    borders = adjoining_domains(*strip)
+    np.testing.assert_array_equal(borders, borders.T)
+    assert borders[0, 1] > 50  # pairs across 300 µm
+    assert borders[2].sum() == borders[0, 0] == 0

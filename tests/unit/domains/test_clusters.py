@@ -90,3 +90,23 @@ def test_a_cancel_is_answered_between_starts(blobs, cluster):
 def test_no_more_domains_than_cells(blobs):
     with pytest.raises(ArgumentError, match="200 domains were asked for, and there are 200 cells"):
         mixture(blobs[0], 200, starts=1, seed=0, context=JobContext())
+
+
+def test_the_graph_is_made_once_for_several_resolutions(blobs):
+    features, _ = blobs
+    first = leiden(features + 1, 1.0, seed=0, context=JobContext())
+    stages = []
+    leiden(features + 1, 0.2, seed=0, context=told(stages))
+    again = leiden(features + 1, 1.0, seed=0, context=told(stages))
+    assert stages == []
+    np.testing.assert_array_equal(again.codes, first.codes)
+    leiden(features, 1.0, seed=0, context=told(stages))
+    assert stages
+
+
+def test_the_best_start_so_far_is_a_partial_result(blobs):
+    parts = []
+    context = JobContext(lambda progress: parts.append(progress.partial))
+    found = mixture(blobs[0], 3, starts=3, seed=0, context=context)
+    assert parts[0] is None
+    assert len(parts[1]) == len(found.codes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,7 @@ from napari_tagscope.controllers.pretraining import (
 from napari_tagscope.controllers.section import SectionController
 from tagscope import api
 from tagscope.core.labels import UNASSIGNED
+from tagscope.core.section import SideBySide
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.training import pretrain_recipe
 
@@ -501,3 +504,24 @@ def test_a_bundle_of_another_model_is_refused(domains, bundle):
     domains.choose(bundle.path)
     assert "model of kind 'cellmemory'" in domains.state.failure.error.found
     assert domains.state.chosen is None
+
+
+def test_outlines_of_sections_side_by_side_lie_where_their_cells_are_drawn(
+    state, runner, painter, halves
+):
+    section = halves.section
+    pieces = SideBySide(
+        ("one", "two"), np.arange(CELLS) % 2, np.array([[0.0, 0.0], [1000.0, 500.0]])
+    )
+    moved = replace(section, xy=section.xy + pieces.moves, pieces=pieces)
+    outlines = DomainOutlines(state, runner, painter)
+    opened = replace(halves, section=moved)
+    state.set_section(opened)
+    state.set_domains(api.delineate_domains(moved, config=api.DomainConfig(n_domains=2)))
+    assert outlines.state.failure is None
+    corners = painter.lines.reshape(-1, 2)
+    second = corners[:, 0] > 500
+    for own, cells in ((corners[~second], moved.xy[::2]), (corners[second], moved.xy[1::2])):
+        assert (own.min(axis=0) < cells.min(axis=0)).all()
+        assert (own.max(axis=0) > cells.max(axis=0)).all()
+        assert (own.max(axis=0) < cells.max(axis=0) + 30).all()
