@@ -21,7 +21,7 @@ from tagscope.models.omnicell.checkpoint import (
     convert_checkpoint,
     is_omnicell,
 )
-from tagscope.training.fit import default_model
+from tagscope.training.cellmemory import default_model
 from tagscope.training.fit import train as _train
 from tagscope.training.recipe import TrainConfig, recipe_of
 

@@ -10,6 +10,7 @@ import torch
 from tagscope.errors import BundleError, TagscopeError
 from tagscope.models.base import CellModel
 from tagscope.models.bundle import Bundle
+from tagscope.models.ensemble import parted_state
 
 if TYPE_CHECKING:
     from tagscope.models.omnicell.model import OmniCell
@@ -35,7 +36,7 @@ def load_model(bundle: Bundle, device: torch.device) -> CellModel:
 
 def _cellmemory(bundle: Bundle) -> CellModel:
     from tagscope.models.cellmemory.config import CellMemoryConfig
-    from tagscope.models.cellmemory.model import CellMemory, parted_state
+    from tagscope.models.cellmemory.model import CellMemory
     from tagscope.models.cellmemory.network import CellMemoryNetwork
     from tagscope.models.cellmemory.tokenise import Preprocessing
 

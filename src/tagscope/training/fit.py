@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from tagscope.core.panel import GenePanel
@@ -21,28 +19,23 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.tokenise import Preprocessing
 from tagscope.models.device import choose_device, choose_precision
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate
+from tagscope.training.cellmemory import PREPARING, cellmemory_members, default_model
 from tagscope.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     read_checkpoint,
     write_checkpoint,
 )
-from tagscope.training.initial import Floats, gene_components
 from tagscope.training.loop import Loop
 from tagscope.training.member import Member, Standing, train_member
-from tagscope.training.prepare import Prepared, prepare
-from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
-from tagscope.training.splits import splits
+from tagscope.training.prepare import prepare
+from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
-
-_CELLS = 1 << 16  # that are looked at between two reports
-_PREPARING = 3  # steps: the cells, their values, how genes vary together
 
 
 def train(
@@ -84,9 +77,11 @@ def train(
     _refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     recipe = recipe_of(config)
-    context.step("preparing", 0, _PREPARING)
+    context.step("preparing", 0, PREPARING)
     prepared = prepare(reference, panel, recipe, section)
-    task = _task(prepared, recipe, config, model_config or default_model(recipe), section, context)
+    model = model_config or default_model(recipe)
+    members = cellmemory_members(prepared, recipe, config, model, section, context)
+    task = _Task(members, config, _request(members, config))
     with _own_random_numbers(config.seed):
         progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
@@ -102,19 +97,11 @@ def train(
     return bundle
 
 
-def default_model(recipe: Recipe) -> CellMemoryConfig:
-    """The network a recipe trains where none is asked for."""
-    if recipe.published:
-        return CellMemoryConfig()
-    return CellMemoryConfig(encoding="both", resolution=4.0, width=64, ffn=128, layers=2)
-
-
 @dataclass(frozen=True)
 class _Task:
     """What is trained on what; ``request`` tells it from any other."""
 
     members: list[Member]
-    components: Floats | None
     config: TrainConfig
     request: str
 
@@ -169,67 +156,15 @@ class _Progress:
         )
 
 
-def _task(
-    prepared: Prepared,
-    recipe: Recipe,
-    config: TrainConfig,
-    model: CellMemoryConfig,
-    section: Cells | None,
-    context: JobContext,
-) -> _Task:
-    preprocessing = Preprocessing(prepared.target_sum)
-    reference = prepared.reference
-    context.step("preparing", 1, _PREPARING)
-    parts = splits(reference.codes, recipe, config.validation, config.seed, prepared.groups)
-    model = replace(_sized(model, prepared, preprocessing, context), networks=len(parts))
-    components = None
-    context.step("preparing", 2, _PREPARING)
-    if recipe.components:
-        sources = [reference.cells]
-        sources += [] if section is None else [section.restrict(reference.cells.panel)]
-        components = gene_components(sources, preprocessing, model.width, config.seed)
-    labels = len(reference.labels)
-    members = [
-        Member(fold, prepared, recipe.for_cells(len(part.training), labels), model, preprocessing,
-               _seed(config.seed, fold), part)
-        for fold, part in enumerate(parts)
-    ]  # fmt: skip
-    request = _request(members, components, config)
-    return _Task(members, components, config, request)
-
-
-def _seed(seed: int, fold: int) -> int:
-    """A member's seed; the first one's is the training's own."""
-    return seed if fold == 0 else int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
-
-
-def _request(members: list[Member], components: Floats | None, config: TrainConfig) -> str:
+def _request(members: list[Member], config: TrainConfig) -> str:
     first = members[0]
     measured = first.prepared.measured
     asked = {
-        "model": first.model.to_dict(), "recipe": asdict(first.recipe), "seed": config.seed,
+        **first.settings(), "recipe": asdict(first.recipe), "seed": config.seed,
         "validation": config.validation, "precision": config.precision,
         "data": first.prepared.digest(), "measured": measured and measured.to_dict(),
-        "components": components is not None and hashlib.sha256(components.tobytes()).hexdigest(),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _sized(
-    model: CellMemoryConfig, prepared: Prepared, preprocessing: Preprocessing, context: JobContext
-) -> CellMemoryConfig:
-    """Rounded values need no more tokens than the reference has."""
-    if model.encoding == "bins":
-        return model
-    value, cells = np.float32(0), prepared.reference.cells
-    for start in range(0, len(cells), _CELLS):
-        context.step("preparing", 1, _PREPARING)
-        block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
-        value = preprocessing.apply(block).data.max(initial=value)
-    largest = math.ceil(value * model.resolution)
-    if model.encoding == "both":
-        return replace(model, max_value=max(1, min(model.max_value, largest)))
-    return replace(model, max_bin=max(2, min(model.max_bin, largest)))
 
 
 def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:
@@ -239,7 +174,7 @@ def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> No
     for member in task.members:
         if _done(member, progress):
             continue
-        loop = member.start(task.components, device, precision)
+        loop = member.start(device, precision)
         standing = progress.begin(member, loop)
 
         def after_epoch(record: EpochRecord, loop: Loop = loop) -> None:
