@@ -310,6 +310,7 @@ def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:
             f"This model cannot give: {', '.join(missing)}.",
             f"It can give: {', '.join(sorted(model.capabilities)) or 'nothing'}.",
             "Choose another bundle, or ask for less.",
+            {"attention": False},
         )
 
 

@@ -101,7 +101,11 @@ def _provenance(member: Member, config: TrainConfig, seconds: float) -> Provenan
     return Provenance(
         verb="train",
         parameters=asdict(config),
-        inputs={**member.prepared.reference.origin, "data_sha256": member.prepared.digest()},
+        inputs={
+            **member.prepared.reference.origin,
+            **member.inputs,
+            "data_sha256": member.prepared.digest(),
+        },
         seed=config.seed,
         device=str(choose_device(config.device)),
         seconds=round(seconds, 1),

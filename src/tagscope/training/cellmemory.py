@@ -13,7 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tagscope.core.section import Cells
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells, Reference
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
@@ -26,13 +27,13 @@ from tagscope.models.novelty import NoveltyModel
 from tagscope.training.initial import Floats, gene_components, order_tokens, relate_genes
 from tagscope.training.loop import Examples, Loop
 from tagscope.training.member import Contents, Member, shares_of
-from tagscope.training.prepare import Prepared
-from tagscope.training.recipe import Recipe, TrainConfig
+from tagscope.training.prepare import Prepared, prepare
+from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
 from tagscope.training.thinning import thin
 
 Ints = npt.NDArray[np.int64]
 
-PREPARING = 3  # steps: the cells, their values, how genes vary together
+_PREPARING = 3  # steps: the cells, their values, how genes vary together
 _CELLS = 1 << 16  # that are looked at between two reports
 
 
@@ -140,20 +141,24 @@ class CellMemoryMember(Member):
 
 
 def cellmemory_members(
-    prepared: Prepared,
-    recipe: Recipe,
+    reference: Reference,
     config: TrainConfig,
-    model: CellMemoryConfig,
+    model: CellMemoryConfig | None,
+    panel: GenePanel | None,
     section: Cells | None,
     context: JobContext,
 ) -> list[Member]:
-    """The networks to train; ``section`` are the cells they are meant for."""
+    """The networks to train: ``model``, the recipe's own if None."""
+    context.step("preparing", 0, _PREPARING)
+    recipe = recipe_of(config)
+    prepared = prepare(reference, panel, recipe, section)
     preprocessing = Preprocessing(prepared.target_sum)
-    context.step("preparing", 1, PREPARING)
+    context.step("preparing", 1, _PREPARING)
     shares = shares_of(prepared, recipe, config)
-    model = replace(_sized(model, prepared, preprocessing, context), networks=len(shares))
+    model = _sized(model or default_model(recipe), prepared, preprocessing, context)
+    model = replace(model, networks=len(shares))
     components = None
-    context.step("preparing", 2, PREPARING)
+    context.step("preparing", 2, _PREPARING)
     if recipe.components:
         cells = prepared.reference.cells
         sources = [cells] if section is None else [cells, section.restrict(cells.panel)]
@@ -169,7 +174,7 @@ def _sized(
         return model
     value, cells = np.float32(0), prepared.reference.cells
     for start in range(0, len(cells), _CELLS):
-        context.step("preparing", 1, PREPARING)
+        context.step("preparing", 1, _PREPARING)
         block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
         value = preprocessing.apply(block).data.max(initial=value)
     largest = math.ceil(value * model.resolution)

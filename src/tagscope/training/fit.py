@@ -1,4 +1,4 @@
-"""Train a CellMemory on a labelled reference."""
+"""Train a model on a labelled reference."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ import torch
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
-from tagscope.errors import OutputError
+from tagscope.errors import ArgumentError, OutputError
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.device import choose_device, choose_precision
+from tagscope.models.omnicell.config import HeadConfig
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate
-from tagscope.training.cellmemory import PREPARING, cellmemory_members, default_model
+from tagscope.training.cellmemory import cellmemory_members
 from tagscope.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     read_checkpoint,
     write_checkpoint,
 )
+from tagscope.training.head import head_members
 from tagscope.training.loop import Loop
 from tagscope.training.member import Member, Standing, train_member
-from tagscope.training.prepare import prepare
-from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
+from tagscope.training.recipe import EpochRecord, TrainConfig
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
 
@@ -43,7 +44,8 @@ def train(
     out: Path,
     config: TrainConfig | None = None,
     *,
-    model_config: CellMemoryConfig | None = None,
+    model_config: CellMemoryConfig | HeadConfig | None = None,
+    init: Bundle | None = None,
     panel: GenePanel | None = None,
     section: Cells | None = None,
     resume: bool = False,
@@ -52,12 +54,14 @@ def train(
 ) -> Bundle:
     """Train on ``reference`` and save, of every network, the epoch with the lowest validation loss.
 
-    With ``panel`` only the genes shared with it are used. With ``section``, the cells that the
-    model is meant for, training and validation cells are brought to their depth and background,
-    and gene embeddings start from how the genes vary together there too. ``context`` hears
+    What is trained is a CellMemory or, with ``init``, a bundle of OmniCell, heads on its embedding
+    of cells. With ``panel`` only the genes shared with it are used. With ``section``, the cells
+    that the model is meant for, training and validation cells are brought to their depth and
+    background, and CellMemory's gene embeddings start from how the genes vary together there too.
+    ``context`` hears
     ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
     epoch, and finer steps of the stages ``"preparing"``, ``"reading genes"``, ``"epoch N"``,
-    ``"validating"`` (cells) and ``"baseline"``.
+    ``"validating"`` (cells), ``"embedding"`` (with ``init``) and ``"baseline"``.
     A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
     the same numbers as without a break.
 
@@ -69,20 +73,17 @@ def train(
     InputError
         If the reference cannot be trained on.
     ArgumentError
-        If there is nothing to resume, or it was started with other data or settings.
+        If there is nothing to resume, it was started with other data or settings, or
+        ``model_config`` is of the other model.
     OutputError
         If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
     """
     config, context = config or TrainConfig(), context or JobContext()
     _refuse_existing(out, resume or overwrite)
     keep_freed_memory()
-    recipe = recipe_of(config)
-    context.step("preparing", 0, PREPARING)
-    prepared = prepare(reference, panel, recipe, section)
-    model = model_config or default_model(recipe)
-    members = cellmemory_members(prepared, recipe, config, model, section, context)
-    task = _Task(members, config, _request(members, config))
     with _own_random_numbers(config.seed):
+        members = _members(reference, config, model_config, init, panel, section, context)
+        task = _Task(members, config, _request(members, config))
         progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
             _run(task, progress, out, context)
@@ -154,6 +155,27 @@ class _Progress:
             loop.optimizer.state_dict(),
             self.seconds,
         )
+
+
+def _members(
+    reference: Reference,
+    config: TrainConfig,
+    model: CellMemoryConfig | HeadConfig | None,
+    init: Bundle | None,
+    panel: GenePanel | None,
+    section: Cells | None,
+    context: JobContext,
+) -> list[Member]:
+    if init is None and not isinstance(model, HeadConfig):
+        return cellmemory_members(reference, config, model, panel, section, context)
+    if init is not None and not isinstance(model, CellMemoryConfig):
+        return head_members(reference, init, config, model, panel, section, context)
+    raise ArgumentError(
+        f"The settings are those of a {type(model).__name__.removesuffix('Config')}.",
+        "A CellMemory takes a CellMemoryConfig, a head on an OmniCell a HeadConfig.",
+        "Give those of the model that is trained, or leave them out.",
+        {"model": None},
+    )
 
 
 def _request(members: list[Member], config: TrainConfig) -> str:

@@ -80,6 +80,11 @@ class Member(ABC):
     def settings(self) -> dict[str, Any]:
         """What tells the network from any other, JSON-ready."""
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What it was made of beside the reference, for the record."""
+        return {}
+
     @abstractmethod
     def contents(
         self, states: Sequence[Mapping[str, Tensor]], usual: NoveltyModel | None

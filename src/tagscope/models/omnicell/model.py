@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.core.neighbours import nearest_others
@@ -21,8 +22,9 @@ from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork
 from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
+KIND = "omnicell"
 CAPABILITIES = frozenset({Capability.EMBED})
-_SMALLEST_NORM = 1e-7
+SMALLEST_NORM = 1e-7  # of an embedding that is divided by its length
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,21 @@ class OmniCell:
             )
         return Reading(known[columns], columns, neighbours, expressed)
 
+    def over(self, panel: GenePanel) -> OmniCell:
+        """The same network, whose vocabulary is the genes of ``panel`` that it knows.
+
+        Raises
+        ------
+        InputError
+            If it knows none of them.
+        """
+        genes, start = self.reading(panel).genes, len(self.vocabulary)
+        rows = torch.from_numpy(np.concatenate((genes, [start, start + 1])))
+        network, weight = copy.deepcopy(self.network), self.network.genes.weight.detach()
+        kept = weight[rows.to(weight.device)]
+        network.genes = nn.Embedding(len(rows), self.config.width, _weight=kept)
+        return OmniCell(network, self.vocabulary.take(genes), self.um_per_unit)
+
     def read(self, asked: Section | Cells, reading: Reading) -> OmniCellTokens:
         """Cells as sequences; those of a section may be read with their neighbours.
 
@@ -122,6 +139,11 @@ class OmniCell:
         near = nearest_others(asked.own_xy, reading.neighbours, pieces)
         return OmniCellTokens(ranks, near, asked.own_xy / self.um_per_unit, reading.expressed)
 
+    def rows(self, reading: Reading) -> npt.NDArray[np.int64]:
+        """Rows of the embedding that are read: the start, the genes, the end."""
+        start = len(self.vocabulary)
+        return np.concatenate(([start], reading.genes, [start + 1]))
+
     def table(self, reading: Reading) -> GeneTable:
         """The genes that are read, between start and end, as the network takes them."""
         weight = self.network.genes.weight
@@ -131,9 +153,7 @@ class OmniCell:
             or self._table[:2] != (key, weight.dtype)
             or (self._table[2].names.device != weight.device)
         ):
-            start = len(self.vocabulary)
-            rows = np.concatenate(([start], reading.genes, [start + 1]))
-            found = self.network.table(torch.from_numpy(rows).to(weight.device))
+            found = self.network.table(torch.from_numpy(self.rows(reading)).to(weight.device))
             self._table = key, weight.dtype, found
         return self._table[2]
 
@@ -157,7 +177,7 @@ class OmniCell:
         hidden = self.network.eval().pooled(
             self.table(reading), read.to(device), expressed.to(device), cells=cells
         )
-        return F.normalize(hidden, dim=-1, eps=_SMALLEST_NORM)
+        return F.normalize(hidden, dim=-1, eps=SMALLEST_NORM)
 
     @torch.no_grad()
     def basis(self, threshold: float) -> Tensor:
