@@ -39,7 +39,9 @@ _LEAST_SCALE = 1e-6  # of a channel that all cells have alike
 
 def default_head(recipe: Recipe) -> HeadConfig:
     """The head a recipe trains where none is asked for."""
-    return HeadConfig(standardise=recipe.name != "published")
+    if recipe.name == "published":
+        return HeadConfig(standardise=False)
+    return HeadConfig(dropout=0.3)
 
 
 @dataclass(frozen=True)
