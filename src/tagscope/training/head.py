@@ -34,14 +34,10 @@ from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_LEAST_SCALE = 1e-6  # of a channel that all cells have alike
-
 
 def default_head(recipe: Recipe) -> HeadConfig:
     """The head a recipe trains where none is asked for."""
-    if recipe.name == "published":
-        return HeadConfig(standardise=False)
-    return HeadConfig(dropout=0.3)
+    return HeadConfig(dropout=0.0, whiten=False) if recipe.name == "published" else HeadConfig()
 
 
 @dataclass(frozen=True)
@@ -116,10 +112,8 @@ class HeadMember(Member):
         """The head with its first weights, ready for the first epoch."""
         torch.manual_seed(self.seed)
         head = LabelHead(self.model, self.values.shape[1], self.labels)
-        if self.model.standardise:
-            known = torch.from_numpy(self.values[self.split.training])
-            head.mean.copy_(known.mean(dim=0))
-            head.scale.copy_(known.std(dim=0, correction=0).clamp(min=_LEAST_SCALE))
+        if self.model.whiten:
+            head.whiten(torch.from_numpy(self.values[self.split.training]))
         return HeadLoop(
             head, self._optimizer(head, device), self.recipe, self.seed, device, precision,
             self._weights(device), self._ancestors(device),

@@ -179,10 +179,7 @@ _PUBLISHED_HEAD: dict[str, Any] = {
     **_PUBLISHED, **_HEAD, "epochs": 20, "patience": 0, "batch_size": 32,
     "learning_rate": 1e-4, "weight_decay": 0.01,
 }  # fmt: skip
-_DEFAULT_HEAD: dict[str, Any] = {
-    **_DEFAULT, **_HEAD, "updates": 1000, "updates_per_label": 40, "learning_rate": 1e-3,
-    "warm_up": 0.05, "label_smoothing": 0.05,
-}  # fmt: skip
+_DEFAULT_HEAD: dict[str, Any] = {**_DEFAULT, **_HEAD}
 _RECIPES: dict[tuple[Trained, RecipeName], dict[str, Any]] = {
     ("cellmemory", "default"): _DEFAULT, ("cellmemory", "published"): _PUBLISHED,
     ("omnicell", "default"): _DEFAULT_HEAD, ("omnicell", "published"): _PUBLISHED_HEAD,

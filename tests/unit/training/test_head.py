@@ -21,6 +21,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.models.omnicell.embedded import embedded
+from tagscope.models.omnicell.head import LabelHead
 from tagscope.models.registry import load_model, load_omnicell
 from tagscope.training.fit import train
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
@@ -203,7 +204,22 @@ def test_the_published_recipe(omnicell, tmp_path):
     head = load_model(bundle, CPU).heads[0]
     assert [type(layer).__name__ for layer in head.layers].count("Linear") == 3
     assert (head.mean == 0).all()
-    assert (head.scale == 1).all()
+    assert torch.equal(head.turn, torch.eye(16))
+
+
+def test_whitened_embeddings_have_one_variance():
+    torch.manual_seed(0)
+    known = torch.randn(200, 6) @ torch.randn(6, 8) + 3  # two directions in which none differ
+    head = LabelHead(HeadConfig(), 8, 2)
+    head.whiten(known)
+    read = (known - head.mean) @ head.turn
+    found = read.T @ read / 200
+    torch.testing.assert_close(found[:6, :6], torch.eye(6), atol=1e-3, rtol=0)
+    assert found[6:, 6:].abs().max() < 1e-3
+    head.whiten(known[:3])  # fewer cells than channels, and a single one
+    assert torch.isfinite(head.turn).all()
+    head.whiten(known[:1])
+    assert torch.isfinite(head.turn).all()
 
 
 def test_most_genes_are_those_that_vary_most(omnicell, tmp_path):

@@ -109,11 +109,11 @@ class HeadConfig:
     hidden: int | None = None
     """Width of the two hidden layers; that of the embedding if not given."""
 
-    dropout: float = 0.0
+    dropout: float = 0.3
     """Dropout behind each of them while training."""
 
-    standardise: bool = True
-    """Whether the embedding is standardised first, by the mean and sd of the training cells."""
+    whiten: bool = True
+    """Whether the training cells' principal components are brought to one variance first."""
 
     networks: int = 1
     """Heads trained apart, whose answers are averaged."""
