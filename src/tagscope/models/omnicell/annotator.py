@@ -34,7 +34,8 @@ _CELLS = 1 << 13  # that are read between two reports
 class CellsAlone:
     """N cells over the genes that section and model share, zeros included, each read alone.
 
-    ``pairs`` is the table of these genes, between start and end.
+    ``pairs`` is the table of these genes, between start and end: the two columns after those of the
+    vocabulary.
     """
 
     sequences: OmniCellTokens
