@@ -67,14 +67,8 @@ def train(
     """
     backbone = _backbone_of(model, init)
     if not isinstance(reference, Reference):
-        if label is None:
-            raise ArgumentError(
-                "No label column was given.",
-                "A reference file is read with the column that holds its labels.",
-                "Name the column.",
-                {"label": None},
-            )
-        reference = read_reference(Path(reference), label, context=context, **choices)
+        columns = _columns(label)
+        reference = read_reference(Path(reference), columns, context=context, **choices)
     section = None
     if panel is not None and not isinstance(panel, GenePanel):
         section = panel if isinstance(panel, Section) else read_section(Path(panel))
@@ -152,6 +146,17 @@ def network_for(
             dict.fromkeys(foreign, False),
         )
     return replace(usual, **changes)
+
+
+def _columns(label: str | Sequence[str] | None) -> str | Sequence[str]:
+    if label is None:
+        raise ArgumentError(
+            "No label column was given.",
+            "A reference file is read with the column that holds its labels.",
+            "Name the column.",
+            {"label": None},
+        )
+    return label
 
 
 def _backbone_of(model: Trained, init: Bundle | AnyPath | None) -> Bundle | None:

@@ -136,6 +136,17 @@ def test_genes_that_were_not_measured_are_left_out(bundle):
         annotate(strange, load_model(bundle, CPU))
 
 
+def test_genes_are_found_by_their_orthologues(bundle):
+    cells = reference(seed=9).cells
+    panel = GenePanel(tuple(f"M{i}" for i in range(GENES)), aliases=cells.panel.symbols)
+    model = load_model(bundle, CPU)
+    ours, theirs = (
+        annotate(one, model, AnnotateConfig(device="cpu")).annotation
+        for one in (cells, replace(cells, panel=panel))
+    )
+    np.testing.assert_array_equal(ours.probabilities, theirs.probabilities)
+
+
 def test_cells_without_counts_and_none_at_all(bundle):
     cells = reference(seed=9).cells
     empty = replace(cells, values=sp.csr_matrix(cells.values.shape, dtype=np.float32))

@@ -21,7 +21,7 @@ from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, T
 from tagscope.models.ensemble import joined_state, mean_logits, parted_state
 from tagscope.models.novelty import NoveltyModel
 from tagscope.models.omnicell.head import LabelHead
-from tagscope.models.omnicell.model import KIND, SMALLEST_NORM, OmniCell
+from tagscope.models.omnicell.model import KIND, SMALLEST_NORM, OmniCell, Reading
 from tagscope.models.omnicell.network import GeneTable, Sequences
 from tagscope.models.omnicell.tokenise import OmniCellTokens
 
@@ -101,10 +101,12 @@ class OmniCellAnnotator:
         Raises
         ------
         InputError
-            If they share no gene, or values are negative or missing.
+            If values are negative or missing.
         """
-        context = context or JobContext()
-        reading, ranks = self.omnicell.reading(cells.panel), []
+        columns = self.vocabulary.columns_in(cells.panel)
+        shared = np.flatnonzero(columns >= 0)
+        reading = Reading(shared, columns[shared])
+        context, ranks = context or JobContext(), []
         for start in range(0, max(1, len(cells)), _CELLS):
             context.step("reading genes", start, len(cells))
             block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
