@@ -16,9 +16,9 @@ from tagscope.models.omnicell.network import OmniCellNetwork
 CONFIG = OmniCellConfig(width=16, ffn=16, layers=1, heads=2, rotary_width=8)
 
 
-def small_omnicell(out: Path, panel: GenePanel, seed: int = 0) -> Bundle:
+def small_omnicell(out: Path, panel: GenePanel, pooling: str = "expressed") -> Bundle:
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = OmniCellNetwork(CONFIG, len(panel) + 2)
     return save_bundle(
         out,
@@ -26,7 +26,7 @@ def small_omnicell(out: Path, panel: GenePanel, seed: int = 0) -> Bundle:
         config=CONFIG.to_dict(),
         panel=panel,
         labels=LabelSet(()),
-        preprocessing={"transform": "soft rank", "um_per_unit": 1.0},
+        preprocessing={"transform": "soft rank", "um_per_unit": 1.0, "pooling": pooling},
         capabilities=CAPABILITIES,
         training={},
         state=network.state_dict(),

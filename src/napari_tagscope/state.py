@@ -1,4 +1,4 @@
-"""What one viewer shows: the open section, the result on view, and what is selected in it.
+"""What one viewer shows: the open section, the results on view, and what is selected in it.
 
 Panels know this state and not each other: what is chosen in one of them is chosen in all.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, OpenedSection
+    from tagscope.api import AnnotationResult, DomainMap, OpenedSection
 
 
 Rows = npt.NDArray[np.int64]
@@ -28,8 +28,12 @@ class ViewerState:
     """``OpenedSection | None``. Results and selection have been cleared by then."""
     result_changed = Signal(object)
     """``AnnotationResult | None``: the result on view."""
+    domains_changed = Signal(object)
+    """``DomainMap | None``: the domains on view."""
     label_selected = Signal(object)
     """``str | None``: a cell type, None for all."""
+    domain_selected = Signal(object)
+    """``str | None``: a domain, None for all."""
     gene_selected = Signal(object)
     """``str | None``: a gene."""
     cell_selected = Signal(object)
@@ -41,7 +45,9 @@ class ViewerState:
         self._opened: OpenedSection | None = None
         self._choices: dict[str, Any] = {}
         self._result: AnnotationResult | None = None
+        self._domains: DomainMap | None = None
         self._label: str | None = None
+        self._domain: str | None = None
         self._gene: str | None = None
         self._cell: int | None = None
         self._rows: Rows = _NONE
@@ -62,9 +68,19 @@ class ViewerState:
         return self._result
 
     @property
+    def domains(self) -> DomainMap | None:
+        """The domains on view."""
+        return self._domains
+
+    @property
     def label(self) -> str | None:
         """The selected cell type."""
         return self._label
+
+    @property
+    def domain(self) -> str | None:
+        """The selected domain."""
+        return self._domain
 
     @property
     def gene(self) -> str | None:
@@ -91,6 +107,7 @@ class ViewerState:
         self.select_rows(_NONE)
         self.select_gene(None)
         self.set_result(None)
+        self.set_domains(None)
         self._opened = opened
         self._choices = dict(choices or {})
         self.section_changed.emit(opened)
@@ -106,11 +123,28 @@ class ViewerState:
         self._result = result
         self.result_changed.emit(result)
 
+    def set_domains(self, domains: DomainMap | None) -> None:
+        """Show other domains; a selected domain that is not among them is let go."""
+        if domains is self._domains:
+            return
+        if self._domain is not None and (
+            domains is None or self._domain not in domains.domains.names
+        ):
+            self.select_domain(None)
+        self._domains = domains
+        self.domains_changed.emit(domains)
+
     def select_label(self, label: str | None) -> None:
         """Select a cell type, None for all."""
         if label != self._label:
             self._label = label
             self.label_selected.emit(label)
+
+    def select_domain(self, domain: str | None) -> None:
+        """Select a domain, None for all."""
+        if domain != self._domain:
+            self._domain = domain
+            self.domain_selected.emit(domain)
 
     def select_gene(self, gene: str | None) -> None:
         """Select a gene."""

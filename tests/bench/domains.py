@@ -10,7 +10,9 @@ region are left out of the scores. Three sections without regions are delineated
 NMI are then those of the domains of a section within all, and of the section by itself, and
 ``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
 
-A method maps a section, a number of neighbours and a seed to an embedding; add it to ``METHODS``.
+The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept in the folder
+``$TAGSCOPE_BUNDLES``. "Read alone" are cells without neighbours, in training as in embedding; "as
+published" is the mean over a cell and the neighbours that are read with it, not averaged over more.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -26,7 +29,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core a process
 
@@ -35,10 +38,11 @@ import numpy as np
 import tagscope as ts
 from tagscope.core.section import Section
 from tagscope.domains.config import Cluster
-from tagscope.domains.delineate import domains_of, smoothed_features
+from tagscope.domains.delineate import domains_of, expression_features
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CLUSTERINGS = get_args(Cluster)
+BUNDLES = Path(os.environ.get("TAGSCOPE_BUNDLES", Path(tempfile.gettempdir()) / "bundles"))
 
 
 @dataclass(frozen=True)
@@ -70,19 +74,50 @@ TASKS = {
 }
 
 
-def smoothed(section: Section, neighbors: int, seed: int) -> ts.Embedding:
-    return smoothed_features(section, ts.DomainConfig(neighbors=neighbors, seed=seed))
+def expression(_: str, section: Section, seed: int) -> ts.Embedding:
+    return expression_features(section, ts.DomainConfig(seed=seed))
 
 
-def alone(section: Section, neighbors: int, seed: int) -> ts.Embedding:
-    return smoothed(section, 0, seed)
+@dataclass(frozen=True)
+class Small:
+    """A small OmniCell pretrained on the task's cells, in a stage, and what it gives of a cell."""
+
+    stage: Literal["spatial", "cells"]
+    blocks: Literal["centre", "mean"] = "centre"
+
+    def __call__(self, task: str, section: Section, seed: int) -> ts.Embedding:
+        bundle, config = small_bundle(task, self.stage, seed), ts.DomainConfig(seed=seed)
+        reading = ts.EmbedConfig(blocks=self.blocks)
+        return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
-Method = Callable[[Section, int, int], ts.Embedding]
-METHODS: dict[str, tuple[Method, bool]] = {
-    "expression alone": (alone, False),
-    "smoothed": (smoothed, False),
-    "smoothed, refined": (smoothed, True),
+@cache
+def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts.Bundle:
+    path = BUNDLES / f"{task}-{stage}-{seed}"
+    if path.exists():
+        return ts.load_bundle(path)
+    config = ts.PretrainConfig(stage=stage, seed=seed)
+    return ts.pretrain(opened(task).section, out=path, config=config)
+
+
+@dataclass(frozen=True)
+class Method:
+    """Features of the cells of a task's section, by seed, and what is done with them."""
+
+    features: Callable[[str, Section, int], ts.Embedding]
+    averaged: bool = True
+    refine: bool = False
+
+
+METHODS = {
+    "expression alone": Method(expression, averaged=False),
+    "smoothed": Method(expression),
+    "smoothed, refined": Method(expression, refine=True),
+    "small OmniCell": Method(Small("spatial")),
+    "small OmniCell, refined": Method(Small("spatial"), refine=True),
+    "small OmniCell, as published": Method(Small("spatial", "mean"), averaged=False),
+    "small OmniCell, read alone": Method(Small("cells")),
+    "small OmniCell, read alone, not averaged": Method(Small("cells"), averaged=False),
 }
 
 
@@ -132,10 +167,15 @@ def regions_of(task: str) -> np.ndarray:
 def delineated(
     section: Section, task: str, method: str, clustering: str, seed: int, asked: int
 ) -> np.ndarray:
-    features, refine = METHODS[method]
-    config = ts.DomainConfig(cluster=clustering, n_domains=asked, refine=refine, seed=seed)
-    embedding = features(section, TASKS[task].neighbors, seed)
-    return domains_of(section, embedding, config).names()
+    way = METHODS[method]
+    config = ts.DomainConfig(
+        cluster=clustering,
+        n_domains=asked,
+        neighbors=TASKS[task].neighbors if way.averaged else 0,
+        refine=way.refine,
+        seed=seed,
+    )
+    return domains_of(section, way.features(task, section, seed), config).names()
 
 
 def agreement(

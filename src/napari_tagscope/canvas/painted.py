@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_tagscope.canvas.layer import CellImage
 from napari_tagscope.canvas.legend import LegendEntry, elide
 from napari_tagscope.canvas.painting import Look, Painting
-from napari_tagscope.canvas.values import UNASSIGNED_CODE, CategoryTable, ValueTable
+from napari_tagscope.canvas.values import UNASSIGNED_CODE, CategoryTable, Table
 from tagscope.core.labels import UNASSIGNED, UNASSIGNED_COLOR
 
 TRANSLUCENT = 0.45  # opacity that leaves types and nuclei to be told
@@ -14,13 +14,15 @@ TRANSLUCENT = 0.45  # opacity that leaves types and nuclei to be told
 class Painted:
     """A painting with its layer; ``categories`` are the names in its legend."""
 
-    def __init__(self, painting: Painting, layer: CellImage) -> None:
+    def __init__(
+        self, painting: Painting, layer: CellImage, categories: tuple[str, ...] = ()
+    ) -> None:
         self.painting = painting
         self.layer = layer
-        self.categories: tuple[str, ...] = ()
+        self.categories = categories
 
     @property
-    def table(self) -> ValueTable | CategoryTable:
+    def table(self) -> Table:
         return self.painting.table
 
     def set_look(self, look: Look) -> None:

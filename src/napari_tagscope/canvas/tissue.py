@@ -18,6 +18,7 @@ from napari_tagscope.canvas.images import ImageLayers
 from napari_tagscope.canvas.labels import LabelPyramid
 from napari_tagscope.canvas.layer import CellImage, Describe
 from napari_tagscope.canvas.legend import Legend
+from napari_tagscope.canvas.lines import LinesOverCells
 from napari_tagscope.canvas.linking import (
     METADATA_KEY,
     add_layer,
@@ -32,7 +33,7 @@ from napari_tagscope.canvas.tile_cache import shared_cache
 from napari_tagscope.canvas.transcript_layer import TranscriptLayer
 from napari_tagscope.canvas.transcripts import TranscriptPyramid
 from napari_tagscope.canvas.units import axis_units
-from napari_tagscope.canvas.values import CategoryTable, Codes, ValueTable
+from napari_tagscope.canvas.values import CategoryTable, Codes, Table, ValueTable
 from tagscope.core.section import Section
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class TissueCanvas:
         self.pyramid.background = self._background = Background(
             self.pyramid.draw, self._on_drawn, not_drawn
         )
+        self._lines = LinesOverCells(viewer)
         self._marks = MarkedLayers(viewer, Marks(self.pyramid, section.xy))
         self._tooltip_before = viewer.tooltip.visible
         viewer.tooltip.visible = True
@@ -117,7 +119,7 @@ class TissueCanvas:
         """The layer of a painting; ``KeyError`` where there is none."""
         return self._paintings[name].layer
 
-    def table(self, name: str) -> ValueTable | CategoryTable:
+    def table(self, name: str) -> Table:
         """What a painting shows; ``KeyError`` where there is none."""
         return self._paintings[name].table
 
@@ -144,7 +146,7 @@ class TissueCanvas:
         low, high = limits or table.limits()
         full = table.range()
         with self._added(name, alone and shown):
-            look = {"contrast_limits": (low, high), "visible": shown}
+            look: dict[str, Any] = {"contrast_limits": (low, high), "visible": shown}
             layer = self._place(name, table, rgb=False, **look).layer
             layer.set_scale((low, high), (min(low, full[0]), max(high, full[1])), colormap)
             if shown:
@@ -172,10 +174,9 @@ class TissueCanvas:
             kept = {"hidden": before.hidden, "isolated": before.isolated}
         table = CategoryTable(np.asarray(codes), colors, **kept)
         with self._added(name, alone):
-            painted = self._place(name, table, rgb=True)
-            painted.categories = tuple(names)
+            layer = self._place(name, table, names, rgb=True).layer
             self._show(name, alone)
-        return painted.layer
+        return layer
 
     def update_categories(self, name: str, rows: npt.NDArray[np.int64], codes: Codes) -> None:
         """Repaint some cells of a category painting: partial results while a job runs."""
@@ -262,6 +263,10 @@ class TissueCanvas:
         """
         self._marks.marks.select(rows, cell)
         self._marks.refresh()
+
+    def draw_lines(self, lines: npt.NDArray[np.float32] | None) -> None:
+        """Draw segments (S, 2, 2) between x, y over the cells of every picture; None ends that."""
+        self._lines.show(lines)
 
     def set_look(self, look: Look) -> None:
         """Draw cells filled, translucent, their outlines where they are large enough, or both."""
@@ -351,6 +356,7 @@ class TissueCanvas:
         if self._on_drag in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_drag)
         self._legend.remove()
+        self._lines.stop()
         self._marks.stop()
         self.viewer.tooltip.visible = self._tooltip_before
         self.viewer.canvas.overlays.scale_bar.visible = self._scale_bar_before
@@ -362,20 +368,21 @@ class TissueCanvas:
         return self._beside.ended() if new else nullcontext()
 
     def _place(
-        self, name: str, table: ValueTable | CategoryTable, *, rgb: bool, **look: Any
+        self, name: str, table: Table, names: Sequence[str] = (), *, rgb: bool, **look: Any
     ) -> Painted:
         """Put a table under a name: into its layer where that is of the table's kind."""
         if len(table) != len(self.section):
             raise ValueError(f"{len(table)} cells painted, the section has {len(self.section)}")
         painted = self._paintings.get(name)
         if painted is not None and type(painted.table) is type(table):
-            painted.painting.table = table
+            painted.painting.table, painted.categories = table, tuple(names)
             self._repaint(name)
             return painted
         if painted is not None:
             self.delete(name)
         painting = Painting(self.pyramid, table, self._look)
-        painted = self._paintings[name] = Painted(painting, self._layer(name, painting, rgb, look))
+        layer = self._layer(name, painting, rgb, look)
+        painted = self._paintings[name] = Painted(painting, layer, tuple(names))
         painted.set_look(self._look)
         add_layer(self.viewer, painted.layer, index=self._below_transcripts())
         painted.layer.events.visible.connect(self._update_legend)

@@ -163,3 +163,6 @@ class CategoryTable:
         rgba = np.round(np.vstack([np.zeros((1, 4)), colors]) * 255).astype(np.uint8)
         self._palette = rgba.view(np.uint32).reshape(-1)
         self._rgba[1:] = self._palette[self._slots]
+
+
+Table = ValueTable | CategoryTable

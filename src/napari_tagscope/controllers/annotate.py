@@ -69,7 +69,7 @@ class AnnotateController(Observed[AnnotateState]):
         legend: LegendController,
         bundles: KnownBundles,
     ) -> None:
-        super().__init__(AnnotateState(known=bundles.paths()))
+        super().__init__(AnnotateState(known=bundles.able_to(ANNOTATES)))
         self._viewer_state = viewer_state
         self._runner = runner
         self._painter = painter
@@ -94,7 +94,7 @@ class AnnotateController(Observed[AnnotateState]):
     def use(self, bundle: Bundle) -> None:
         """Take a bundle that is loaded already, such as one just trained."""
         self._bundles.remember(bundle.path)
-        known = self._bundles.paths()
+        known = self._bundles.able_to(ANNOTATES)
         self._update(bundle=bundle, chosen=bundle.path, known=known, failure=None)
 
     def forget(self) -> None:
@@ -102,7 +102,7 @@ class AnnotateController(Observed[AnnotateState]):
         if self.state.chosen is not None and not self.state.running:
             self._runner.cancel(LOAD_TOPIC)
             self._bundles.forget(self.state.chosen)
-            known = self._bundles.paths()
+            known = self._bundles.able_to(ANNOTATES)
             self._update(chosen=None, bundle=None, known=known, failure=None)
 
     def set_attention(self, wanted: bool) -> None:

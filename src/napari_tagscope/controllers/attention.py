@@ -128,6 +128,12 @@ class AttentionController(Observed[AttentionState]):
             self.choose_type(label)
         self.choose_gene(gene)
 
+    def paint_expression(self, gene: str) -> None:
+        """Paint this gene's expression, with its attention beside it where both are painted."""
+        if self.state.quantity == "attention":
+            self._update(quantity="expression")
+        self.choose_gene(gene)
+
     def show_quantity(self, quantity: Quantity) -> None:
         """Paint the chosen gene's attention, its expression, or both beside each other."""
         self._update(quantity=quantity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ def bundle_folder() -> Path:
 def is_bundle(path: Path) -> bool:
     """Whether a folder is a bundle, by its ``bundle.json``."""
     return (path / "bundle.json").is_file()
+
+
+def _said_of(path: Path) -> dict[str, Any]:
+    """What a bundle says of itself; nothing where that cannot be read."""
+    try:
+        said = json.loads((path / "bundle.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def about(bundle: Bundle) -> str:
@@ -62,6 +72,18 @@ class KnownBundles:
         found = dict.fromkeys([*self._listed(RECENT), *(path.parent for path in trained)])
         left_out = set(self._listed(LEFT_OUT))
         return tuple(path for path in found if path not in left_out and is_bundle(path))
+
+    def of_model(self, model: str) -> tuple[Path, ...]:
+        """Those of one kind of model."""
+        return tuple(path for path in self.paths() if _said_of(path).get("model") == model)
+
+    def able_to(self, capability: str) -> tuple[Path, ...]:
+        """Those that do not say that they cannot do something; opening one tells."""
+        return tuple(
+            path
+            for path in self.paths()
+            if capability in _said_of(path).get("capabilities", (capability,))
+        )
 
     def remember(self, path: Path) -> None:
         """Put a bundle first in the list."""

@@ -1,7 +1,8 @@
-"""The types that the model gave beside a column of labels that the section has."""
+"""Types that the model gave, or domains, beside a column of labels that the section has."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from napari_tagscope.controllers.columns import MOST_TYPES, holds_labels
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.state import Rows, ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
+from tagscope.core.keys import Slots
 from tagscope.core.labels import UNASSIGNED
 from tagscope.errors import ArgumentError
 from tagscope.jobs import JobContext
@@ -19,10 +21,11 @@ from tagscope.jobs import JobContext
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-    from tagscope.api import Annotation, AnnotationReport, AnnotationResult, OpenedSection
+    from tagscope.api import AnnotationReport, AnnotationResult, DomainMap, OpenedSection
 
-TOPIC = "compare"
 NO_RESULT = "Annotate the section to compare its types with a column of labels."
+NO_DOMAINS = "Find domains to compare them with regions that the section has."
+UNNAMED = "No name is in common: groups can be compared, names cannot."
 NO_COLUMN = "This section has no other column of labels."
 CHOOSE = "Choose a column of labels that the section has."
 
@@ -45,9 +48,11 @@ class Confusion:
 @dataclass(frozen=True)
 class Agreement:
     """The numbers of :class:`tagscope.api.AnnotationReport`; ``named`` where names agree: without
-    a name in common accuracy, macro-F1 and calibration error mean nothing."""
+    a name in common accuracy, macro-F1 and calibration error mean nothing, and ``note`` says so.
+    """
 
     named: bool
+    note: str
     accuracy: float
     macro_f1: float
     types: int
@@ -84,18 +89,39 @@ class _Compared:
     columns: npt.NDArray[np.int32]
 
 
-class ComparisonController(Observed[ComparisonState]):
-    """Compares the result on view with a column of ``obs``; selects the cells of a confusion."""
+@dataclass(frozen=True)
+class _Given:
+    """What is compared: ``codes`` (N,) into ``names``, −1 for Unassigned.
+
+    ``confidence`` (N,) where there is any. ``own`` are columns that hold the same, and no truth.
+    """
+
+    names: tuple[str, ...]
+    codes: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32] | None
+    own: frozenset[str]
+    note: str
+
+
+class ColumnComparison(Observed[ComparisonState], ABC):
+    """Compares what is on view with a column of ``obs``; selects the cells of a confusion."""
+
+    topic = ""
+    nothing_yet = ""
 
     def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
-        super().__init__(ComparisonState())
+        super().__init__(ComparisonState(hint=self.nothing_yet))
         self._viewer_state = viewer_state
         self._runner = runner
         self._compared: _Compared | None = None
         self._selected: Rows = viewer_state.rows
         viewer_state.section_changed.connect(lambda _: self._clear())
-        viewer_state.result_changed.connect(self._on_result)
         viewer_state.rows_selected.connect(self._on_rows)
+
+    @property
+    @abstractmethod
+    def _given(self) -> _Given | None:
+        """What is on view, None where there is nothing yet."""
 
     def choose_column(self, name: str) -> None:
         """Compare with another column."""
@@ -123,20 +149,20 @@ class ComparisonController(Observed[ComparisonState]):
         return "\n".join(lines)
 
     def _clear(self) -> None:
-        self._runner.cancel(TOPIC)
-        self._drop(columns=(), column="", hint=NO_RESULT, failure=None)
+        self._runner.cancel(self.topic)
+        self._drop(columns=(), column="", hint=self.nothing_yet, failure=None)
 
     def _drop(self, **changes: Any) -> None:
         """Show no comparison any more."""
         self._compared = None
         self._update(running=False, agreement=None, confusion=None, chosen=None, **changes)
 
-    def _on_result(self, result: AnnotationResult | None) -> None:
-        opened = self._viewer_state.opened
-        if result is None or opened is None:
+    def _on_changed(self) -> None:
+        opened, given = self._viewer_state.opened, self._given
+        if given is None or opened is None:
             self._clear()
             return
-        columns = columns_beside(opened, result)
+        columns = _columns_beside(opened, given)
         column = self.state.column if self.state.column in columns else ""
         if column != self.state.column:
             self._drop()
@@ -144,17 +170,17 @@ class ComparisonController(Observed[ComparisonState]):
         self._compare()
 
     def _compare(self) -> None:
-        opened, result = self._viewer_state.opened, self._viewer_state.result
+        opened, given = self._viewer_state.opened, self._given
         name = self.state.column
-        if opened is None or result is None or not name:
+        if opened is None or given is None or not name:
             return
         self._update(running=True, failure=None, hint="")
-        annotation, column = result.annotation, opened.table.obs[name]
+        column = opened.table.obs[name]
         self._runner.start(
             Task(
-                topic=TOPIC,
+                topic=self.topic,
                 title=f"Comparing with {name}",
-                work=lambda context: _compared(annotation, column, context),
+                work=lambda context: _compared(given, column, context),
                 done=self._on_compared,
                 failed=lambda failure: self._drop(failure=failure),
                 cancelled=lambda: self._drop(column="", hint=CHOOSE),
@@ -177,13 +203,54 @@ class ComparisonController(Observed[ComparisonState]):
             self._update(chosen=None)
 
 
-def columns_beside(opened: OpenedSection, result: AnnotationResult) -> tuple[str, ...]:
-    """Columns of labels that a section has, those of the result itself left out."""
-    tree = result.annotation.tree
+class ComparisonController(ColumnComparison):
+    """Compares the types of the result on view."""
+
+    topic = "compare"
+    nothing_yet = NO_RESULT
+
+    def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
+        super().__init__(viewer_state, runner)
+        viewer_state.result_changed.connect(lambda _: self._on_changed())
+
+    @property
+    def _given(self) -> _Given | None:
+        result = self._viewer_state.result
+        return None if result is None else _of_types(result)
+
+
+class DomainComparison(ColumnComparison):
+    """Compares the domains on view."""
+
+    topic = "compare domains"
+    nothing_yet = NO_DOMAINS
+
+    def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
+        super().__init__(viewer_state, runner)
+        viewer_state.domains_changed.connect(lambda _: self._on_changed())
+
+    @property
+    def _given(self) -> _Given | None:
+        found = self._viewer_state.domains
+        return None if found is None else _of_domains(found)
+
+
+def _of_types(result: AnnotationResult) -> _Given:
+    annotation, tree = result.annotation, result.annotation.tree
     coarser = () if tree is None else tree.columns[:-1]
-    own = {result.key, *(f"{result.key}_{column}" for column in coarser)}
+    own = frozenset((result.key, *(f"{result.key}_{column}" for column in coarser)))
+    return _Given(annotation.labels.names, annotation.codes, annotation.confidence, own, UNNAMED)
+
+
+def _of_domains(found: DomainMap) -> _Given:
+    own = frozenset((Slots(found.key).domain,))
+    return _Given(found.domains.names, found.codes, None, own, "")
+
+
+def _columns_beside(opened: OpenedSection, given: _Given) -> tuple[str, ...]:
+    """Columns of labels that a section has, its own left out."""
     obs = opened.table.obs
-    return tuple(str(name) for name in obs if name not in own and holds_labels(obs[name]))
+    return tuple(str(name) for name in obs if name not in given.own and holds_labels(obs[name]))
 
 
 def agreement_text(state: ComparisonState) -> str:
@@ -193,7 +260,8 @@ def agreement_text(state: ComparisonState) -> str:
         return ""
     alike = f"ARI {found.ari:.3f} · NMI {found.nmi:.3f}"
     if not found.named:
-        return f"No name is in common: groups can be compared, names cannot.\n{alike}"
+        left_out = f"; {found.missing:,} without a label left out" if found.missing else ""
+        return "\n".join(filter(None, (found.note, alike, f"{found.cells:,} cells{left_out}")))
     if found.calibration_error is not None:
         alike += f" · calibration error {found.calibration_error:.3f}"
     lines = [f"Agreement {found.accuracy:.3f} · macro-F1 {found.macro_f1:.3f}", alike]
@@ -215,7 +283,7 @@ def _hint(columns: tuple[str, ...], column: str) -> str:
     return "" if column else CHOOSE
 
 
-def _compared(annotation: Annotation, column: Series[Any], context: JobContext) -> _Compared:
+def _compared(given: _Given, column: Series[Any], context: JobContext) -> _Compared:
     """Runs in a job's thread."""
     import pandas as pd
 
@@ -223,23 +291,23 @@ def _compared(annotation: Annotation, column: Series[Any], context: JobContext) 
 
     context.step("reading labels", 0, 3)
     truth = _labels(column)
-    names = annotation.labels.names
-    codes = np.where(annotation.codes < 0, len(names), annotation.codes)
-    given = pd.Categorical.from_codes(codes, categories=[*names, UNASSIGNED])
+    names = given.names
+    codes = np.where(given.codes < 0, len(names), given.codes)
+    labels = pd.Categorical.from_codes(codes, categories=[*names, UNASSIGNED])
     context.step("counting", 1, 3)
     named = not set(names).isdisjoint(map(str, truth.categories))
     seen = set(names) if named else None
-    report = api.evaluate_labels(given, truth, annotation.confidence, seen)
+    report = api.evaluate_labels(labels, truth, given.confidence, seen)
     context.step("finding cells", 2, 3)
     table = report.confusion if named else _by_largest(report.confusion)
     confusion = Confusion(
         tuple(table.index), tuple(table.columns), tuple(map(tuple, table.to_numpy().tolist()))
     )
     return _Compared(
-        _agreement(report, named),
+        _agreement(report, named, given.note),
         confusion,
         _places(truth, confusion.truth),
-        _places(given, confusion.prediction),
+        _places(labels, confusion.prediction),
     )
 
 
@@ -258,7 +326,8 @@ def _labels(column: Series[Any]) -> Any:
 
 
 def _by_largest(table: DataFrame) -> DataFrame:
-    """Rows in the order of the columns that most of their cells are in."""
+    """Columns that have cells, and rows in the order of those that most of their cells are in."""
+    table = table.loc[:, table.any()]
     return table.iloc[np.argsort(table.to_numpy().argmax(axis=1), kind="stable")]
 
 
@@ -270,9 +339,10 @@ def _places(labels: Any, names: tuple[str, ...]) -> npt.NDArray[np.int32]:
     return np.array(of_code, dtype=np.int32)[codes]
 
 
-def _agreement(report: AnnotationReport, named: bool) -> Agreement:
+def _agreement(report: AnnotationReport, named: bool, note: str) -> Agreement:
     return Agreement(
         named=named,
+        note=note,
         accuracy=report.accuracy,
         macro_f1=report.macro_f1,
         types=report.n_types,

@@ -41,9 +41,9 @@ NO_SCORES = "This annotation has no attention scores: genes are listed by their 
 class InspectorState:
     """What the Inspector shows: a cell, the selected cells, or both.
 
-    ``domain`` is the cell's, where the table has such a column. ``place`` says which of how many
-    cells it is; ``steps`` whether there are others to step to; ``comparable`` whether cells like it
-    can be found. ``gene`` is the one painted.
+    ``domain`` is the cell's: of the domains on view, else of a column of the table. ``place`` says
+    which of how many cells it is; ``steps`` whether there are others to step to; ``comparable``
+    whether cells like it can be found. ``gene`` is the one painted.
     """
 
     cell: CellProfile | None = None
@@ -70,6 +70,7 @@ class InspectorController(Observed[InspectorState]):
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.cell_selected.connect(lambda _: self._show_cell())
+        viewer_state.domains_changed.connect(lambda _: self._show_cell())
         viewer_state.rows_selected.connect(self._on_rows)
         viewer_state.gene_selected.connect(lambda gene: self._update(gene=gene or ""))
 
@@ -234,7 +235,9 @@ class InspectorController(Observed[InspectorState]):
         return f"not among the {len(among):,} {what}"
 
     def _domain(self, row: int) -> str:
-        opened = self._viewer_state.opened
+        opened, found = self._viewer_state.opened, self._viewer_state.domains
+        if found is not None:
+            return found.domains.names[found.codes[row]] if found.codes[row] >= 0 else ""
         column = None if opened is None else _domain_column(opened.table.obs)
         if opened is None or column is None:
             return ""

@@ -14,18 +14,20 @@ from napari_tagscope.controllers.section_card import Card
 from napari_tagscope.state import Rows, ViewerState
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, OpenedSection
+    from tagscope.api import AnnotationResult, DomainMap, OpenedSection
 
 
 @dataclass(frozen=True)
 class Left:
     """What was on view and selected when a section was left; ``seen`` is the painter's.
 
-    Of one that has just been opened, the result it came with.
+    Of one that has just been opened, the results it came with.
     """
 
     result: AnnotationResult | None
+    domains: DomainMap | None = None
     label: str | None = None
+    domain: str | None = None
     gene: str | None = None
     cell: int | None = None
     rows: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -34,12 +36,17 @@ class Left:
     @classmethod
     def of(cls, state: ViewerState, seen: Any) -> Left:
         """What is on view now."""
-        return cls(state.result, state.label, state.gene, state.cell, state.rows, seen)
+        return cls(
+            state.result, state.domains, state.label, state.domain, state.gene, state.cell,
+            state.rows, seen,
+        )  # fmt: skip
 
     def put_back(self, state: ViewerState) -> None:
         """Show and select it again."""
-        state.set_result(self.result)
+        state.set_domains(self.domains)
+        state.set_result(self.result)  # painted over the domains
         state.select_label(self.label)
+        state.select_domain(self.domain)
         state.select_gene(self.gene)
         state.select_cell(self.cell)
         state.select_rows(self.rows)

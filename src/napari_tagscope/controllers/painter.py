@@ -88,6 +88,10 @@ class Painter(Protocol):
         """Draw cells without an outline as discs, or as the areas nearest to them."""
         ...
 
+    def draw_lines(self, lines: npt.NDArray[np.float32] | None) -> None:
+        """Draw lines over the cells, segments (S, 2, 2) between x, y; None takes them away."""
+        ...
+
     def show_images(self, images: Sequence[SectionImage]) -> None:
         """List images below the cells in place of those before; none takes them away."""
         ...

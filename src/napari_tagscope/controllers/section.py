@@ -14,14 +14,14 @@ from napari_tagscope.controllers.open_sections import Left, OpenSection, titles_
 from napari_tagscope.controllers.painter import Look, Painter, Shape
 from napari_tagscope.controllers.recent import RecentSection, RecentSections
 from napari_tagscope.controllers.section_card import Card, describe
-from napari_tagscope.controllers.stored import read_stored, stored_keys
+from napari_tagscope.controllers.stored import read_stored, stored_domains, stored_keys
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.errors import InputError
 from tagscope.jobs import JobContext, Progress
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, Finding, OpenedSection
+    from tagscope.api import AnnotationResult, DomainMap, Finding, OpenedSection
 
 TOPIC = "open section"
 FIXES_TOPIC = "find fixes"
@@ -66,6 +66,7 @@ class _Loaded:
     alternatives: dict[str, tuple[str, ...]]
     keys: tuple[str, ...]
     result: AnnotationResult | None
+    domains: DomainMap | None
 
 
 class SectionController(Observed[SectionState]):
@@ -230,7 +231,7 @@ class SectionController(Observed[SectionState]):
             state.look, state.shape,
         )  # fmt: skip
         self._leave()
-        section.left = Left(loaded.result)
+        section.left = Left(loaded.result, loaded.domains)
         self._update(opening="")
         before = [other for other in self._sections if other.path == section.path]
         place = self._sections.index(before[0]) if before else len(self._sections)
@@ -270,7 +271,7 @@ class SectionController(Observed[SectionState]):
             np.asarray(cells.totals, dtype=np.float32),
             colormap="viridis",
             unit="" if cells.normalised else "counts",
-            shown=left is None or left.result is None,
+            shown=left is None or (left.result is None and left.domains is None),
         )
         self._tell(section)
         if left is not None:
@@ -352,7 +353,10 @@ def _load(
     shown = key if key in keys else next(iter(keys), None)
     result = None if shown is None else read_stored(opened.table, opened.section, shown)
     others = api.alternatives(opened)
-    return _Loaded(opened, choices, describe(opened), others, tuple(keys), result)
+    domains = next(
+        (api.DomainMap.of_table(opened.table, k) for k in stored_domains(opened.table)), None
+    )
+    return _Loaded(opened, choices, describe(opened), others, tuple(keys), result, domains)
 
 
 def _fixes(path: Path, choices: dict[str, Any]) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Results that a section already carries: what an earlier run of ``annotate`` wrote."""
+"""Results that a section already carries: what earlier runs wrote."""
 
 from __future__ import annotations
 
@@ -28,15 +28,29 @@ if TYPE_CHECKING:
     from tagscope.core.provenance import Provenance
     from tagscope.core.section import Section
 
+OF_DOMAINS = "domains"  # the verb in their records
 OWN_NAMES = "model_labels"  # in the provenance of a result some of whose labels were renamed
 
 
 def stored_keys(table: AnnData) -> list[str]:
     """Keys of the annotations in a table, the one finished last first."""
-    records = dict(table.uns.get(PROVENANCE, {}))
-    found = {key: read_provenance(table, key) for key in records}
-    whole = [key for key, record in found.items() if record and _is_annotation(table, key, record)]
-    return sorted(whole, key=lambda key: str(getattr(found[key], "finished", "")), reverse=True)
+    found = _records(table)
+    whole = [key for key, record in found.items() if _is_annotation(table, key, record)]
+    return sorted(whole, key=lambda key: found[key].finished, reverse=True)
+
+
+def stored_domains(table: AnnData) -> list[str]:
+    """Keys of the domains in a table, those found last first."""
+    found = _records(table)
+    slots = [slot for slot, one in found.items() if one.verb == OF_DOMAINS and slot in table.obs]
+    slots.sort(key=lambda slot: found[slot].finished, reverse=True)
+    keys = (slot.removesuffix(Slots("").domain) for slot in slots)
+    return [key for key, slot in zip(keys, slots, strict=True) if Slots(key).domain == slot]
+
+
+def _records(table: AnnData) -> dict[str, Provenance]:
+    found = {key: read_provenance(table, key) for key in dict(table.uns.get(PROVENANCE, {}))}
+    return {key: record for key, record in found.items() if record is not None}
 
 
 def read_stored(table: AnnData, section: Section, key: str) -> AnnotationResult:

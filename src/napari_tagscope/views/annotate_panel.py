@@ -129,7 +129,6 @@ class AnnotatePanel(QWidget):
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
         self.training.curve.set_colors(colors)
-        self.comparison.matrix.set_colors(colors)
 
     def _lay_out(self) -> None:
         choose = QHBoxLayout()

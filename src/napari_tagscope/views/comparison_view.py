@@ -1,4 +1,4 @@
-"""Compare the types with a column of the section: numbers, and a matrix to pick cells from."""
+"""Compare types, or domains, with a column: numbers, and a matrix to pick cells from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tagscope.controllers.comparison import (
-    ComparisonController,
+    ColumnComparison,
     ComparisonState,
     agreement_text,
 )
@@ -24,9 +24,9 @@ POINT = "Click a square to select its cells."
 
 
 class ComparisonView(QWidget):
-    """The view of a :class:`ComparisonController`."""
+    """The view of a :class:`ColumnComparison`; ``given`` is what people call what is compared."""
 
-    def __init__(self, controller: ComparisonController) -> None:
+    def __init__(self, controller: ColumnComparison, given: str = "type given") -> None:
         super().__init__()
         self._controller = controller
         self.columns = QComboBox()
@@ -40,7 +40,7 @@ class ComparisonView(QWidget):
             "Agreement: share of cells given the column's own label. Macro-F1: mean F1 over its "
             "types, rare ones alike. ARI and NMI compare groups whatever their names: 1 is alike"
         )
-        self.matrix = ConfusionMatrix()
+        self.matrix = ConfusionMatrix(given)
         self.pointed = eliding_label(POINT, muted=True)
         self.copy_button = QPushButton("Copy table")
         self.copy_button.setToolTip("Copy the counts, to paste into a spreadsheet")

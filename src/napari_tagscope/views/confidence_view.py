@@ -6,7 +6,7 @@ from qtpy.QtCore import QRectF, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSlider, QVBoxLayout, QWidget
 
-from napari_tagscope.controllers.legend import LegendState
+from napari_tagscope.controllers.category_legend import LegendState
 from napari_tagscope.views.card import eliding_label
 
 STEPS = 100  # from 0 to 1; Qt's slider counts whole ones, and answers keys

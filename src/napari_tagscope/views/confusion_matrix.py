@@ -26,7 +26,6 @@ NAMES_SHARE = 0.32  # of the width, at most, for the names of the rows
 NAMES_ABOVE = 96.0  # height, at most, for those of the columns
 LEAST_NAMED = 9.0  # size of a cell below which names would cover each other
 MOST_HIGH = 420.0
-CORNER = "type given →\nlabel ↓"
 _STEPS: dict[int, tuple[int, int]] = {
     Qt.Key.Key_Left: (0, -1),
     Qt.Key.Key_Right: (0, 1),
@@ -39,14 +38,15 @@ class ConfusionMatrix(QWidget):
     """Rows of a :class:`Confusion` as shares, drawn as deep as their square root.
 
     Cells that agree are in one colour, others in another. The mouse, or the arrow keys, point at
-    a cell; a click, or Return, picks it.
+    a cell; a click, or Return, picks it. ``given`` is what people call the columns.
     """
 
     picked = Signal(int, int)
     pointed = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, given: str) -> None:
         super().__init__()
+        self._corner = f"{given} →\nlabel ↓"
         self.confusion = Confusion((), (), ())
         self.chosen: tuple[int, int] | None = None
         self.current = (0, 0)
@@ -150,7 +150,7 @@ class ConfusionMatrix(QWidget):
         cell = self.cell_at(QPointF(at))
         if cell is None:
             text = (
-                "Rows: the column's labels. Columns: the types given. The deeper, the larger the "
+                "Rows: the column's labels. Columns: what was found. The deeper, the larger the "
                 "share of the row; click to select the cells (arrow keys and Return)"
             )
         else:
@@ -179,7 +179,7 @@ class ConfusionMatrix(QWidget):
         painter.setPen(self.colors.muted)
         side = Qt.AlignmentFlag.AlignRight if self._rows_named else Qt.AlignmentFlag.AlignLeft
         box = QRectF(0, 0, left - 4 if self._rows_named else self.width(), top - 2)
-        painter.drawText(box, int(side | Qt.AlignmentFlag.AlignBottom), CORNER)
+        painter.drawText(box, int(side | Qt.AlignmentFlag.AlignBottom), self._corner)
         painter.setPen(self.colors.text)
         if self._rows_named:
             for row, name in enumerate(self.confusion.truth):
@@ -204,7 +204,7 @@ class ConfusionMatrix(QWidget):
     def _margins(self) -> tuple[float, float]:
         """Room for the names at the left and above."""
         metrics, confusion = QFontMetricsF(self.font()), self.confusion
-        corner = metrics.size(0, CORNER)
+        corner = metrics.size(0, self._corner)
         left, top = 1.0, corner.height() + 4
         if self._rows_named:
             longest = max(map(metrics.horizontalAdvance, confusion.truth), default=0.0)

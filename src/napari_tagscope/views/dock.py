@@ -9,13 +9,19 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
+from napari_tagscope.views.boundary_card import BoundaryCard
 from napari_tagscope.views.card import Card
 from napari_tagscope.views.card_column import LEAST, CardColumn, Pages
+from napari_tagscope.views.comparison_view import ComparisonView
+from napari_tagscope.views.composition_card import CompositionCard
+from napari_tagscope.views.domains_panel import DomainsPanel
+from napari_tagscope.views.edits_card import EditsCard
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
-from napari_tagscope.views.legend_view import LegendView
+from napari_tagscope.views.legends import Legends
+from napari_tagscope.views.markers_card import MarkersCard
 from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
@@ -67,6 +73,11 @@ class PanelDock(QWidget):
             annotate.set_colors(colors)
         for inspector in self.findChildren(InspectorPanel):
             inspector.set_colors(colors)
+        for part in self.findChildren(QWidget):
+            if isinstance(part, (DomainsPanel, CompositionCard, MarkersCard, BoundaryCard)):
+                part.set_colors(colors)
+        for comparison in self.findChildren(ComparisonView):
+            comparison.matrix.set_colors(colors)
 
     def _show_alone(self, *cards: QWidget) -> None:
         """Fill the dock with one column."""
@@ -103,6 +114,22 @@ class PanelDock(QWidget):
         card.add(self.attention)
         return card, self.attention.heatmap_card, self.faithfulness, self.slots
 
+    def _make_domains(self) -> tuple[Card, ...]:
+        session = self.session
+        self.domains = DomainsPanel(session.domains, session.outlines, session.pretraining)
+        self.composition = CompositionCard(session.composition)
+        self.markers = MarkersCard(session.markers)
+        self.boundary = BoundaryCard(session.boundary)
+        self.edits = EditsCard(session.edits)
+        self.domain_comparison = ComparisonView(session.domain_comparison, "domain")
+        card = Card("Domains", "Find parts of the tissue whose cells have like surroundings")
+        card.add(self.domains)
+        compare = Card(
+            "Compare with regions", "Compare the domains with a column of regions", opened=False
+        )
+        compare.add(self.domain_comparison)
+        return card, self.composition, self.markers, self.boundary, self.edits, compare
+
     def _make_inspector(self) -> Card:
         self.inspector = InspectorPanel(self.session.inspector)
         card = Card("Inspector", "See what a cell is and why, and what selected cells share")
@@ -110,9 +137,11 @@ class PanelDock(QWidget):
         return card
 
     def _make_legend(self) -> Card:
-        self.legend = LegendView(self.session.legend)
-        card = Card("Legend", "The cell types: show, hide, colour and rename them")
-        card.add(self.legend)
+        session = self.session
+        self.legends = Legends(session.state, session.legend, session.domain_legend)
+        self.legend, self.domain_legend = self.legends.types, self.legends.domains
+        card = Card("Legend", "Cell types and domains: show, hide, colour and rename them")
+        card.add(self.legends)
         return card
 
 
@@ -136,6 +165,7 @@ class TagscopeDock(PanelDock):
             self._make_annotate(),
         )
         self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
+        self._add_tab("&Domains", "See which parts the tissue has (Alt+D)", *self._make_domains())
         self.content.addWidget(self.tabs)
         for card, least in ((self._make_inspector(), LEAST), (self._make_legend(), LEGEND)):
             column = CardColumn(snug=True, least=least)
@@ -172,6 +202,14 @@ class AttentionDock(PanelDock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._show_alone(*self._make_attention())
+
+
+class DomainsDock(PanelDock):
+    """The Domains panels, with their legend."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self._show_alone(*self._make_domains(), self._make_legend())
 
 
 class InspectorDock(PanelDock):

@@ -1,4 +1,4 @@
-"""Loss and macro-F1 while a model learns."""
+"""Losses, and macro-F1, while a model learns."""
 
 from __future__ import annotations
 
@@ -12,37 +12,71 @@ from napari_tagscope.controllers.training_state import network_starts
 from napari_tagscope.views.theme import Colors
 
 if TYPE_CHECKING:
-    from tagscope.api import EpochRecord
+    from tagscope.api import EpochRecord, PretrainRecord
 
 
-class LearningCurve(QWidget):
+class LossCurve(QWidget):
+    """A plot of training and validation loss over updates."""
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self.plots = pg.GraphicsLayoutWidget()
+        self.plots.setFixedHeight(120)
+        self.plots.setAccessibleName("Learning curves")
+        self.plots.setToolTip(tip)
+        self.loss = self._plot(0, "loss")
+        self.lines = {"train_loss": self.loss.plot(), "validation_loss": self.loss.plot()}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.plots)
+
+    def show_losses(self, history: tuple[PretrainRecord, ...]) -> None:
+        """Draw what is known so far of a pretraining."""
+        self.setVisible(bool(history))
+        updates = [record.update for record in history]
+        for name, line in self.lines.items():
+            line.setData(updates, [float(getattr(record, name)) for record in history])
+
+    def set_colors(self, colors: Colors) -> None:
+        """Follow the theme."""
+        self.plots.setBackground(colors.background)
+        for plot in self._drawn():
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(colors.muted)
+                plot.getAxis(side).setTextPen(colors.muted)
+            plot.setTitle(plot.titleLabel.text, color=colors.muted, size="9pt")
+        self.lines["train_loss"].setPen(pg.mkPen(colors.attention, width=1))
+        self.lines["validation_loss"].setPen(pg.mkPen(colors.attention, width=2))
+
+    def _drawn(self) -> tuple[Any, ...]:
+        return (self.loss,)
+
+    def _plot(self, column: int, title: str) -> Any:
+        plot = self.plots.addPlot(row=0, col=column, title=title)
+        plot.setMouseEnabled(x=False, y=False)
+        plot.hideButtons()
+        plot.setMenuEnabled(False)
+        return plot
+
+
+class LearningCurve(LossCurve):
     """Two plots over epochs: training and validation loss; macro-F1 on the validation cells.
 
     Epochs are counted over all networks; a thin line stands where another one begins.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.plots = pg.GraphicsLayoutWidget()
-        self.plots.setFixedHeight(120)
-        self.plots.setAccessibleName("Learning curves")
-        self.plots.setToolTip(
+        super().__init__(
             "Over epochs. Left: loss, training (thin) and validation. Right: macro-F1. "
             "A vertical line stands where another network begins"
         )
-        self.loss = self._plot(0, "loss")
         self.score = self._plot(1, "macro-F1")
         self.score.setYRange(0, 1, padding=0)
-        self.lines = {
-            "train_loss": self.loss.plot(),
-            "validation_loss": self.loss.plot(),
-            "macro_f1": self.score.plot(),
-        }
+        self.lines["macro_f1"] = self.score.plot()
+        for plot in self._drawn():
+            plot.getAxis("bottom").setTickSpacing(levels=[(5, 0), (1, 0)])
         self.marks: list[tuple[Any, Any]] = []
         self._mark_pen = pg.mkPen(width=1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.plots)
 
     def show_history(self, history: tuple[EpochRecord, ...]) -> None:
         """Draw what is known so far."""
@@ -58,22 +92,14 @@ class LearningCurve(QWidget):
 
     def set_colors(self, colors: Colors) -> None:
         """Follow the theme."""
-        self.plots.setBackground(colors.background)
-        for plot in (self.loss, self.score):
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(colors.muted)
-                plot.getAxis(side).setTextPen(colors.muted)
-            plot.setTitle(plot.titleLabel.text, color=colors.muted, size="9pt")
-        pens = {
-            "train_loss": pg.mkPen(colors.attention, width=1),
-            "validation_loss": pg.mkPen(colors.attention, width=2),
-            "macro_f1": pg.mkPen(colors.expression, width=2),
-        }
-        for name, pen in pens.items():
-            self.lines[name].setPen(pen)
+        super().set_colors(colors)
+        self.lines["macro_f1"].setPen(pg.mkPen(colors.expression, width=2))
         self._mark_pen = pg.mkPen(colors.muted, width=1)
         for mark in (mark for pair in self.marks for mark in pair):
             mark.setPen(self._mark_pen)
+
+    def _drawn(self) -> tuple[Any, ...]:
+        return self.loss, self.score
 
     def _mark(self, starts: tuple[int, ...]) -> None:
         """Lines in both plots between a network's last epoch and the next one's first."""
@@ -89,11 +115,3 @@ class LearningCurve(QWidget):
         for start, pair in zip(starts, self.marks, strict=True):
             for mark in pair:
                 mark.setValue(start + 0.5)
-
-    def _plot(self, column: int, title: str) -> Any:
-        plot = self.plots.addPlot(row=0, col=column, title=title)
-        plot.setMouseEnabled(x=False, y=False)
-        plot.hideButtons()
-        plot.setMenuEnabled(False)
-        plot.getAxis("bottom").setTickSpacing(levels=[(5, 0), (1, 0)])
-        return plot

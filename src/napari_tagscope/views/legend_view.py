@@ -1,8 +1,8 @@
-"""The legend as a table: shown or not, colour, name, number of cells."""
+"""Legends as tables: shown or not, colour, name, number of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import (
@@ -31,7 +31,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_tagscope.controllers.legend import LegendController, LegendRow, LegendState, Order
+from napari_tagscope.controllers.category_legend import (
+    CategoryLegend,
+    LegendRow,
+    LegendState,
+    Order,
+)
+from napari_tagscope.controllers.domain_legend import DomainLegend
+from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.confidence_view import ConfidenceView
 from napari_tagscope.views.table import ROW_HEIGHT, as_plain_rows
@@ -118,7 +125,7 @@ def _tip(row: LegendRow, column: int) -> str:
         return f"Show or hide {row.name} (Space)"
     if column == COLOR:
         return f"Double-click to choose another colour for {row.name} (C)"
-    own = f" The model calls it {row.own_name}." if row.own_name else ""
+    own = f" Its own name is {row.own_name}." if row.own_name else ""
     return (
         f"{row.name}: {row.count:,} cells.{own} "
         "Click to show it alone, again to show all (Return). F2 renames it"
@@ -142,10 +149,10 @@ class LegendTable(QTableView):
     isolate_wanted = Signal(int)
     color_wanted = Signal(int)
 
-    def __init__(self, model: QAbstractItemModel) -> None:
+    def __init__(self, model: QAbstractItemModel, name: str) -> None:
         super().__init__()
         self.setModel(model)
-        header = as_plain_rows(self, "Legend of cell types")
+        header = as_plain_rows(self, name)
         header.hide()
         for column, mode in (
             (SHOWN, QHeaderView.ResizeMode.Fixed),
@@ -229,40 +236,45 @@ class LegendTable(QTableView):
             self.color_wanted.emit(index.row())
 
 
-class LegendView(QWidget):
-    """The view of a :class:`LegendController`: search, table, confidence."""
+class CategoryLegendView(QWidget):
+    """The view of a :class:`CategoryLegend`: search and table.
 
-    def __init__(self, controller: LegendController) -> None:
+    ``noun`` is what people call the categories, such as "types"; ``hint`` says how to get some.
+    """
+
+    def __init__(
+        self, controller: CategoryLegend, noun: str, hint: str, orders: Sequence[Order]
+    ) -> None:
         super().__init__()
         self._controller = controller
+        self._noun = noun
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search types")
-        self.search.setToolTip("Keep only types whose name contains this")
+        self.search.setToolTip(f"Keep only {noun} whose name contains this")
         self.search.setClearButtonEnabled(True)
-        self.search.setAccessibleName("Search types")
+        self.search.setAccessibleName(f"Search {noun}")
         self.order = QComboBox()
-        self.order.setToolTip("The order of the types")
-        self.order.setAccessibleName("Order of the types")
-        for order, (text, tip) in ORDERS.items():
+        self.order.setToolTip(f"The order of the {noun}")
+        self.order.setAccessibleName(f"Order of the {noun}")
+        for order in orders:
+            text, tip = ORDERS[order]
             self.order.addItem(text, order)
             self.order.setItemData(self.order.count() - 1, tip, _Role.ToolTipRole)
         self.all_button = QPushButton("All")
-        self.all_button.setToolTip("Show all types")
+        self.all_button.setToolTip(f"Show all {noun}")
         self.none_button = QPushButton("None")
-        self.none_button.setToolTip("Hide all types")
+        self.none_button.setToolTip(f"Hide all {noun}")
         self.front_button = QPushButton("Paint")
-        self.front_button.setToolTip("Bring cell types to the front, in place of a gene")
+        self.front_button.setToolTip(f"Bring the {noun} to the front, in place of a gene")
         self.model = LegendModel()
         self.proxy = QSortFilterProxyModel()
         self.proxy.setSourceModel(self.model)
         self.proxy.setFilterKeyColumn(NAME)
         self.proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
-        self.table = LegendTable(self.proxy)
-        self.confidence = ConfidenceView()
+        self.table = LegendTable(self.proxy, f"Legend of {noun}")
         self.failure = FailureBox()
         self.types = QWidget()
         self.hint = hint_label()
-        self.hint.setText("Annotate the section, and its cell types are listed here.")
+        self.hint.setText(hint)
         self._lay_out()
         self._connect()
         bind(self, controller, self.show_state)
@@ -276,9 +288,8 @@ class LegendView(QWidget):
         if len(state.rows) != before:
             lines = min(max(len(state.rows), LEAST_ROWS), MOST_ROWS)
             self.table.setMaximumHeight(ROW_HEIGHT * lines + 2)
-        self.search.setPlaceholderText(f"Search {len(state.rows)} types")
+        self.search.setPlaceholderText(f"Search {len(state.rows)} {self._noun}")
         self.order.setCurrentIndex(self.order.findData(state.order))
-        self.confidence.show_state(state)
         self.failure.show_failure(state.failure)
 
     def _lay_out(self) -> None:
@@ -289,7 +300,7 @@ class LegendView(QWidget):
             top.addWidget(button)
         column = QVBoxLayout(self.types)
         column.addLayout(top)
-        for widget in (self.table, self.failure, self.confidence):
+        for widget in (self.table, self.failure):
             column.addWidget(widget)
         outer = QVBoxLayout(self)
         outer.addWidget(self.hint)
@@ -309,8 +320,6 @@ class LegendView(QWidget):
         self.model.renamed.connect(self._rename)
         self.table.isolate_wanted.connect(lambda row: controller.isolate(self._row(row).name))
         self.table.color_wanted.connect(self._choose_color)
-        self.confidence.moved.connect(controller.set_min_confidence)
-        self.confidence.released.connect(controller.settle)
 
     def _rename(self, name: str, shown: str) -> None:
         """Rename once the editor is closed, which the rows must not change under."""
@@ -324,3 +333,30 @@ class LegendView(QWidget):
         chosen = QColorDialog.getColor(QColor(row.color), self, f"Colour of {row.name}")
         if chosen.isValid():
             self._controller.set_color(row.name, chosen.name())
+
+
+class LegendView(CategoryLegendView):
+    """The legend of cell types, and how sure the model is of them."""
+
+    def __init__(self, controller: LegendController) -> None:
+        self.confidence = ConfidenceView()
+        hint = "Annotate the section, and its cell types are listed here."
+        super().__init__(controller, "types", hint, tuple(ORDERS))
+        layout = self.types.layout()
+        assert layout is not None
+        layout.addWidget(self.confidence)
+        self.confidence.moved.connect(controller.set_min_confidence)
+        self.confidence.released.connect(controller.settle)
+
+    def show_state(self, state: LegendState) -> None:
+        """Show what the controller knows."""
+        super().show_state(state)
+        self.confidence.show_state(state)
+
+
+class DomainLegendView(CategoryLegendView):
+    """The legend of domains."""
+
+    def __init__(self, controller: DomainLegend) -> None:
+        hint = "Find domains, and they are listed here."
+        super().__init__(controller, "domains", hint, ("cells", "name"))

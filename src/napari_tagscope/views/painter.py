@@ -19,6 +19,7 @@ from napari_tagscope.canvas.values import UNASSIGNED_CODE
 from napari_tagscope.controllers.contrast import limits_of
 from napari_tagscope.controllers.painter import Look, Shape
 from napari_tagscope.state import ViewerState
+from tagscope.core.labels import UNASSIGNED
 from tagscope.jobs import JobContext
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ class CanvasPainter:
         if self.canvas is not None:
             self.canvas.set_shape(shape)
 
+    def draw_lines(self, lines: npt.NDArray[np.float32] | None) -> None:
+        """Draw lines over the cells, in every picture; None takes them away."""
+        if self.canvas is not None:
+            self.canvas.draw_lines(lines)
+
     def show_images(self, images: Sequence[SectionImage]) -> None:
         """List images below the cells in place of those before."""
         if self.canvas is not None and self._state.opened is not None:
@@ -264,16 +270,18 @@ class CanvasPainter:
         return None if prepared is None else prepared[1]
 
     def _describe(self, row: int) -> str:
-        opened, result = self._state.opened, self._state.result
+        opened, result, found = self._state.opened, self._state.result, self._state.domains
         if opened is None:
             return ""
         section = opened.section
-        text = f"cell {section.ids[row]}"
+        parts = [f"cell {section.ids[row]}"]
         if section.pieces is not None:
-            text += f" · {section.pieces.names[section.pieces.codes[row]]}"
-        if result is None:
-            return text
-        annotation = result.annotation
-        code = int(annotation.codes[row])
-        name = annotation.labels.names[code] if code >= 0 else "Unassigned"
-        return f"{text} · {name} · confidence {annotation.confidence[row]:.2f}"
+            parts.append(section.pieces.names[section.pieces.codes[row]])
+        if result is not None:
+            annotation = result.annotation
+            code = int(annotation.codes[row])
+            name = annotation.labels.names[code] if code >= 0 else UNASSIGNED
+            parts += [name, f"confidence {annotation.confidence[row]:.2f}"]
+        if found is not None and found.codes[row] >= 0:
+            parts.append(found.domains.names[found.codes[row]])
+        return " · ".join(parts)

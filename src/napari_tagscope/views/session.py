@@ -10,13 +10,21 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_tagscope.canvas.units import axis_units
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
+from napari_tagscope.controllers.boundary import BoundaryController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
-from napari_tagscope.controllers.comparison import ComparisonController
+from napari_tagscope.controllers.comparison import ComparisonController, DomainComparison
+from napari_tagscope.controllers.composition import CompositionController
+from napari_tagscope.controllers.domain_edits import DomainEdits
+from napari_tagscope.controllers.domain_legend import DomainLegend
+from napari_tagscope.controllers.domain_outlines import DomainOutlines
+from napari_tagscope.controllers.domains import DomainsController
 from napari_tagscope.controllers.faithfulness import FaithfulnessController
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
+from napari_tagscope.controllers.markers import MarkersController
 from napari_tagscope.controllers.preflight import PreflightController
+from napari_tagscope.controllers.pretraining import PretrainingController
 from napari_tagscope.controllers.recent import RecentSections
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.selecting import SelectionController
@@ -57,8 +65,21 @@ class Session:
         )
         self.faithfulness = FaithfulnessController(self.state, self.runner)
         self.comparison = ComparisonController(self.state, self.runner)
+        self._make_domains(bundles)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()
+
+    def _make_domains(self, bundles: KnownBundles) -> None:
+        state, runner, paint = self.state, self.runner, self.attention.paint_expression
+        self.edits = DomainEdits(state, runner)
+        self.domain_legend = DomainLegend(state, self.painter, self.edits)
+        self.domains = DomainsController(state, runner, self.domain_legend, bundles)
+        self.pretraining = PretrainingController(state, runner, self.domains, bundles)
+        self.outlines = DomainOutlines(state, runner, self.painter)
+        self.composition = CompositionController(state, runner)
+        self.markers = MarkersController(state, runner, paint)
+        self.boundary = BoundaryController(state, runner, paint)
+        self.domain_comparison = DomainComparison(state, runner)
 
     @property
     def busy(self) -> bool:

@@ -27,8 +27,20 @@ from tagscope.core.results import (
 )
 from tagscope.deconvolution.deconvolve import DeconvolveConfig
 from tagscope.deconvolution.result import Proportions
-from tagscope.domains.boundary import Boundary, BoundaryConfig, boundary_between
+from tagscope.domains.boundary import (
+    Boundary,
+    BoundaryConfig,
+    adjoining_domains,
+    boundary_between,
+)
 from tagscope.domains.config import DomainConfig, DomainModel
+from tagscope.domains.edits import (
+    coloured_like,
+    merge_domains,
+    recolour_domain,
+    rename_domain,
+)
+from tagscope.domains.markers import DomainMarkers, domain_markers
 from tagscope.domains.outlines import domain_outlines
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
@@ -69,8 +81,8 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
-    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles",
-    "ConvertConfig", "DeconvolveConfig", "DistanceConfig", "DomainConfig", "DomainMap",
+    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig",
+    "DeconvolveConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainMarkers",
     "DomainModel", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
     "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
     "GeneConfig", "GeneEmbeddings", "GeneScores", "GroupDistances", "HeadConfig",
@@ -78,12 +90,12 @@ __all__ = [
     "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord",
     "Proportions", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
     "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount",
-    "alternatives",
-    "annotate", "boundary_between", "check", "convert", "deconvolve", "delineate_domains",
-    "distances", "domain_features", "domain_outlines", "embed", "enrich", "estimate_text",
-    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
-    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "network_for",
-    "open_section", "pretrain", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "sample", "selection_groups", "simulate", "slot_shares",
+    "adjoining_domains", "alternatives", "annotate", "boundary_between", "check", "coloured_like",
+    "convert", "deconvolve", "delineate_domains", "distances", "domain_features", "domain_markers",
+    "domain_outlines", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export",
+    "faithfulness", "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration",
+    "label_flows", "load_bundle", "merge_domains", "network_for", "open_section", "pretrain",
+    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
+    "recolour_domain", "rename_domain", "sample", "selection_groups", "simulate", "slot_shares",
     "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from tagscope.core.keys import Slots
 from tagscope.core.results import DomainMap, Embedding, refuse_existing
 from tagscope.core.section import Section
 from tagscope.domains.config import DomainConfig, DomainModel
-from tagscope.domains.delineate import domains_of, embedded_features, smoothed_features
+from tagscope.domains.delineate import domains_of, embedded_features, expression_features
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
@@ -75,14 +75,15 @@ def domain_features(
     context: JobContext | None = None,
     **choices: Any,
 ) -> Embedding:
-    """What :func:`delineate_domains` clusters, (N, D): the part that takes long, to be kept.
+    """What :func:`delineate_domains` averages over neighbours and clusters, (N, D): the part that
+    takes long, to be kept. Of ``config`` components and seed matter.
 
     ``reading`` says how the model of ``bundle`` reads cells, and on which device.
     """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
     if model == "smoothed":
-        return smoothed_features(snapshot, config, inputs=said, context=context)
+        return expression_features(snapshot, config, inputs=said, context=context)
     bundle = bundle_of(_given(bundle))
     if bundle.model != model:
         raise ArgumentError(

@@ -16,11 +16,14 @@ from scipy.stats import rankdata
 from tagscope.core.normalise import log_median
 from tagscope.core.results import DomainMap
 from tagscope.core.section import Section
+from tagscope.domains.edits import code_of
+from tagscope.domains.smoothed import neighbours_in
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.atomic import written_whole
 
 Floats = npt.NDArray[np.float64]
 
+_NEAR = 6  # cells beside each, the first ring of a hexagonal lattice
 _AT_ONCE = 500  # genes made dense
 
 
@@ -102,7 +105,7 @@ def boundary_between(
         If no cells of the two are within that distance of each other.
     """
     config = config or BoundaryConfig()
-    codes = [_code(found, name) for name in (first, second)]
+    codes = [code_of(found, name) for name in (first, second)]
     if codes[0] == codes[1]:
         raise ArgumentError(
             f"{first!r} was named twice.", "A boundary lies between two domains.", "Name another."
@@ -127,15 +130,20 @@ def boundary_between(
     return Boundary(first, second, distance, _ordered(pd.concat(bands, ignore_index=True)))
 
 
-def _code(found: DomainMap, name: str) -> int:
-    code = found.domains.code(name)
-    if code < 0:
-        raise ArgumentError(
-            f"There is no domain {name!r}.",
-            f"The domains are {', '.join(found.domains.names)}.",
-            "Name two of these.",
-        )
-    return code
+def adjoining_domains(section: Section, found: DomainMap) -> npt.NDArray[np.int64]:
+    """How long borders between domains are, (D, D) symmetric, 0 on the diagonal.
+
+    A number counts pairs of a cell and one of its six nearest in the same section that lie on
+    either side of the border.
+    """
+    near = neighbours_in(section, _NEAR)
+    count = len(found.domains)
+    own, place = np.nonzero(near >= 0)
+    pairs = np.zeros((count, count), np.int64)
+    np.add.at(pairs, (found.codes[own], found.codes[near[own, place]]), 1)
+    pairs = pairs + pairs.T
+    np.fill_diagonal(pairs, 0)
+    return pairs
 
 
 def _signed_distance(

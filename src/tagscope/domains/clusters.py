@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,9 @@ _ROUNDS = 2  # of Leiden's algorithm, what scanpy advises
 _OCTAVES = (-8.0, 6.0)  # between which powers of two a resolution is searched
 _TRIES = 16
 _ITERATIONS = 1000
+
+
+_last_graph: dict[tuple[str, tuple[int, ...], int], AnnData] = {}
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,15 @@ def mixture(
         If there are not more cells than ``count``.
     """
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
 
     def fit(start: int) -> tuple[float, Codes]:
         model = GaussianMixture(
             count, covariance_type="tied", max_iter=_ITERATIONS, random_state=start
         )
-        codes = model.fit_predict(features)
+        # matrices are narrow: threads would wait for each other, on a busy machine most of the time
+        with threadpool_limits(1, user_api="blas"):
+            codes = model.fit_predict(features)
         return float(model.lower_bound_), codes
 
     return _best_of(fit, features, count, starts, seed, context)
@@ -99,11 +106,14 @@ def _best_of(
     seed: int,
     context: JobContext,
 ) -> Clusters:
-    """The start with the highest score; a cancel is answered between two of them."""
+    """The start with the highest score; a cancel is answered between two of them.
+
+    The partial result is the codes of the best so far, (N,).
+    """
     _refuse_too_many(count, len(features))
     best: tuple[float, Codes] | None = None
     for done, start in enumerate(np.random.SeedSequence(seed).generate_state(starts)):
-        context.step("clustering", done, starts)
+        context.step("clustering", done, starts, None if best is None else by_size(best[1]))
         one = fit(int(start))
         best = one if best is None or one[0] > best[0] else best
     context.step("clustering", starts, starts)
@@ -146,6 +156,20 @@ def leiden_with(features: Floats, count: int, *, seed: int, context: JobContext)
 
 
 def _graph(features: Floats, seed: int, context: JobContext) -> AnnData:
+    """The graph of nearest neighbours among features; that of the last ones is kept.
+
+    Who looks for a resolution asks for it again and again, and it takes longer than clustering it.
+    """
+    asked = (sha256(features.tobytes()).hexdigest(), features.shape, seed)
+    kept = _last_graph.get(asked)
+    if kept is None:
+        kept = _made_graph(features, seed, context)
+        _last_graph.clear()
+        _last_graph[asked] = kept
+    return kept
+
+
+def _made_graph(features: Floats, seed: int, context: JobContext) -> AnnData:
     context.step("finding cells with like surroundings", 0, 1)
     import scanpy  # slow to import
     from anndata import AnnData
@@ -166,10 +190,11 @@ def _graph(features: Floats, seed: int, context: JobContext) -> AnnData:
 def _communities(graph: AnnData, resolution: float, seed: int) -> Codes:
     import scanpy
 
-    scanpy.tl.leiden(
-        graph, resolution, flavor="igraph", directed=False, n_iterations=_ROUNDS, random_state=seed
-    )
-    return by_size(graph.obs["leiden"].cat.codes.to_numpy())
+    found = scanpy.tl.leiden(
+        graph, resolution, flavor="igraph", directed=False, n_iterations=_ROUNDS,
+        random_state=seed, copy=True,
+    )  # fmt: skip
+    return by_size(found.obs["leiden"].cat.codes.to_numpy())
 
 
 def _refuse_too_many(count: int, cells: int) -> None:

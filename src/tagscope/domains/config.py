@@ -24,9 +24,9 @@ class DomainConfig:
     """Domains to find; Leiden's resolution is searched for it, which may miss it."""
     resolution: float | None = None
     """Leiden's resolution, instead of a number of domains."""
-    neighbors: int | None = None
-    """Cells around each, of its own section, over which its features are averaged; 20 for the
-    model smoothed, none for an embedding, if not given."""
+    neighbors: int = 20
+    """Cells around each, of its own section, over which its features are averaged; 0 clusters
+    every cell's own."""
     components: int = 20
     """Principal components that are kept."""
     refine: bool = False
@@ -53,7 +53,7 @@ class DomainConfig:
             )
         for name, least in (("n_domains", 2), ("components", 1), ("starts", 1), ("neighbors", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value < least:
                 raise ArgumentError(
                     f"{name.replace('_', ' ')} is {value}.",
                     f"A number from {least} on is needed.",

@@ -20,18 +20,17 @@ from tagscope.errors import InputError
 from tagscope.jobs import JobContext
 
 SMOOTHED = "smoothed"
-_NEIGHBOURS = 20
 _VOTERS = 6  # the first ring of a hexagonal lattice
 
 
-def smoothed_features(
+def expression_features(
     section: Section,
     config: DomainConfig | None = None,
     *,
     inputs: dict[str, str] | None = None,
     context: JobContext | None = None,
 ) -> Embedding:
-    """Components of the cells' own values, averaged over their neighbours: a method by itself.
+    """Components of the cells' own values: with their neighbours' a method by itself, smoothed.
 
     Raises
     ------
@@ -39,15 +38,12 @@ def smoothed_features(
         If there are fewer than two cells or genes.
     """
     config, context, started = config or DomainConfig(), context or JobContext(), time.monotonic()
-    context.step("reading expression", 0, 2)
+    context.step("reading expression", 0, 1)
     values = components_of(section.cells, config.components, config.seed)
-    context.step("averaging over neighbours", 1, 2)
-    near = _NEIGHBOURS if config.neighbors is None else config.neighbors
-    values = smoothed(values, section, near)
-    context.step("averaging over neighbours", 2, 2)
+    context.step("reading expression", 1, 1)
     provenance = Provenance(
         verb="domain_features",
-        parameters={"components": config.components, "neighbors": near, "seed": config.seed},
+        parameters={"components": config.components, "seed": config.seed},
         inputs=dict(inputs or {}),
         seed=config.seed,
         seconds=round(time.monotonic() - started, 3),
@@ -62,8 +58,7 @@ def embedded_features(
     """An embedding of the section's cells as their features.
 
     Of one with all blocks the mean over a cell and its neighbours is taken; one of more dimensions
-    than ``config.components`` is narrowed to them; with ``config.neighbors`` it is averaged over
-    neighbours in the tissue.
+    than ``config.components`` is narrowed to them.
 
     Raises
     ------
@@ -73,8 +68,9 @@ def embedded_features(
     config = config or DomainConfig()
     _refuse_unfit(section, embedding)
     values = embedding.values.mean(axis=1) if embedding.values.ndim == 3 else embedding.values
-    values = narrowed(np.asarray(values, np.float32), config.components, config.seed)
-    return replace(embedding, values=smoothed(values, section, config.neighbors or 0))
+    return replace(
+        embedding, values=narrowed(np.asarray(values, np.float32), config.components, config.seed)
+    )
 
 
 def domains_of(
@@ -85,10 +81,11 @@ def domains_of(
     inputs: dict[str, str] | None = None,
     context: JobContext | None = None,
 ) -> DomainMap:
-    """Cluster features of the section's cells into domains, named by size.
+    """Average features over neighbours and cluster them into domains, named by size.
 
-    ``context`` hears of the starts of mixture and k-means and of the resolutions that are tried;
-    between two of them a cancel is answered.
+    ``context`` hears of the starts of mixture and k-means, with the codes of the best so far before
+    they are refined as partial result, and of the resolutions that are tried; between two of them a
+    cancel is answered.
 
     Raises
     ------
@@ -96,7 +93,7 @@ def domains_of(
         If there are too few cells for so many domains.
     """
     config, context, started = config or DomainConfig(), context or JobContext(), time.monotonic()
-    clusters = _clustered(features.values, config, context)
+    clusters = _clustered(smoothed(features.values, section, config.neighbors), config, context)
     codes = clusters.codes
     if config.refine:
         codes = by_size(refined(codes, neighbours_in(section, _VOTERS)))

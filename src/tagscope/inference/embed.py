@@ -23,8 +23,9 @@ class EmbedConfig:
 
     key: str = "omnicell"
     """Name of the result in the table."""
-    neighbors: int = 9
-    """Cells beside each that are read with it, the nearest first; 0 reads cells alone."""
+    neighbors: int | None = None
+    """Cells beside each that are read with it, the nearest first; 0 reads cells alone. As many as
+    the model learned with if not given, 9 for a converted one."""
     blocks: Blocks = "centre"
     """Of a cell read with its neighbours: its own embedding, the mean over all, or all of them."""
     n_genes: int | None = None
@@ -45,7 +46,7 @@ class EmbedConfig:
     """Number format; auto is bf16 where the device computes in it, else fp32."""
 
     def __post_init__(self) -> None:
-        if self.neighbors < 0:
+        if self.neighbors is not None and self.neighbors < 0:
             raise ArgumentError(
                 f"{self.neighbors} neighbours were asked for.",
                 "0 or more are needed.",
@@ -105,7 +106,8 @@ def embed(
     model = model.to(device, precision)
     if genes is None and config.n_genes is not None:
         genes = most_variable(section.cells, model.vocabulary, config.n_genes)
-    reading = model.reading(section.panel, genes, config.neighbors, expressed=config.expressed)
+    near = model.neighbours if config.neighbors is None else config.neighbors
+    reading = model.reading(section.panel, genes, near, expressed=config.expressed)
     tokens = model.read(section, reading)
     values = embedded(
         model, tokens, reading, context, blocks=config.blocks, batch_size=config.batch_size
@@ -114,7 +116,7 @@ def embed(
         values = values @ model.basis(config.threshold).numpy()
     provenance = Provenance(
         verb="embed",
-        parameters=asdict(config),
+        parameters={**asdict(config), "neighbors": near},
         inputs=dict(inputs or {}),
         device=device_name(device),
         seconds=round(time.monotonic() - started, 3),

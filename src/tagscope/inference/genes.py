@@ -123,10 +123,10 @@ def _states(
     model: OmniCell, tokens: OmniCellTokens, reading: Reading, rows: npt.NDArray[np.int64],
     basis: torch.Tensor,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    read, expressed = tokens.sequences(rows)
     device = model.network.head.device
-    hidden = model.network.eval()(model.table(reading), read.to(device))[:, 0].float()
-    counted = expressed[:, 0].to(device).unsqueeze(-1)
+    read = tokens.sequences(rows)[0].to(device)
+    hidden = model.network.eval()(model.table(reading), read)[:, 0].float()
+    counted = model.counted(read)[:, 0].unsqueeze(-1)
     mean = (hidden * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
     projected = hidden[:, 1:-1] @ basis.to(device)
     return projected.cpu().numpy(), F.normalize(mean, dim=-1, eps=1e-7).cpu().numpy()

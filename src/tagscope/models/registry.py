@@ -72,24 +72,23 @@ def load_omnicell(bundle: Bundle, device: torch.device) -> OmniCell:
     """
     from tagscope.models.omnicell.annotator import backbone_state
 
-    state = bundle.state()
-    try:
-        found = _backbone(bundle, backbone_state(state))
-    except _MISFITS as error:
-        raise _unfit(bundle, error) from error
-    return found.to(device)
+    return _backbone(bundle, backbone_state(bundle.state())).to(device)
 
 
 def _omnicell(bundle: Bundle) -> CellModel:
-    from tagscope.models.omnicell.annotator import OmniCellAnnotator, parted_annotator_state
+    from tagscope.models.omnicell.annotator import (
+        OmniCellAnnotator,
+        backbone_state,
+        parted_heads,
+    )
     from tagscope.models.omnicell.config import HeadConfig
     from tagscope.models.omnicell.head import LabelHead
 
     state = bundle.state()
+    omnicell = _backbone(bundle, backbone_state(state))
     try:
-        config = HeadConfig.from_dict(bundle.config["head"])
-        backbone, states, usual = parted_annotator_state(state, config.networks)
-        omnicell, heads = _backbone(bundle, backbone), []
+        config, heads = HeadConfig.from_dict(bundle.config["head"]), []
+        states, usual = parted_heads(state, config.networks)
         for weights in states:
             head = LabelHead(config, omnicell.config.width, len(bundle.labels))
             head.load_state_dict(weights)
@@ -104,14 +103,20 @@ def _omnicell(bundle: Bundle) -> CellModel:
 
 def _backbone(bundle: Bundle, state: dict[str, Tensor]) -> OmniCell:
     from tagscope.models.omnicell.config import OmniCellConfig
-    from tagscope.models.omnicell.model import OmniCell
+    from tagscope.models.omnicell.model import NEIGHBOURS, OmniCell, pooling_of
     from tagscope.models.omnicell.network import OmniCellNetwork
 
     settings = {name: value for name, value in bundle.config.items() if name != "head"}
-    config = OmniCellConfig.from_dict(settings)
-    network = OmniCellNetwork(config, len(state["genes.weight"]))
-    network.load_state_dict(state)
-    return OmniCell(network.eval(), bundle.panel, float(bundle.preprocessing["um_per_unit"]))
+    try:
+        config = OmniCellConfig.from_dict(settings)
+        network = OmniCellNetwork(config, len(state["genes.weight"]))
+        network.load_state_dict(state)
+    except _MISFITS as error:
+        raise _unfit(bundle, error) from error
+    unit = float(bundle.preprocessing["um_per_unit"])
+    pooling = pooling_of(bundle.preprocessing)
+    neighbours = int(bundle.preprocessing.get("neighbors", NEIGHBOURS))
+    return OmniCell(network.eval(), bundle.panel, unit, pooling, neighbours)
 
 
 def _unfit(bundle: Bundle, error: Exception) -> BundleError:

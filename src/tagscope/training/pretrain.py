@@ -23,7 +23,7 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle, load_bundle, save_bundle
 from tagscope.models.device import choose_device, device_name
-from tagscope.models.omnicell.model import CAPABILITIES, KIND
+from tagscope.models.omnicell.model import CAPABILITIES, KIND, NEIGHBOURS, Pooling, pooling_of
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.models.omnicell.objective import HIDDEN
 from tagscope.training.checkpoint import (
@@ -203,13 +203,25 @@ def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle
         labels=LabelSet(()),
         preprocessing={
             "transform": "soft rank", "um_per_unit": task.um_per_unit, "unit": task.unit,
-            "neighbors": task.config.neighbors, "hidden_value": HIDDEN,
+            "neighbors": _neighbours(task), "hidden_value": HIDDEN, "pooling": _pooling(task),
         },
         capabilities=CAPABILITIES,
         training=_account(task, progress, stopped),
         state=progress.last.best,
         overwrite=True,  # asked for before training began
     )  # fmt: skip
+
+
+def _pooling(task: Task) -> Pooling:
+    """As in training, unless weights are gone on from that are pooled otherwise."""
+    return "genes" if task.init is None else pooling_of(task.init.preprocessing)
+
+
+def _neighbours(task: Task) -> int:
+    """Cells that it has learned to read with each."""
+    if "spatial" in task.stages or task.init is None:
+        return task.config.neighbors if "spatial" in task.stages else 0
+    return int(task.init.preprocessing.get("neighbors", NEIGHBOURS))
 
 
 def _account(task: Task, progress: _Progress, stopped: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from tagscope.core.section import SideBySide
 from tagscope.domains.config import DomainConfig
-from tagscope.domains.delineate import domains_of, embedded_features, smoothed_features
+from tagscope.domains.delineate import domains_of, embedded_features, expression_features
 from tagscope.domains.refine import refined
 from tagscope.errors import ArgumentError, InputError
 from tagscope.evaluation.annotation import evaluate_labels
@@ -17,7 +17,7 @@ QUICK = DomainConfig(n_domains=7, starts=3)
 
 @pytest.fixture(scope="module")
 def features(section):
-    return smoothed_features(section, QUICK)
+    return expression_features(section, QUICK)
 
 
 def ari(found, truth):
@@ -37,7 +37,7 @@ def test_planted_layers_are_found(section, features, truth, cluster, least):
 
 def test_neighbours_are_what_finds_them(section, truth):
     alone = replace(QUICK, neighbors=0)
-    found = domains_of(section, smoothed_features(section, alone), alone)
+    found = domains_of(section, expression_features(section, alone), alone)
     assert ari(found, truth) < 0.4
 
 
@@ -60,7 +60,7 @@ def test_several_sections_are_delineated_together(section, truth):
     half = section.xy[:, 0] > np.median(section.xy[:, 0])
     pieces = SideBySide(("left", "right"), half.astype(np.int64), np.array([[0, 0], [5000, 0.0]]))
     apart = replace(section, xy=section.xy + pieces.moves, pieces=pieces)
-    found = domains_of(apart, smoothed_features(apart, QUICK), QUICK)
+    found = domains_of(apart, expression_features(apart, QUICK), QUICK)
     assert ari(found, truth) > 0.45
     shared = [np.unique(found.codes[half == side]).size for side in (False, True)]
     assert min(shared) >= 5, "the layers of both sides are the same domains"
@@ -72,7 +72,7 @@ def test_the_record_tells_how_it_came_to_be(section, features):
     assert record.parameters["key"] == "mine"
     assert record.extra["clusters"] == len(found.domains)
     assert record.extra["resolution"] > 0
-    assert record.extra["features"]["parameters"]["neighbors"] == 20
+    assert record.parameters["neighbors"] == 20
 
 
 def test_an_embedding_is_clustered_as_it_is(section, features, truth):
@@ -81,7 +81,7 @@ def test_an_embedding_is_clustered_as_it_is(section, features, truth):
     blocks = np.stack([features.values, features.values * 3], axis=1)
     mean = embedded_features(section, replace(features, values=blocks), QUICK)
     np.testing.assert_allclose(mean.values, features.values * 2, rtol=1e-6)
-    wide = replace(QUICK, components=4, neighbors=5)
+    wide = replace(QUICK, components=4)
     assert embedded_features(section, features, wide).values.shape == (len(section), 4)
 
 

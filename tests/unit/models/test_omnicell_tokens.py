@@ -8,7 +8,10 @@ import scipy.sparse as sp
 import torch
 
 from tagscope.core.neighbours import nearest_others
+from tagscope.core.panel import GenePanel
+from tagscope.core.section import Cells, Section, SideBySide
 from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.omnicell.model import OmniCell
 from tagscope.models.omnicell.network import OmniCellNetwork, Sequences
 from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
@@ -129,6 +132,27 @@ def test_expressed_genes_alone_are_all_genes_with_zeros_masked(network, counts, 
     zeros[..., (0, -1)] = False
     masked = Sequences(read.genes, read.values, read.places, zeros)
     torch.testing.assert_close(some, network.pooled(table, masked, expressed), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["genes", "expressed"])
+def test_what_an_embedding_is_the_mean_of(network, counts, xy, pooling):
+    """Of hidden states of genes, of all or of those expressed; never of start, end or padding."""
+    panel = GenePanel(tuple("ABCDEFGHIJKL"))
+    codes = np.arange(20) % 10 // 9  # of "b" two cells, fewer than neighbours
+    pieces = SideBySide(("a", "b"), codes, np.zeros((20, 2)))
+    section = Section(Cells(counts, panel, np.arange(20).astype(str)), xy, pieces=pieces)
+    model = OmniCell(network, panel, pooling=pooling)
+    reading = model.reading(panel, neighbours=3)
+    tokens = model.read(section, reading)
+    rows = np.arange(20)
+    read = tokens.sequences(rows)[0]
+    with torch.inference_mode():
+        hidden = network(model.table(reading), read)[:, :, 1:-1]
+    taken = read.values[..., 1:-1] > 0 if pooling == "expressed" else ~read.padding[..., 1:-1]
+    sums = (hidden * taken.unsqueeze(-1)).sum(dim=2)
+    wanted = sums / sums.norm(dim=-1, keepdim=True).clamp_min(1e-7)
+    assert not taken[:, -1].any(dim=-1).all()  # some have no third neighbour
+    torch.testing.assert_close(model.embed(tokens, reading, rows), wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_lengths_are_those_of_the_longest_cell(counts, xy):

@@ -50,6 +50,7 @@ class RecordingPainter:
         self.prepared, self.previews = [], []
         self.view = np.array([3, 1], dtype=np.int64)
         self.limits, self.side_by_side = {}, ()
+        self.lines = None
 
     def at_once(self):
         return nullcontext()
@@ -100,6 +101,9 @@ class RecordingPainter:
 
     def set_shape(self, shape):
         self.calls.append(("set_shape", shape))
+
+    def draw_lines(self, lines):
+        self.lines = lines
 
     def show_images(self, images):
         self.calls.append(("show_images", tuple(image.name for image in images)))

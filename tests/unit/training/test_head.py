@@ -91,11 +91,15 @@ def test_a_bundle_annotates_as_any_other(bundle):
     assert named.key == "mine"
 
 
-def test_the_embedding_is_the_omnicells(bundle, omnicell):
+@pytest.mark.parametrize("pooling", ["expressed", "genes"])
+def test_the_embedding_is_the_omnicells(omnicell, tmp_path, pooling):
     cells = reference(seed=9).cells
+    init = small_omnicell(tmp_path / "omnicell", omnicell.panel, pooling)
+    bundle = train(reference(), tmp_path / "m", replace(QUICK, epochs=2), init=init)
     found = annotate(cells, load_model(bundle, CPU), AnnotateConfig(device="cpu"))
-    for one in (omnicell, bundle):  # a bundle with heads embeds as the one without
+    for one in (init, bundle):  # a bundle with heads embeds as the one without
         network = load_omnicell(one, CPU)
+        assert network.pooling == pooling
         reading = network.reading(cells.panel)
         values = embedded(network, network.read(cells, reading), reading, JobContext())
         np.testing.assert_allclose(found.annotation.embedding, values, atol=1e-6)

@@ -135,7 +135,7 @@ class OmniCellAnnotator:
         network = self.omnicell.network.eval()
         device, table = network.head.device, self._genes(batch.pairs)
         read = Sequences(batch.tokens[0].to(device), batch.values[:, None].to(device))
-        pooled = network.pooled(table, read, read.values > 0)[:, 0]
+        pooled = network.pooled(table, read, self.omnicell.counted(read))[:, 0]
         embedding = F.normalize(pooled, dim=-1, eps=SMALLEST_NORM)
         said = [head.eval()(embedding) / self.temperature for head in self.heads]
         return CellOutput(embedding, mean_logits(said))
@@ -164,12 +164,12 @@ def annotator_state(
     return {**backbone, **own}
 
 
-def parted_annotator_state(
+def parted_heads(
     state: Mapping[str, Tensor], heads: int
-) -> tuple[dict[str, Tensor], list[dict[str, Tensor]], NoveltyModel | None]:
-    """Inverse of :func:`annotator_state`."""
+) -> tuple[list[dict[str, Tensor]], NoveltyModel | None]:
+    """The weights of every head, and what is usual for the reference."""
     own = {k.removeprefix(_HEADS): v for k, v in state.items() if k.startswith(_HEADS)}
-    return backbone_state(state), *parted_state(own, heads)
+    return parted_state(own, heads)
 
 
 def backbone_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

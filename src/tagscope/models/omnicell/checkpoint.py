@@ -23,7 +23,7 @@ from tagscope.errors import ArgumentError, InputError
 from tagscope.io.genes import kind_of_names
 from tagscope.models.bundle import Bundle, save_bundle
 from tagscope.models.omnicell.convert import SPECIALS, from_published, published_config
-from tagscope.models.omnicell.model import CAPABILITIES
+from tagscope.models.omnicell.model import CAPABILITIES, NEIGHBOURS
 from tagscope.models.published import is_weight, read_checkpoint
 
 _WEIGHTS, _CONFIG, _VOCABULARY = "backbone.pth", "LMConfig.json", "Vocabulary.json"
@@ -84,12 +84,15 @@ def convert_checkpoint(
         config=network.to_dict(),
         panel=_panel(ids, config.symbols),
         labels=LabelSet(()),
-        preprocessing={"transform": "soft rank", "um_per_unit": config.um_per_unit},
+        preprocessing={
+            "transform": "soft rank", "um_per_unit": config.um_per_unit, "pooling": "expressed",
+            "neighbors": NEIGHBOURS,
+        },
         capabilities=CAPABILITIES,
         training=_account(folder, config),
         state=state,
         overwrite=overwrite,
-    )
+    )  # fmt: skip
 
 
 def is_omnicell(path: Path) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +16,17 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 from tagscope.core.neighbours import nearest_others
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Section
-from tagscope.errors import InputError
+from tagscope.errors import BundleError, InputError
 from tagscope.io.findings import listed
 from tagscope.models.base import Capability
 from tagscope.models.omnicell.config import OmniCellConfig
-from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork
+from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork, Sequences
 from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
 KIND = "omnicell"
 CAPABILITIES = frozenset({Capability.EMBED})
+Pooling = Literal["genes", "expressed"]
+NEIGHBOURS = 9  # read with a cell, in the paper (C = 10)
 SMALLEST_NORM = 1e-7  # of an embedding that is divided by its length
 
 
@@ -46,12 +49,17 @@ class Reading:
 class OmniCell:
     """An OmniCell network with its vocabulary; the rows after it are start and end.
 
-    ``um_per_unit``: how many µm a unit of the coordinates was that it learned with.
+    ``um_per_unit``: how many µm a unit of the coordinates was that it learned with. ``pooling``:
+    what a cell's embedding is the mean of, the hidden states of all its genes, as in pretraining,
+    or of those that it expresses, as in the published code. ``neighbours`` of a cell that it
+    learned to read with it.
     """
 
     network: OmniCellNetwork
     vocabulary: GenePanel
     um_per_unit: float = 1.0
+    pooling: Pooling = "expressed"
+    neighbours: int = NEIGHBOURS
     capabilities: frozenset[Capability] = CAPABILITIES
     _table: tuple[bytes, torch.dtype, GeneTable] | None = field(default=None, init=False)
 
@@ -111,7 +119,7 @@ class OmniCell:
         network, weight = copy.deepcopy(self.network), self.network.genes.weight.detach()
         kept = weight[rows.to(weight.device)]
         network.genes = nn.Embedding(len(rows), self.config.width, _weight=kept)
-        return OmniCell(network, self.vocabulary.take(genes), self.um_per_unit)
+        return replace(self, network=network, vocabulary=self.vocabulary.take(genes))
 
     def read(self, asked: Section | Cells, reading: Reading) -> OmniCellTokens:
         """Cells as sequences; those of a section may be read with their neighbours.
@@ -170,14 +178,20 @@ class OmniCell:
     ) -> Tensor:  # fmt: skip
         """Embeddings of the given cells and their neighbours, (B, C', d) float32, of length 1.
 
-        C' = ``cells``, the centre first; all if None. A cell that expresses nothing has 0.
+        C' = ``cells``, the centre first; all if None. It is 0 where no gene is pooled.
         """
-        read, expressed = tokens.sequences(rows)
-        device = self.network.head.device
-        hidden = self.network.eval().pooled(
-            self.table(reading), read.to(device), expressed.to(device), cells=cells
-        )
+        read = tokens.sequences(rows)[0].to(self.network.head.device)
+        table, counted = self.table(reading), self.counted(read)
+        hidden = self.network.eval().pooled(table, read, counted, cells=cells)
         return F.normalize(hidden, dim=-1, eps=SMALLEST_NORM)
+
+    def counted(self, read: Sequences) -> Tensor:
+        """The tokens that are pooled, (B, C, t) bool: neither start, end nor padding."""
+        if self.pooling == "expressed" or read.genes.dim() > 1:  # of own genes, all are expressed
+            return read.values > 0
+        counted = torch.ones_like(read.values, dtype=torch.bool)
+        counted[..., 0] = counted[..., -1] = False
+        return counted if read.padding is None else counted & ~read.padding
 
     @torch.no_grad()
     def basis(self, threshold: float) -> Tensor:
@@ -188,3 +202,22 @@ class OmniCell:
         shares = values.abs()[order].cumsum(0) / values.abs().sum()
         found: Tensor = vectors[:, order[: int((shares < threshold).sum()) + 1]]
         return found
+
+
+def pooling_of(preprocessing: dict[str, Any]) -> Pooling:
+    """What a bundle's embeddings are means of; the published way where it does not say.
+
+    Raises
+    ------
+    BundleError
+        If it names another way.
+    """
+    found: Pooling = preprocessing.get("pooling", "expressed")
+    if found not in get_args(Pooling):
+        raise BundleError(
+            f"The bundle pools {found!r}.",
+            "Its embeddings are means of genes or of expressed.",
+            "Train or copy the model again.",
+            {"bundle": None},
+        )
+    return found
