@@ -18,9 +18,8 @@ from tagscope.models.cellmemory import network as networks
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.tokenise import tokenise
 from tagscope.training import prepare
-from tagscope.training.loop import Loop, hide_genes
+from tagscope.training.cellmemory import CellMemoryLoop, CellMemoryMember, hide_genes
 from tagscope.training.measurement import Measurement
-from tagscope.training.member import Member
 
 Patch = AbstractContextManager[Any]
 
@@ -54,17 +53,17 @@ def soft_bins(_: Task) -> Patch:
 
 def warm_up(task: Task) -> Patch:
     """First learn, from the cells of reference and section without labels, to say hidden genes."""
-    start = Member.start
+    start = CellMemoryMember.start
 
-    def started(self: Member, *arguments: object) -> Loop:
-        loop: Loop = start(self, *arguments)  # type: ignore[arg-type]
+    def started(self: CellMemoryMember, *arguments: object) -> CellMemoryLoop:
+        loop: CellMemoryLoop = start(self, *arguments)  # type: ignore[arg-type]
         _learn_expression(self, task.query, loop)
         return loop
 
-    return patch.object(Member, "start", started)
+    return patch.object(CellMemoryMember, "start", started)
 
 
-def _learn_expression(member: Member, query: Cells, loop: Loop) -> None:
+def _learn_expression(member: CellMemoryMember, query: Cells, loop: CellMemoryLoop) -> None:
     """Regress the standardised log values of hidden genes on the CLS token."""
     reference = member.prepared.reference.cells.take(member.split.training)
     rng, network = np.random.default_rng([member.seed, 9]), loop.network

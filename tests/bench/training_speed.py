@@ -129,7 +129,8 @@ def _own_loop(
     """An epoch of TAGscope's own training, which takes a batch in pieces of like length."""
     from tagscope.jobs import JobContext
     from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
-    from tagscope.training.loop import Examples, Loop
+    from tagscope.training.cellmemory import CellMemoryLoop
+    from tagscope.training.loop import Examples
     from tagscope.training.recipe import TrainConfig, recipe_of
     from timed_model import cells_of, panel
 
@@ -137,7 +138,7 @@ def _own_loop(
     _, network = networks(config, case.genes, device)
     recipe = recipe_of(TrainConfig(recipe="published", batch_size=batch))
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-4)
-    loop = Loop(network, optimizer, recipe, 0, device, torch.float32,
+    loop = CellMemoryLoop(network, optimizer, recipe, 0, device, torch.float32,
                 torch.ones(LABELS, device=device))  # fmt: skip
     cells = cells_of(case.sample)
     tokens = tokenise(cells, panel(case.genes), config, Preprocessing())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOPIC = "annotate"
 LOAD_TOPIC = "load bundle"
 ANNOTATES = "annotate"  # what a bundle must be able to do
+SCORES_GENES = "gene_scores"  # and what it may be
 SAVE_TOPIC = "save"
 
 
@@ -50,6 +51,11 @@ class AnnotateState:
     def ready(self) -> bool:
         """Whether a run can start."""
         return self.has_section and self.bundle is not None and not self.running
+
+    @property
+    def may_attend(self) -> bool:
+        """Whether attention can be asked for; a bundle that is not known yet may have some."""
+        return self.bundle is None or SCORES_GENES in self.bundle.capabilities
 
 
 class AnnotateController(Observed[AnnotateState]):
@@ -109,7 +115,8 @@ class AnnotateController(Observed[AnnotateState]):
         if opened is None or bundle is None or self.state.running:
             return
         self._update(running=True, failure=None, saved=None)
-        first, attention = self._painter.rows_in_view(), self.state.attention
+        first = self._painter.rows_in_view()
+        attention = self.state.attention and self.state.may_attend
         self._legend.begin(bundle.model, bundle.labels, len(opened.section))
         self._runner.start(
             Task(

@@ -41,7 +41,9 @@ Source = Literal["type", "cells"]
 SELECTED = "selected"
 NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
-NO_SCORES = "This annotation has no attention scores. Annotate again with “Attention scores” on."
+NO_SCORES = (
+    "This annotation has no attention scores. Annotate with a CellMemory and “Attention scores” on."
+)
 COMPUTING = "Ranking genes…"
 STOPPED = "Ranking was cancelled. Choose a type to rank its genes."
 UNTRAINED = "The model was not trained with {}: it has no attention."

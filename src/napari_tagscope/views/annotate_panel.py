@@ -112,6 +112,7 @@ class AnnotatePanel(QWidget):
         self.run_button.setVisible(not state.running)
         self.cancel_button.setVisible(state.running)
         self.attention.setChecked(state.attention)
+        self.attention.setVisible(state.may_attend)
         self.save_button.setEnabled(state.can_save and not state.saving and not state.running)
         self.hint.setText(hint(state))
         self.hint.setVisible(bool(self.hint.text()))

@@ -51,7 +51,7 @@ def annotate(
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     if out is not None and opened is not None:
-        _refuse_beforehand(opened, bundle, config.key, out, overwrite)
+        _refuse_beforehand(opened, bundle, config.key or bundle.model, out, overwrite)
     model = load_model(bundle, choose_device(config.device))
     result = _annotate(snapshot.cells, model, config, first=first, inputs=inputs, context=context)
     if out is not None and opened is not None:

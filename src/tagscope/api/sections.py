@@ -48,12 +48,13 @@ def check(
     """
     bundle = None if bundle is None else bundle_of(bundle)
     panel = None if bundle is None else bundle.panel
-    reads_any = bundle is not None and bundle.model == "omnicell"
+    knows_labels = bundle is not None and Capability.ANNOTATE in bundle.capabilities
+    reads_any = bundle is not None and not knows_labels  # an OmniCell, of whatever genes there are
     if isinstance(section, OpenedSection):
         found = check_opened(section, panel, reads_any=reads_any)
     else:
         found = _check(Path(section), bundle_panel=panel, reads_any=reads_any, **choices)
-    if bundle is None or Capability.ANNOTATE not in bundle.capabilities:
+    if bundle is None or not knows_labels:
         return found
     return _timed(found, bundle, context)
 

@@ -3,10 +3,11 @@
 By default three networks are trained, each with another fifth of the cells held out, and their
 answers averaged; --folds 5 is a whole cross-validation. The bundle says how well they did on the
 cells held out, and how well logistic regression does there. Ctrl-C keeps the best so far; --resume
-goes on.
+goes on. --model omnicell learns to tell labels from the embeddings of a pretrained OmniCell.
 
 example:
   tagscope train reference.h5ad --label cell_type --panel section.zarr --out cellmemory
+  tagscope train reference.h5ad --label cell_type --model omnicell --init omnicell --out labels
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tagscope.api import CellMemoryConfig, TrainConfig, network_for, train
+from tagscope.api import CellMemoryConfig, HeadConfig, TrainConfig, network_for, train
 from tagscope.cli.options import (
     add_cells_options,
     add_config_options,
@@ -25,6 +26,7 @@ from tagscope.cli.options import (
 from tagscope.jobs import JobContext
 
 NETWORK_OPTIONS = ("mode", "encoding", "top_k")
+HEAD_OPTIONS = ("most_genes",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split-by", metavar="COLUMN",
         help="hold out whole groups of this obs column for validation: donors, batches",
     )  # fmt: skip
-    parser.add_argument("--model", choices=("cellmemory",), default="cellmemory")
+    parser.add_argument("--model", choices=("cellmemory", "omnicell"), default="cellmemory")
+    parser.add_argument(
+        "--init", type=Path, metavar="BUNDLE",
+        help="with --model omnicell: the OmniCell that embeds the cells",
+    )  # fmt: skip
     add_out(parser, "bundle to make")
     parser.add_argument(
         "--panel",
@@ -50,19 +56,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with a training that was interrupted"
     )
     add_config_options(parser, TrainConfig)
-    add_config_options(parser, CellMemoryConfig, NETWORK_OPTIONS)
+    add_config_options(parser.add_argument_group("CellMemory"), CellMemoryConfig, NETWORK_OPTIONS)
+    add_config_options(parser.add_argument_group("OmniCell"), HeadConfig, HEAD_OPTIONS)
     add_cells_options(parser)
 
 
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Train, and say how well the model does on the validation cells."""
     config = TrainConfig(**given_options(options, TrainConfig))
+    network = given_options(options, CellMemoryConfig) | given_options(options, HeadConfig)
     bundle = train(
         options.reference,
         options.label,
+        options.model,
         out=options.out,
         config=config,
-        model_config=network_for(config, **given_options(options, CellMemoryConfig)),
+        model_config=network_for(config, options.model, **network),
+        init=options.init,
         panel=options.panel,
         resume=options.resume,
         overwrite=options.overwrite,

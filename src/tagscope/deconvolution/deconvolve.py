@@ -15,10 +15,10 @@ from tagscope.deconvolution.baseline import least_squares
 from tagscope.deconvolution.mapping import MappingSettings, map_cells
 from tagscope.deconvolution.result import Proportions
 from tagscope.errors import ArgumentError, InputError
-from tagscope.inference.embed import EmbedConfig, embedded
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.device import Precision, choose_device, device_name, quickest_precision
+from tagscope.models.omnicell.embedded import embedded
 from tagscope.models.omnicell.model import OmniCell, Reading
 
 Method = Literal["embedding", "nnls"]
@@ -127,10 +127,9 @@ def _by_embedding(
     of_spots, of_cells = _same_genes(section, reference, model)
     types = len(reference.labels)
     rows = drawn_of_types(reference.codes, types, config.cells_per_type, config.seed)
-    asked = EmbedConfig(neighbors=0, device=config.device)
     some = reference.cells.take(rows)
-    spots = embedded(model, model.read(section.cells, of_spots), of_spots, asked, context)
-    cells = embedded(model, model.read(some, of_cells), of_cells, asked, context)
+    spots = embedded(model, model.read(section.cells, of_spots), of_spots, context)
+    cells = embedded(model, model.read(some, of_cells), of_cells, context)
     settings = MappingSettings(config.steps, config.learning_rate, config.entropy, config.seed)
     weights = map_cells(spots, cells, settings, device, context)
     member = np.eye(types, dtype=np.float32)[reference.codes[rows]]

@@ -23,11 +23,11 @@ from tagscope.core.results import (
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, BundleError, InputError
 from tagscope.inference.ask import Answer, Network
-from tagscope.inference.batches import Batches
 from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.base import Capability, CellModel, Tokens
+from tagscope.models.batches import Batches
 from tagscope.models.device import Precision, choose_device, choose_precision, device_name
 
 
@@ -35,8 +35,9 @@ from tagscope.models.device import Precision, choose_device, choose_precision, d
 class AnnotateConfig:
     """How to annotate a section."""
 
-    key: str = "cellmemory"
-    """Name of the result in the table: label column, and prefix of all other slots."""
+    key: str | None = None
+    """Name of the result in the table: label column, and prefix of all other slots; the kind of the
+    model if not given."""
     attention: bool = False
     """Keep the attention score of every gene in every cell (level 1)."""
     slots: bool = False
@@ -56,7 +57,7 @@ class AnnotateConfig:
     """Seed of whatever a model draws at random while reading cells."""
 
     def __post_init__(self) -> None:
-        if not self.key or "/" in self.key:
+        if self.key is not None and (not self.key or "/" in self.key):
             raise ArgumentError(
                 f"The key {self.key!r} cannot name a slot of a table.",
                 "A key is a word without a slash.",
@@ -146,12 +147,15 @@ def annotate(
         "genes_of_model": len(model.vocabulary),
         "slots": len(slot_scores.scores) if slot_scores else 0,
     }
-    provenance = _provenance(config, dict(inputs or {}), device, time.monotonic() - started, extra)
-    return AnnotationResult(config.key, annotation, gene_scores, slot_scores, provenance)
+    key = config.key or model.kind
+    parameters = {**asdict(config), "key": key}
+    seconds = time.monotonic() - started
+    provenance = _provenance(parameters, dict(inputs or {}), device, seconds, extra)
+    return AnnotationResult(key, annotation, gene_scores, slot_scores, provenance)
 
 
 def _provenance(
-    config: AnnotateConfig,
+    parameters: dict[str, Any],
     inputs: dict[str, str],
     device: torch.device,
     seconds: float,
@@ -159,9 +163,9 @@ def _provenance(
 ) -> Provenance:
     return Provenance(
         verb="annotate",
-        parameters=asdict(config),
+        parameters=parameters,
         inputs=inputs,
-        seed=config.seed,
+        seed=parameters["seed"],
         device=device_name(device),
         seconds=round(seconds, 3),
         extra=extra,
@@ -306,6 +310,7 @@ def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:
             f"This model cannot give: {', '.join(missing)}.",
             f"It can give: {', '.join(sorted(model.capabilities)) or 'nothing'}.",
             "Choose another bundle, or ask for less.",
+            {"attention": False},
         )
 
 

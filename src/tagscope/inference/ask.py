@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tagscope.inference.batches import out_of_memory
 from tagscope.models.base import CellBatch, CellModel, CellOutput, Tokens
+from tagscope.models.batches import out_of_memory
 from tagscope.models.device import reduced
 
 Floats = npt.NDArray[np.float32]

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from tagscope.core.provenance import Provenance
 from tagscope.core.results import Embedding
 from tagscope.core.section import Section
 from tagscope.errors import ArgumentError
-from tagscope.inference.batches import Batches, out_of_memory
 from tagscope.inference.variable import most_variable
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.device import Precision, choose_device, device_name, quickest_precision
-from tagscope.models.omnicell.model import OmniCell, Reading
-from tagscope.models.omnicell.tokenise import OmniCellTokens
-
-Floats = npt.NDArray[np.float32]
-Blocks = Literal["centre", "mean", "all"]
+from tagscope.models.omnicell.embedded import Blocks, embedded
+from tagscope.models.omnicell.model import OmniCell
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,9 @@ def embed(
     near = model.neighbours if config.neighbors is None else config.neighbors
     reading = model.reading(section.panel, genes, near, expressed=config.expressed)
     tokens = model.read(section, reading)
-    values = embedded(model, tokens, reading, config, context)
+    values = embedded(
+        model, tokens, reading, context, blocks=config.blocks, batch_size=config.batch_size
+    )
     if config.project:
         values = values @ model.basis(config.threshold).numpy()
     provenance = Provenance(
@@ -130,44 +123,3 @@ def embed(
         extra={"cells": len(section), "genes": tokens.genes, "precision": str(precision)},
     )
     return Embedding(config.key, section.ids, values, provenance)
-
-
-def embedded(
-    model: OmniCell,
-    tokens: OmniCellTokens,
-    reading: Reading,
-    config: EmbedConfig,
-    context: JobContext,
-) -> Floats:
-    """Embeddings of all cells, (N, d), or (N, C, d) with ``blocks="all"``, of length 1.
-
-    A batch that does not fit in memory is halved.
-    """
-    device = model.network.head.device
-    cells = 1 if config.blocks == "centre" else tokens.cells
-    shape = (len(tokens), cells, model.config.width)
-    found = np.zeros(shape if config.blocks == "all" else (shape[0], shape[2]), np.float32)
-    batches = Batches(tokens.lengths, None, config.batch_size, device, model.bytes_per_token)
-    done = 0
-    context.step("embedding", done, len(tokens))
-    for rows, said in _answers(model, tokens, reading, batches, cells):
-        found[rows] = said if config.blocks == "all" else said.mean(axis=1)
-        done += len(rows)
-        context.step("embedding", done, len(tokens))
-    return found
-
-
-def _answers(
-    model: OmniCell, tokens: OmniCellTokens, reading: Reading, batches: Batches, cells: int
-) -> Iterator[tuple[npt.NDArray[np.int64], Floats]]:
-    for rows in batches:
-        began = time.monotonic()
-        try:
-            said = model.embed(tokens, reading, rows, cells=cells).cpu().numpy()
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            batches.halve(rows)
-            continue
-        batches.accept(rows, 0, time.monotonic() - began)
-        yield rows, said

@@ -19,10 +19,10 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.provenance import Provenance
 from tagscope.core.section import Section
 from tagscope.errors import ArgumentError, InputError
-from tagscope.inference.batches import Batches
 from tagscope.inference.variable import most_variable
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
+from tagscope.models.batches import Batches
 from tagscope.models.device import Precision, choose_device, device_name, quickest_precision
 from tagscope.models.omnicell.model import OmniCell, Reading
 from tagscope.models.omnicell.propagation import GenePropagation, neighbour_weights, propagator

@@ -24,7 +24,6 @@ from tagscope.core.provenance import Provenance
 from tagscope.core.results import AnnotationResult, read_provenance
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError
-from tagscope.inference.batches import Batches, out_of_memory
 from tagscope.interpret.faithfulness_report import ORDERS, Curves, FaithfulnessReport
 from tagscope.interpret.masking import (
     counts_of,
@@ -38,6 +37,7 @@ from tagscope.interpret.stored import cells_of, groups_of
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, Tokens
+from tagscope.models.batches import Batches, out_of_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
 from tagscope.models.registry import load_model

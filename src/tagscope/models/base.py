@@ -34,7 +34,7 @@ class Capability(StrEnum):
 class TokenPairs:
     """The distinct pairs of token and gene of a section, (P,) int64 each: work to be done once.
 
-    The last pair is that of padding.
+    The last pair is that of padding, where cells are padded.
     """
 
     tokens: torch.Tensor
@@ -49,7 +49,8 @@ class CellBatch:
     where these are given; ``genes`` (B, L) int64 columns of the model's vocabulary, −1 on padding;
     ``padding`` (B, L) bool, True on padding; ``rows`` (B,) int64 the cells' rows in the section;
     ``pads`` (B,) float32 how much padding a model that attends to it reads beside a cell, where
-    the batch itself holds less.
+    the batch itself holds less; ``values`` (B, L) float32 what was measured, where a model reads
+    numbers.
     """
 
     tokens: torch.Tensor
@@ -58,6 +59,7 @@ class CellBatch:
     rows: npt.NDArray[np.int64]
     pads: torch.Tensor | None = None
     pairs: TokenPairs | None = None
+    values: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> CellBatch:
         """The same batch on ``device``, the pairs left where they are.
@@ -72,8 +74,9 @@ class CellBatch:
             return ready.to(device, non_blocking=True)
 
         pads = None if self.pads is None else moved(self.pads)
+        values = None if self.values is None else moved(self.values)
         arrays = moved(self.tokens), moved(self.genes), moved(self.padding)
-        return CellBatch(*arrays, self.rows, pads, self.pairs)
+        return CellBatch(*arrays, self.rows, pads, self.pairs, values)
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,12 @@ class Tokens(Protocol):
 
 
 class CellModel(Protocol):
-    """A trained model that can be asked about cells."""
+    """A trained model that can be asked about cells.
 
+    ``kind`` is what its bundle says it is, and the key of its results unless another is given.
+    """
+
+    kind: str
     capabilities: frozenset[Capability]
     vocabulary: GenePanel
     labels: LabelSet

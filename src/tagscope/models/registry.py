@@ -6,13 +6,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from tagscope.errors import BundleError, TagscopeError
-from tagscope.models.base import CellModel
+from tagscope.models.base import Capability, CellModel
 from tagscope.models.bundle import Bundle
+from tagscope.models.ensemble import parted_state
 
 if TYPE_CHECKING:
     from tagscope.models.omnicell.model import OmniCell
+
+_MISFITS = (TagscopeError, RuntimeError, ValueError, LookupError)  # of weights and configuration
 
 
 def load_model(bundle: Bundle, device: torch.device) -> CellModel:
@@ -21,13 +25,13 @@ def load_model(bundle: Bundle, device: torch.device) -> CellModel:
     Raises
     ------
     BundleError
-        If the kind of model is unknown here or the weights do not fit its configuration.
+        If the model knows no labels or the weights do not fit its configuration.
     """
-    if bundle.model not in _BUILDERS:
+    if bundle.model not in _BUILDERS or Capability.ANNOTATE not in bundle.capabilities:
         raise BundleError(
             f"{bundle.path} is a model of kind {bundle.model!r}, which cannot annotate.",
-            f"Those that can are {', '.join(sorted(_BUILDERS))}.",
-            "Choose another bundle.",
+            "Annotating takes a model that was trained with labels.",
+            "Train one from a reference, or choose another bundle.",
             {"bundle": None},
         )
     return _BUILDERS[bundle.model](bundle).to(device)
@@ -35,7 +39,7 @@ def load_model(bundle: Bundle, device: torch.device) -> CellModel:
 
 def _cellmemory(bundle: Bundle) -> CellModel:
     from tagscope.models.cellmemory.config import CellMemoryConfig
-    from tagscope.models.cellmemory.model import CellMemory, parted_state
+    from tagscope.models.cellmemory.model import CellMemory
     from tagscope.models.cellmemory.network import CellMemoryNetwork
     from tagscope.models.cellmemory.tokenise import Preprocessing
 
@@ -47,7 +51,7 @@ def _cellmemory(bundle: Bundle) -> CellModel:
             network = CellMemoryNetwork(config, len(bundle.panel), len(bundle.labels))
             network.load_state_dict(state)
             networks.append(network.eval())
-    except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
+    except _MISFITS as error:
         raise _unfit(bundle, error) from error
     preprocessing = Preprocessing.from_dict(bundle.preprocessing)
     first, *others = networks
@@ -66,21 +70,53 @@ def load_omnicell(bundle: Bundle, device: torch.device) -> OmniCell:
     BundleError
         If the weights do not fit its configuration.
     """
+    from tagscope.models.omnicell.annotator import backbone_state
+
+    return _backbone(bundle, backbone_state(bundle.state())).to(device)
+
+
+def _omnicell(bundle: Bundle) -> CellModel:
+    from tagscope.models.omnicell.annotator import (
+        OmniCellAnnotator,
+        backbone_state,
+        parted_heads,
+    )
+    from tagscope.models.omnicell.config import HeadConfig
+    from tagscope.models.omnicell.head import LabelHead
+
+    state = bundle.state()
+    omnicell = _backbone(bundle, backbone_state(state))
+    try:
+        config, heads = HeadConfig.from_dict(bundle.config["head"]), []
+        states, usual = parted_heads(state, config.networks)
+        for weights in states:
+            head = LabelHead(config, omnicell.config.width, len(bundle.labels))
+            head.load_state_dict(weights)
+            heads.append(head.eval())
+    except _MISFITS as error:
+        raise _unfit(bundle, error) from error
+    temperature = float(bundle.calibration.get("temperature", 1.0))
+    return OmniCellAnnotator(
+        omnicell, tuple(heads), bundle.labels, temperature, usual, bundle.tree
+    )  # fmt: skip
+
+
+def _backbone(bundle: Bundle, state: dict[str, Tensor]) -> OmniCell:
     from tagscope.models.omnicell.config import OmniCellConfig
     from tagscope.models.omnicell.model import NEIGHBOURS, OmniCell, pooling_of
     from tagscope.models.omnicell.network import OmniCellNetwork
 
-    state = bundle.state()
+    settings = {name: value for name, value in bundle.config.items() if name != "head"}
     try:
-        config = OmniCellConfig.from_dict(bundle.config)
+        config = OmniCellConfig.from_dict(settings)
         network = OmniCellNetwork(config, len(state["genes.weight"]))
         network.load_state_dict(state)
-    except (TagscopeError, RuntimeError, ValueError, LookupError) as error:
+    except _MISFITS as error:
         raise _unfit(bundle, error) from error
     unit = float(bundle.preprocessing["um_per_unit"])
     pooling = pooling_of(bundle.preprocessing)
     neighbours = int(bundle.preprocessing.get("neighbors", NEIGHBOURS))
-    return OmniCell(network.eval(), bundle.panel, unit, pooling, neighbours).to(device)
+    return OmniCell(network.eval(), bundle.panel, unit, pooling, neighbours)
 
 
 def _unfit(bundle: Bundle, error: Exception) -> BundleError:
@@ -91,4 +127,6 @@ def _unfit(bundle: Bundle, error: Exception) -> BundleError:
     )
 
 
-_BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {"cellmemory": _cellmemory}
+_BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {
+    "cellmemory": _cellmemory, "omnicell": _omnicell,
+}  # fmt: skip

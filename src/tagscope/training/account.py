@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from tagscope.core.provenance import Provenance
 from tagscope.models.bundle import Bundle, save_bundle
-from tagscope.models.cellmemory.model import CAPABILITIES, joined_state
 from tagscope.models.device import choose_device
 from tagscope.training.baseline import BaselineScores
 from tagscope.training.calibrate import Calibration
@@ -39,18 +38,14 @@ def save(
     """Write the bundle of the members that have weights."""
     first = members[0]
     reference = first.prepared.reference
+    contents = first.contents([standing.best for standing in standings], calibration.novelty)
     return save_bundle(
         out,
-        model="cellmemory",
-        config=replace(first.model, networks=len(members)).to_dict(),
-        panel=reference.cells.panel,
+        **vars(contents),
         labels=reference.labels,
         tree=reference.tree,
-        preprocessing=first.preprocessing.to_dict(),
-        capabilities=CAPABILITIES,
         training=_plain(_account(members, standings, config, baseline, stopped, seconds)),
         calibration=_plain(calibration.to_dict()),
-        state=joined_state([standing.best for standing in standings], calibration.novelty),
         overwrite=True,  # asked for before training began
     )
 
@@ -106,7 +101,11 @@ def _provenance(member: Member, config: TrainConfig, seconds: float) -> Provenan
     return Provenance(
         verb="train",
         parameters=asdict(config),
-        inputs={**member.prepared.reference.origin, "data_sha256": member.prepared.digest()},
+        inputs={
+            **member.prepared.reference.origin,
+            **member.inputs,
+            "data_sha256": member.prepared.digest(),
+        },
         seed=config.seed,
         device=str(choose_device(config.device)),
         seconds=round(seconds, 1),

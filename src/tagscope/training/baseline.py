@@ -64,8 +64,9 @@ def _confusion(member: Member) -> Ints:
     codes = reference.codes[rows]
     if not len(split.validation):
         return confusion_matrix(split.validation, split.validation, member.labels)
-    known = _log_values(member.as_measured(reference.cells.take(rows), rng), member.preprocessing)
-    asked = _log_values(member.validation_cells(), member.preprocessing)
+    preprocessing = Preprocessing(member.prepared.target_sum)
+    known = _log_values(member.as_measured(reference.cells.take(rows), rng), preprocessing)
+    asked = _log_values(member.validation_cells(), preprocessing)
     predicted = np.full(len(asked), codes[0])
     if len(np.unique(codes)) > 1:
         predicted = _fitted(*_standardised(known, asked), codes)

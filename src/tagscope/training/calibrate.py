@@ -91,7 +91,7 @@ def _novelty(
     precision: torch.dtype,
     context: JobContext,
 ) -> NoveltyModel:
-    loop = member.start(None, device, precision)
+    loop = member.start(device, precision)
     loop.network.load_state_dict(standing.best)
     training = member.training_as_validation(_MOST_CELLS, context)
 

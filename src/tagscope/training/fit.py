@@ -1,48 +1,42 @@
-"""Train a CellMemory on a labelled reference."""
+"""Train a model on a labelled reference."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
-from tagscope.errors import OutputError
+from tagscope.errors import ArgumentError, OutputError
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.tokenise import Preprocessing
 from tagscope.models.device import choose_device, choose_precision
+from tagscope.models.omnicell.config import HeadConfig
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate
+from tagscope.training.cellmemory import cellmemory_members
 from tagscope.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     read_checkpoint,
     write_checkpoint,
 )
-from tagscope.training.initial import Floats, gene_components
+from tagscope.training.head import head_members
 from tagscope.training.loop import Loop
 from tagscope.training.member import Member, Standing, train_member
-from tagscope.training.prepare import Prepared, prepare
-from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig, recipe_of
-from tagscope.training.splits import splits
+from tagscope.training.recipe import EpochRecord, TrainConfig
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
-
-_CELLS = 1 << 16  # that are looked at between two reports
-_PREPARING = 3  # steps: the cells, their values, how genes vary together
 
 
 def train(
@@ -50,7 +44,8 @@ def train(
     out: Path,
     config: TrainConfig | None = None,
     *,
-    model_config: CellMemoryConfig | None = None,
+    model_config: CellMemoryConfig | HeadConfig | None = None,
+    init: Bundle | None = None,
     panel: GenePanel | None = None,
     section: Cells | None = None,
     resume: bool = False,
@@ -59,12 +54,14 @@ def train(
 ) -> Bundle:
     """Train on ``reference`` and save, of every network, the epoch with the lowest validation loss.
 
-    With ``panel`` only the genes shared with it are used. With ``section``, the cells that the
-    model is meant for, training and validation cells are brought to their depth and background,
-    and gene embeddings start from how the genes vary together there too. ``context`` hears
+    What is trained is a CellMemory or, with ``init``, a bundle of OmniCell, heads on its embedding
+    of cells. With ``panel`` only the genes shared with it are used. With ``section``, the cells
+    that the model is meant for, training and validation cells are brought to their depth and
+    background, and CellMemory's gene embeddings start from how the genes vary together there too.
+    ``context`` hears
     ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
     epoch, and finer steps of the stages ``"preparing"``, ``"reading genes"``, ``"epoch N"``,
-    ``"validating"`` (cells) and ``"baseline"``.
+    ``"validating"`` (cells), ``"embedding"`` (with ``init``) and ``"baseline"``.
     A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
     the same numbers as without a break.
 
@@ -76,18 +73,17 @@ def train(
     InputError
         If the reference cannot be trained on.
     ArgumentError
-        If there is nothing to resume, or it was started with other data or settings.
+        If there is nothing to resume, it was started with other data or settings, or
+        ``model_config`` is of the other model.
     OutputError
         If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
     """
     config, context = config or TrainConfig(), context or JobContext()
     _refuse_existing(out, resume or overwrite)
     keep_freed_memory()
-    recipe = recipe_of(config)
-    context.step("preparing", 0, _PREPARING)
-    prepared = prepare(reference, panel, recipe, section)
-    task = _task(prepared, recipe, config, model_config or default_model(recipe), section, context)
     with _own_random_numbers(config.seed):
+        members = _members(reference, config, model_config, init, panel, section, context)
+        task = _Task(members, config, _request(members, config))
         progress = _Progress(read_checkpoint(out, task.request) if resume else None)
         try:
             _run(task, progress, out, context)
@@ -102,19 +98,11 @@ def train(
     return bundle
 
 
-def default_model(recipe: Recipe) -> CellMemoryConfig:
-    """The network a recipe trains where none is asked for."""
-    if recipe.published:
-        return CellMemoryConfig()
-    return CellMemoryConfig(encoding="both", resolution=4.0, width=64, ffn=128, layers=2)
-
-
 @dataclass(frozen=True)
 class _Task:
     """What is trained on what; ``request`` tells it from any other."""
 
     members: list[Member]
-    components: Floats | None
     config: TrainConfig
     request: str
 
@@ -169,67 +157,36 @@ class _Progress:
         )
 
 
-def _task(
-    prepared: Prepared,
-    recipe: Recipe,
+def _members(
+    reference: Reference,
     config: TrainConfig,
-    model: CellMemoryConfig,
+    model: CellMemoryConfig | HeadConfig | None,
+    init: Bundle | None,
+    panel: GenePanel | None,
     section: Cells | None,
     context: JobContext,
-) -> _Task:
-    preprocessing = Preprocessing(prepared.target_sum)
-    reference = prepared.reference
-    context.step("preparing", 1, _PREPARING)
-    parts = splits(reference.codes, recipe, config.validation, config.seed, prepared.groups)
-    model = replace(_sized(model, prepared, preprocessing, context), networks=len(parts))
-    components = None
-    context.step("preparing", 2, _PREPARING)
-    if recipe.components:
-        sources = [reference.cells]
-        sources += [] if section is None else [section.restrict(reference.cells.panel)]
-        components = gene_components(sources, preprocessing, model.width, config.seed)
-    labels = len(reference.labels)
-    members = [
-        Member(fold, prepared, recipe.for_cells(len(part.training), labels), model, preprocessing,
-               _seed(config.seed, fold), part)
-        for fold, part in enumerate(parts)
-    ]  # fmt: skip
-    request = _request(members, components, config)
-    return _Task(members, components, config, request)
+) -> list[Member]:
+    if init is None and not isinstance(model, HeadConfig):
+        return cellmemory_members(reference, config, model, panel, section, context)
+    if init is not None and not isinstance(model, CellMemoryConfig):
+        return head_members(reference, init, config, model, panel, section, context)
+    raise ArgumentError(
+        f"The settings are those of a {type(model).__name__.removesuffix('Config')}.",
+        "A CellMemory takes a CellMemoryConfig, a head on an OmniCell a HeadConfig.",
+        "Give those of the model that is trained, or leave them out.",
+        {"model": None},
+    )
 
 
-def _seed(seed: int, fold: int) -> int:
-    """A member's seed; the first one's is the training's own."""
-    return seed if fold == 0 else int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
-
-
-def _request(members: list[Member], components: Floats | None, config: TrainConfig) -> str:
+def _request(members: list[Member], config: TrainConfig) -> str:
     first = members[0]
     measured = first.prepared.measured
     asked = {
-        "model": first.model.to_dict(), "recipe": asdict(first.recipe), "seed": config.seed,
+        **first.settings(), "recipe": asdict(first.recipe), "seed": config.seed,
         "validation": config.validation, "precision": config.precision,
         "data": first.prepared.digest(), "measured": measured and measured.to_dict(),
-        "components": components is not None and hashlib.sha256(components.tobytes()).hexdigest(),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _sized(
-    model: CellMemoryConfig, prepared: Prepared, preprocessing: Preprocessing, context: JobContext
-) -> CellMemoryConfig:
-    """Rounded values need no more tokens than the reference has."""
-    if model.encoding == "bins":
-        return model
-    value, cells = np.float32(0), prepared.reference.cells
-    for start in range(0, len(cells), _CELLS):
-        context.step("preparing", 1, _PREPARING)
-        block = cells.take(np.arange(start, min(start + _CELLS, len(cells))))
-        value = preprocessing.apply(block).data.max(initial=value)
-    largest = math.ceil(value * model.resolution)
-    if model.encoding == "both":
-        return replace(model, max_value=max(1, min(model.max_value, largest)))
-    return replace(model, max_bin=max(2, min(model.max_bin, largest)))
 
 
 def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:
@@ -239,7 +196,7 @@ def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> No
     for member in task.members:
         if _done(member, progress):
             continue
-        loop = member.start(task.components, device, precision)
+        loop = member.start(device, precision)
         standing = progress.begin(member, loop)
 
         def after_epoch(record: EpochRecord, loop: Loop = loop) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, Tokens
-from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
-from tagscope.models.device import reduced
 from tagscope.models.hierarchy import hierarchical_loss
 from tagscope.training.recipe import Recipe
 
@@ -38,10 +37,10 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Loop:
+class Loop(ABC):
     """A network being trained on ``device`` in ``precision`` by ``recipe``."""
 
-    network: CellMemoryNetwork
+    network: nn.Module
     optimizer: torch.optim.Optimizer
     recipe: Recipe
     seed: int
@@ -51,6 +50,29 @@ class Loop:
     """Weight of every label in the loss, (C,), 1 for the mean cell."""
     ancestors: tuple[Tensor, ...] = ()
     """For every coarser level of labels the code of each label there, (C,) int64."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """d, the width of the embedding."""
+
+    @property
+    @abstractmethod
+    def widest(self) -> int:
+        """Numbers in the widest activations of a token."""
+
+    @abstractmethod
+    def ask(self, batch: CellBatch) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) and embedding (B, d) of cells on the device."""
+
+    def hide(
+        self,
+        batch: CellBatch,
+        share: float,  # noqa: ARG002 - for those who hide something
+        rng: np.random.Generator,  # noqa: ARG002
+    ) -> CellBatch:
+        """Cells without a random ``share`` of their genes, if the network is trained so."""
+        return batch
 
     def train_epoch(self, examples: Examples, epoch: int, context: JobContext) -> float:
         """Update on every cell once; the mean loss. Epochs count from 0."""
@@ -80,13 +102,12 @@ class Loop:
     ) -> tuple[Tensor, Tensor]:
         """Logits (N, C) and embedding (N, d) of every cell, float32 on the CPU."""
         self.network.eval()
-        logits = torch.empty(len(examples), self.network.head.out_features)
-        embedding = torch.empty(len(examples), self.network.config.width)
+        logits = torch.empty(len(examples), len(self.weights))
+        embedding = torch.empty(len(examples), self.width)
         done = 0
         for chunk in self._chunks(examples.tokens, np.arange(len(examples))):
-            batch = examples.tokens.batch(chunk).to(self.device)
-            said = self._ask(batch)
-            logits[chunk], embedding[chunk] = said.logits.cpu(), said.embedding.cpu()
+            said = self.ask(examples.tokens.batch(chunk).to(self.device))
+            logits[chunk], embedding[chunk] = (part.cpu() for part in said)
             done += len(chunk)
             context.step(stage, done, len(examples))
         return logits, embedding
@@ -128,10 +149,9 @@ class Loop:
     def _chunks(self, tokens: Tokens, rows: Ints) -> Iterator[Ints]:
         """The rows by length, in pieces that fit the chunk size."""
         rows = rows[np.argsort(-tokens.lengths[rows], kind="stable")]
-        width = max(self.network.config.ffn, self.network.config.width)
         while len(rows):
             longest = int(tokens.lengths[rows[0]]) + 1
-            count = max(1, _CHUNK[self.device.type] // (longest * width))
+            count = max(1, _CHUNK[self.device.type] // (longest * self.widest))
             yield rows[:count]
             rows = rows[count:]
 
@@ -139,8 +159,8 @@ class Loop:
         self, examples: Examples, rows: Ints, hidden: float, rng: np.random.Generator
     ) -> Tensor:
         """Weighted cross-entropy, summed over the rows, the mean of all levels of labels."""
-        batch = hide_genes(examples.tokens.batch(rows), hidden, self.network.config.mode, rng)
-        logits = self._ask(batch.to(self.device)).logits
+        batch = self.hide(examples.tokens.batch(rows), hidden, rng)
+        logits, _ = self.ask(batch.to(self.device))
         truth = torch.from_numpy(examples.codes[rows]).to(self.device)
         weights = self.weights if self.recipe.balance == "weights" else None
         smoothing = self.recipe.label_smoothing
@@ -155,11 +175,6 @@ class Loop:
             level_weights=[1 / len(levels)] * len(levels), label_smoothing=smoothing,
         )  # fmt: skip
 
-    def _ask(self, batch: CellBatch) -> NetworkOutput:
-        with reduced(self.precision, self.device):
-            said: NetworkOutput = self.network(batch.tokens, batch.genes, batch.padding)
-        return said
-
     def _set_rate(self, update: int, updates_per_epoch: int) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(update, updates_per_epoch)
@@ -170,16 +185,3 @@ def label_weights(codes: Ints, labels: int, power: float) -> Tensor:
     counts = np.maximum(np.bincount(codes, minlength=labels), 1)
     weights = counts ** -float(power)
     return torch.from_numpy((weights / weights[codes].mean()).astype(np.float32))
-
-
-def hide_genes(batch: CellBatch, share: float, mode: str, rng: np.random.Generator) -> CellBatch:
-    """Leave out a random ``share`` of genes: per cell, or in full mode for the whole batch."""
-    if share <= 0:
-        return batch
-    if mode == "full":
-        kept = torch.from_numpy(np.flatnonzero(rng.random(batch.genes.shape[1]) >= share))
-        return CellBatch(
-            batch.tokens[:, kept], batch.genes[:, kept], batch.padding[:, kept], batch.rows
-        )
-    hidden = torch.from_numpy(rng.random(tuple(batch.padding.shape)) < share)
-    return CellBatch(batch.tokens, batch.genes, batch.padding | hidden, batch.rows)

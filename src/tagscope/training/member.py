@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.jobs import JobContext
-from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
-from tagscope.training.initial import Floats, order_tokens, relate_genes
+from tagscope.models.base import Capability
+from tagscope.models.novelty import NoveltyModel
 from tagscope.training.loop import Examples, Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.prepare import Prepared
-from tagscope.training.recipe import EpochRecord, Recipe
-from tagscope.training.splits import Split
-from tagscope.training.thinning import thin
+from tagscope.training.recipe import EpochRecord, Recipe, TrainConfig
+from tagscope.training.splits import Split, splits
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Member:
+class Contents:
+    """What a bundle holds of a model beside its labels: see :class:`tagscope.models.bundle.Bundle`;
+    ``state`` is its weights."""
+
+    model: str
+    config: dict[str, Any]
+    panel: GenePanel
+    preprocessing: dict[str, Any]
+    capabilities: frozenset[Capability]
+    state: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Member(ABC):
     """The network of one ``fold`` (from 0) and its part of the cells."""
 
     fold: int
     prepared: Prepared
     recipe: Recipe
-    model: CellMemoryConfig
-    preprocessing: Preprocessing
     seed: int
     split: Split
 
@@ -50,26 +60,36 @@ class Member:
         """Label codes of the validation cells."""
         return self.prepared.reference.codes[self.split.validation]
 
+    @abstractmethod
     def training(self, epoch: int, context: JobContext) -> Examples:
         """What one epoch (from 0) trains on: the training cells, as the section measures them."""
-        rng = np.random.default_rng([self.seed, epoch, 2])
-        cells = self.prepared.reference.cells.take(self.split.training)
-        codes = self.prepared.reference.codes[self.split.training]
-        if self.prepared.measured is None:
-            return self._examples(thin(cells, self.recipe.thinning, rng), codes, context)
-        return self._examples(self.as_measured(cells, rng), codes, context)
 
+    @abstractmethod
     def validation(self, context: JobContext) -> Examples:
         """The validation cells, encoded."""
-        return self._examples(self.validation_cells(), self.validation_codes, context)
 
+    @abstractmethod
     def training_as_validation(self, most: int, context: JobContext) -> Examples:
         """At most so many training cells, measured like the validation cells."""
-        rng, rows = np.random.default_rng([self.seed, 6]), self.split.training
-        if len(rows) > most:
-            rows = np.sort(rng.choice(rows, most, replace=False))
-        cells = self.as_measured(self.prepared.reference.cells.take(rows), rng)
-        return self._examples(cells, self.prepared.reference.codes[rows], context)
+
+    @abstractmethod
+    def start(self, device: torch.device, precision: torch.dtype) -> Loop:
+        """The network with its first weights, ready for the first epoch."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What tells the network from any other, JSON-ready."""
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What it was made of beside the reference, for the record."""
+        return {}
+
+    @abstractmethod
+    def contents(
+        self, states: Sequence[Mapping[str, Tensor]], usual: NoveltyModel | None
+    ) -> Contents:
+        """A bundle of the weights of this network and of others like it."""
 
     def validation_cells(self) -> Cells:
         """The cells held out, as the section that the model is meant for measures them."""
@@ -81,34 +101,42 @@ class Member:
         measured = self.prepared.measured
         return cells if measured is None else measured.of(cells, rng)
 
-    def _examples(self, cells: Cells, codes: Ints, context: JobContext) -> Examples:
-        tokens = tokenise(
-            cells, cells.panel, self.model, self.preprocessing, seed=self.seed, context=context
-        )
-        return Examples(tokens, codes)
-
-    def start(
-        self, components: Floats | None, device: torch.device, precision: torch.dtype
-    ) -> Loop:
-        """The network with its first weights, ready for the first epoch."""
-        torch.manual_seed(self.seed)
-        reference, recipe = self.prepared.reference, self.recipe
-        network = CellMemoryNetwork(self.model, len(reference.cells.panel), self.labels)
-        if not recipe.published:
-            order_tokens(network)
-        if components is not None:
-            relate_genes(network, components)
-        optimizer = torch.optim.AdamW(
-            _groups(network.to(device), recipe.weight_decay),
-            lr=recipe.learning_rate,
+    def _optimizer(self, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            _groups(network.to(device), self.recipe.weight_decay),
+            lr=self.recipe.learning_rate,
             fused=device.type in ("cpu", "cuda"),
         )
-        codes = reference.codes[self.split.training]
-        weights = label_weights(codes, self.labels, recipe.rare_power).to(device)
-        tree = reference.tree
+
+    def _weights(self, device: torch.device) -> Tensor:
+        """Weight of every label in the loss, (C,)."""
+        codes = self.prepared.reference.codes[self.split.training]
+        return label_weights(codes, self.labels, self.recipe.rare_power).to(device)
+
+    def _ancestors(self, device: torch.device) -> tuple[Tensor, ...]:
+        """For every coarser level of labels the code of each label there, (C,) int64."""
+        tree = self.prepared.reference.tree
         levels = [] if tree is None else [tree.ancestors(level) for level in range(len(tree) - 1)]
-        ancestors = tuple(torch.from_numpy(codes).to(device) for codes in levels)
-        return Loop(network, optimizer, recipe, self.seed, device, precision, weights, ancestors)
+        return tuple(torch.from_numpy(codes).to(device) for codes in levels)
+
+
+def shares_of(
+    prepared: Prepared, recipe: Recipe, config: TrainConfig
+) -> list[tuple[int, Prepared, Recipe, int, Split]]:
+    """The first fields of every member of a training."""
+    reference = prepared.reference
+    parts = splits(reference.codes, recipe, config.validation, config.seed, prepared.groups)
+    labels = len(reference.labels)
+    return [
+        (fold, prepared, recipe.for_cells(len(part.training), labels),
+         _seed(config.seed, fold), part)
+        for fold, part in enumerate(parts)
+    ]  # fmt: skip
+
+
+def _seed(seed: int, fold: int) -> int:
+    """A member's seed; the first one's is the training's own."""
+    return seed if fold == 0 else int(np.random.SeedSequence([seed, fold]).generate_state(1)[0])
 
 
 @dataclass
@@ -134,7 +162,7 @@ class Standing:
         """Why it ended, or would."""
         return "all epochs" if len(self.history) >= recipe.epochs else "patience"
 
-    def add(self, record: EpochRecord, logits: Tensor, network: CellMemoryNetwork) -> None:
+    def add(self, record: EpochRecord, logits: Tensor, network: nn.Module) -> None:
         """Keep a record, and the weights where it is the best so far."""
         lowest = min((past.validation_loss for past in self.history), default=math.inf)
         self.history.append(record)
@@ -190,7 +218,7 @@ def _validate(
     return EpochRecord(epoch + 1, train_loss, loss, *scores, rate, member.fold + 1), logits
 
 
-def _groups(network: CellMemoryNetwork, decay: float) -> list[dict[str, Any]]:
+def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices alone: biases, norms and the CLS token go free."""
     matrices = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]

@@ -23,7 +23,7 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle, load_bundle, save_bundle
 from tagscope.models.device import choose_device, device_name
-from tagscope.models.omnicell.model import CAPABILITIES, NEIGHBOURS, Pooling, pooling_of
+from tagscope.models.omnicell.model import CAPABILITIES, KIND, NEIGHBOURS, Pooling, pooling_of
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.models.omnicell.objective import HIDDEN
 from tagscope.training.checkpoint import (
@@ -197,7 +197,7 @@ def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecor
 def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle:
     return save_bundle(
         out,
-        model="omnicell",
+        model=KIND,
         config=task.network.config.to_dict(),
         panel=task.vocabulary,
         labels=LabelSet(()),

@@ -10,6 +10,7 @@ from tagscope.errors import ArgumentError
 from tagscope.models.device import Precision
 
 RecipeName = Literal["default", "published"]
+Trained = Literal["cellmemory", "omnicell"]
 Balance = Literal["weights", "sampling", "none"]
 
 
@@ -90,6 +91,7 @@ class Recipe:
     """Every number of the training loop."""
 
     name: RecipeName
+    model: Trained
     folds: int
     """Networks, each with other cells held out."""
     epochs: int
@@ -122,8 +124,8 @@ class Recipe:
 
     @property
     def published(self) -> bool:
-        """Whether split, schedule and validation loss are those of the published code."""
-        return self.name == "published"
+        """Whether split, schedule and validation loss are those of the published CellMemory."""
+        return self.name == "published" and self.model == "cellmemory"
 
     def for_cells(self, cells: int, labels: int) -> Recipe:
         """With the number of epochs that makes enough updates on so many training cells."""
@@ -138,8 +140,11 @@ class Recipe:
         """Learning rate of an update (from 0).
 
         Published: half a cosine over 200 epochs, constant within an epoch, so that it never falls
-        below half. Default: a linear rise, then half a cosine to nothing over all updates.
+        below half; OmniCell's head has one rate. Default: a linear rise, then half a cosine to
+        nothing over all updates.
         """
+        if self.name == "published" and self.model == "omnicell":
+            return self.learning_rate
         if self.published:
             epoch = update // updates_per_epoch
             return self.learning_rate * (1 + math.cos(math.pi * epoch / 200)) / 2
@@ -167,10 +172,23 @@ _DEFAULT: dict[str, Any] = {
     "components": True, "clip_norm": 1.0, "target_sum": None,
 }  # fmt: skip
 
+# Heads read embeddings: there are no genes to hide or to start from. The paper states AdamW, its
+# rate and 20 epochs; the weight decay is torch's own, batches are ours.
+_HEAD: dict[str, Any] = {"gene_dropout": 0.0, "components": False, "target_sum": None}
+_PUBLISHED_HEAD: dict[str, Any] = {
+    **_PUBLISHED, **_HEAD, "epochs": 20, "patience": 0, "batch_size": 32,
+    "learning_rate": 1e-4, "weight_decay": 0.01,
+}  # fmt: skip
+_DEFAULT_HEAD: dict[str, Any] = {**_DEFAULT, **_HEAD}
+_RECIPES: dict[tuple[Trained, RecipeName], dict[str, Any]] = {
+    ("cellmemory", "default"): _DEFAULT, ("cellmemory", "published"): _PUBLISHED,
+    ("omnicell", "default"): _DEFAULT_HEAD, ("omnicell", "published"): _PUBLISHED_HEAD,
+}  # fmt: skip
 
-def recipe_of(config: TrainConfig) -> Recipe:
+
+def recipe_of(config: TrainConfig, model: Trained = "cellmemory") -> Recipe:
     """The recipe a request names, with what the request says otherwise."""
-    numbers = dict(_PUBLISHED if config.recipe == "published" else _DEFAULT)
+    numbers = dict(_RECIPES[model, config.recipe])
     for name in ("folds", "epochs", "patience", "batch_size", "learning_rate", "balance"):
         if getattr(config, name) is not None:
             numbers[name] = getattr(config, name)
@@ -178,7 +196,7 @@ def recipe_of(config: TrainConfig) -> Recipe:
         numbers["updates"] = None
     if config.balance is not None and not numbers["rare_power"]:
         numbers["rare_power"] = 0.5
-    return Recipe(name=config.recipe, **numbers)
+    return Recipe(name=config.recipe, model=model, **numbers)
 
 
 def _refuse(name: str, value: Any, needed: str) -> None:

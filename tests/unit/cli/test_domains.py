@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 import shapely
 import spatialdata
-import torch
 from anndata import read_h5ad
 
+from small_omnicell import small_omnicell
 from tagscope import api
-from tagscope.core.labels import LabelSet
 from tagscope.io.h5ad import quietly
 from tagscope.io.store import read_table
 from tagscope.jobs import JobContext
-from tagscope.models.bundle import save_bundle
-from tagscope.models.omnicell.config import OmniCellConfig
-from tagscope.models.omnicell.model import CAPABILITIES
-from tagscope.models.omnicell.network import OmniCellNetwork
 
 QUICK = ("--n-domains", 5, "--starts", 2)
 
@@ -164,21 +159,8 @@ def test_a_bundle_of_another_model(tagscope, file, bundle, tmp_path):
 def omnicell(store, tmp_path_factory) -> Path:
     """A narrow OmniCell that has learned nothing."""
     panel = api.open_section(store).section.panel
-    config = OmniCellConfig(width=16, ffn=16, layers=1, heads=2, rotary_width=8)
-    torch.manual_seed(0)
     out = tmp_path_factory.mktemp("omnicell") / "bundle"
-    save_bundle(
-        out,
-        model="omnicell",
-        config=config.to_dict(),
-        panel=panel,
-        labels=LabelSet(()),
-        preprocessing={"transform": "soft rank", "um_per_unit": 1.0},
-        capabilities=CAPABILITIES,
-        training={},
-        state=OmniCellNetwork(config, len(panel) + 2).state_dict(),
-    )
-    return out
+    return small_omnicell(out, panel).path
 
 
 def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):

@@ -32,6 +32,7 @@ class LinearModel:
     most_cells: int = 10**9
     capabilities: frozenset[Capability] = frozenset(Capability)
     bytes_per_token: int = 5120
+    kind: str = "cellmemory"
     tree: LabelTree | None = None
     seen: list[np.ndarray] = field(default_factory=list)
 

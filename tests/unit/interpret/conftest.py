@@ -33,6 +33,7 @@ class OneGeneModel:
     most_cells: int = 10**9
     capabilities: frozenset[Capability] = frozenset(Capability)
     bytes_per_token: int = 5120
+    kind: str = "cellmemory"
     calls: list[int] = field(default_factory=list)
 
     def tokenise(self, cells: Cells, *, seed: int = 0, context: JobContext | None = None):

@@ -65,6 +65,17 @@ def test_a_run_paints_and_becomes_the_result(annotate, state, painter, opened, b
     assert annotate.state.can_save
 
 
+def test_a_bundle_without_attention_is_not_asked_for_it(annotate, state, opened, bundle):
+    assert annotate.state.may_attend
+    state.set_section(opened)
+    annotate.use(replace(bundle, capabilities=frozenset({"annotate", "embed"})))
+    assert annotate.state.attention
+    assert not annotate.state.may_attend
+    annotate.run()
+    assert annotate.state.failure is None
+    assert state.result.gene_scores is None
+
+
 def test_cells_in_view_come_first(annotate, state, runner, opened, bundle, monkeypatch):
     asked = {}
 

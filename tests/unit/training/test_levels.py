@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import tagscope as ts
+from small_omnicell import small_omnicell
 from tagscope.cli.main import main
 from tagscope.core.results import read_provenance
 from tagscope.errors import ArgumentError
@@ -76,6 +77,20 @@ def test_levels_from_file_to_table(file: Path, tmp_path: Path) -> None:
     stored = read_provenance(anndata.read_h5ad(tmp_path / "out.h5ad"), "cellmemory")
     assert stored is not None
     assert stored.extra["tree"]["columns"] == ["class", "type"]
+
+
+def test_levels_told_from_embeddings(file: Path, tmp_path: Path) -> None:
+    panel = ts.read_reference(file, "type").cells.panel
+    init = small_omnicell(tmp_path / "omnicell", panel)
+    bundle = ts.train(file, ["class", "type"], "omnicell", init=init, out=tmp_path / "m",
+                      config=QUICK)  # fmt: skip
+    assert bundle.tree is not None
+    assert bundle.tree.columns == ("class", "type")
+    ts.annotate(file, bundle, ts.AnnotateConfig(device="cpu"), out=tmp_path / "out.h5ad")
+    obs = anndata.read_h5ad(tmp_path / "out.h5ad").obs
+    parent = {name: above for above, names in FINE.items() for name in names}
+    assert (obs["omnicell_class"] == obs["omnicell"].map(parent)).all()
+    assert (obs["omnicell_class"] == obs["class"]).mean() > 0.8
 
 
 def test_a_label_without_cells_leaves_the_tree(file: Path) -> None:

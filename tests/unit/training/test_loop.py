@@ -12,7 +12,8 @@ import torch
 from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.training.loop import Loop, hide_genes, label_weights
+from tagscope.training.cellmemory import CellMemoryLoop, hide_genes
+from tagscope.training.loop import Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
 
@@ -80,7 +81,9 @@ def loop_of(recipe: Recipe, weights: torch.Tensor | None = None) -> Loop:
     network = CellMemoryNetwork(CellMemoryConfig(width=8, ffn=8, heads=2), 5, 2)
     optimizer = torch.optim.SGD(network.parameters())
     weights = torch.ones(2) if weights is None else weights
-    return Loop(network, optimizer, recipe, 0, torch.device("cpu"), torch.float32, weights)
+    return CellMemoryLoop(
+        network, optimizer, recipe, 0, torch.device("cpu"), torch.float32, weights
+    )
 
 
 def test_epochs_follow_from_updates() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
@@ -20,10 +17,11 @@ from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, T
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput, PairTable
 from tagscope.models.cellmemory.tokenise import CellMemoryTokens, Preprocessing, tokenise
+from tagscope.models.ensemble import mean_logits
 from tagscope.models.novelty import NoveltyModel
 
+KIND = "cellmemory"
 CAPABILITIES = frozenset(Capability)
-_NOVELTY = "novelty."
 
 
 @dataclass
@@ -43,6 +41,7 @@ class CellMemory:
     temperature: float = 1.0
     usual: NoveltyModel | None = None
     tree: LabelTree | None = None
+    kind: str = field(default=KIND, init=False)
     _tables: dict[int, PairTable] = field(default_factory=dict, init=False, repr=False)
     _tables_of: tuple[TokenPairs, bool] | None = field(default=None, init=False, repr=False)
 
@@ -95,7 +94,7 @@ class CellMemory:
         scores = [one.gene_scores[:, 1:] for one in said if one.gene_scores is not None]
         return CellOutput(
             torch.cat([one.embedding for one in said], dim=1),
-            _mean_logits([one.logits / self.temperature for one in said]),
+            mean_logits([one.logits / self.temperature for one in said]),
             torch.stack(scores).mean(dim=0) if scores else None,
             said[0].slot_scores,
         )
@@ -133,37 +132,3 @@ class CellMemory:
                 pairs.tokens.to(device), pairs.genes.to(device)
             )
         return self._tables[index]
-
-
-def joined_state(
-    states: Sequence[Mapping[str, Tensor]], usual: NoveltyModel | None = None
-) -> dict[str, Tensor]:
-    """Everything of a model that is a tensor: ``"1.head.bias"``, of a single network without the
-    number, and ``"novelty.bank"``."""
-    joined = {} if usual is None else {_NOVELTY + k: v for k, v in usual.to_state().items()}
-    for index, state in enumerate(states):
-        prefix = f"{index}." if len(states) > 1 else ""
-        joined |= {prefix + name: value for name, value in state.items()}
-    return joined
-
-
-def parted_state(
-    state: Mapping[str, Tensor], networks: int
-) -> tuple[list[dict[str, Tensor]], NoveltyModel | None]:
-    """Inverse of :func:`joined_state`."""
-    usual = {k.removeprefix(_NOVELTY): v for k, v in state.items() if k.startswith(_NOVELTY)}
-    parts: list[dict[str, Tensor]] = [{} for _ in range(networks)]
-    for key, value in state.items():
-        if key.startswith(_NOVELTY):
-            continue
-        index, _, name = key.partition(".") if networks > 1 else ("0", "", key)
-        parts[int(index)][name] = value
-    return parts, NoveltyModel.from_state(usual) if usual else None
-
-
-def _mean_logits(logits: list[Tensor]) -> Tensor:
-    """Logits of the mean of the probabilities, (B, C)."""
-    if len(logits) == 1:
-        return logits[0]
-    of_all = torch.stack([torch.log_softmax(one, dim=1) for one in logits])
-    return of_all.logsumexp(dim=0) - math.log(len(logits))

@@ -99,6 +99,49 @@ class OmniCellConfig:
         return cls(**only_known(cls, data, "OmniCell"))
 
 
+@dataclass(frozen=True)
+class HeadConfig:
+    """How labels are told from an OmniCell's embeddings."""
+
+    most_genes: int = 500
+    """Genes that cells are read over at most, those that vary most in the reference."""
+
+    hidden: int | None = None
+    """Width of the two hidden layers; that of the embedding if not given."""
+
+    dropout: float = 0.3
+    """Dropout behind each of them while training."""
+
+    whiten: bool = True
+    """Whether the training cells' principal components are brought to one variance first."""
+
+    networks: int = 1
+    """Heads trained apart, whose answers are averaged."""
+
+    def __post_init__(self) -> None:
+        for name in ("most_genes", "hidden", "networks"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                _refuse(name, value, "at least 1")
+        if not 0.0 <= self.dropout < 1.0:
+            _refuse("dropout", self.dropout, "at least 0 and below 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> HeadConfig:
+        """Inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        ArgumentError
+            If a key is unknown or a value out of range.
+        """
+        return cls(**only_known(cls, data, "The head of OmniCell"))
+
+
 def _refuse(name: str, value: Any, needed: str) -> None:
     raise ArgumentError(
         f"OmniCell cannot have {name} = {value!r}.",

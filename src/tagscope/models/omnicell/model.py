@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from tagscope.core.neighbours import nearest_others
@@ -22,10 +23,11 @@ from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.network import GeneTable, OmniCellNetwork, Sequences
 from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
+KIND = "omnicell"
 CAPABILITIES = frozenset({Capability.EMBED})
 Pooling = Literal["genes", "expressed"]
 NEIGHBOURS = 9  # read with a cell, in the paper (C = 10)
-_SMALLEST_NORM = 1e-7
+SMALLEST_NORM = 1e-7  # of an embedding that is divided by its length
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,21 @@ class OmniCell:
             )
         return Reading(known[columns], columns, neighbours, expressed)
 
+    def over(self, panel: GenePanel) -> OmniCell:
+        """The same network, whose vocabulary is the genes of ``panel`` that it knows.
+
+        Raises
+        ------
+        InputError
+            If it knows none of them.
+        """
+        genes, start = self.reading(panel).genes, len(self.vocabulary)
+        rows = torch.from_numpy(np.concatenate((genes, [start, start + 1])))
+        network, weight = copy.deepcopy(self.network), self.network.genes.weight.detach()
+        kept = weight[rows.to(weight.device)]
+        network.genes = nn.Embedding(len(rows), self.config.width, _weight=kept)
+        return replace(self, network=network, vocabulary=self.vocabulary.take(genes))
+
     def read(self, asked: Section | Cells, reading: Reading) -> OmniCellTokens:
         """Cells as sequences; those of a section may be read with their neighbours.
 
@@ -130,6 +147,11 @@ class OmniCell:
         near = nearest_others(asked.own_xy, reading.neighbours, pieces)
         return OmniCellTokens(ranks, near, asked.own_xy / self.um_per_unit, reading.expressed)
 
+    def rows(self, reading: Reading) -> npt.NDArray[np.int64]:
+        """Rows of the embedding that are read: the start, the genes, the end."""
+        start = len(self.vocabulary)
+        return np.concatenate(([start], reading.genes, [start + 1]))
+
     def table(self, reading: Reading) -> GeneTable:
         """The genes that are read, between start and end, as the network takes them."""
         weight = self.network.genes.weight
@@ -139,9 +161,7 @@ class OmniCell:
             or self._table[:2] != (key, weight.dtype)
             or (self._table[2].names.device != weight.device)
         ):
-            start = len(self.vocabulary)
-            rows = np.concatenate(([start], reading.genes, [start + 1]))
-            found = self.network.table(torch.from_numpy(rows).to(weight.device))
+            found = self.network.table(torch.from_numpy(self.rows(reading)).to(weight.device))
             self._table = key, weight.dtype, found
         return self._table[2]
 
@@ -163,7 +183,7 @@ class OmniCell:
         read = tokens.sequences(rows)[0].to(self.network.head.device)
         table, counted = self.table(reading), self.counted(read)
         hidden = self.network.eval().pooled(table, read, counted, cells=cells)
-        return F.normalize(hidden, dim=-1, eps=_SMALLEST_NORM)
+        return F.normalize(hidden, dim=-1, eps=SMALLEST_NORM)
 
     def counted(self, read: Sequences) -> Tensor:
         """The tokens that are pooled, (B, C, t) bool: neither start, end nor padding."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tagscope.inference.batches import Batches, out_of_memory
+from tagscope.models.batches import Batches, out_of_memory
 
 CPU = torch.device("cpu")
 TOKEN = 5120  # bytes, so that a batch holds 8,192 of them, the first one half as many
