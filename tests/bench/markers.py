@@ -4,16 +4,17 @@
     python tests/bench/markers.py table rows.jsonl
 
 For every type of 20 cells or more, against all other cells, over the genes that the model reads:
-the first genes of ``tagscope genes --label`` (Wasserstein distance of the gene's embeddings, genes
-that the type expresses more) and of scanpy's ``rank_genes_groups`` (Wilcoxon, log-normalised
-counts). ``auc`` is the mean over types and genes of a gene's AUC for its type by expression: what
-Wilcoxon ranks by, so that its own is the best there is; "any gene" is the mean over all genes.
-"By chance" is the share of genes that two random choices have in common.
+the first genes of ``tagscope genes --label`` (Wasserstein distance of the gene's embeddings, of
+genes that the type expresses more), and as many of scanpy's ``rank_genes_groups`` (Wilcoxon,
+log-normalised counts). "AUC" is the mean over types and genes of a gene's AUC for its type by
+expression: what Wilcoxon ranks by, so that its own is the best there is; "any gene" is the mean
+over all genes. "By chance" is the share of genes that two random choices have in common.
 """
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,13 +39,14 @@ TOP = (5, 10, 20)
 
 @dataclass(frozen=True)
 class Row:
-    """The first ``top`` of ``genes`` genes, means over ``types`` types."""
+    """The first ``top`` of ``genes`` genes, means over ``types`` types; ``found`` by embedding."""
 
     task: str
     seed: int
     top: int
     types: int
     genes: int
+    found: float
     jaccard: float
     overlap: float
     auc: float
@@ -61,21 +63,22 @@ class Choices:
     auc: np.ndarray
 
     def row(self, task: str, seed: int, top: int) -> Row:
-        """Compare the first ``top`` of every type."""
+        """Compare the first ``top`` of every type, or as many as there are by embedding."""
         pairs = [
-            (own[:top], other[:top])
+            (own[:top], other[: min(top, len(own))])
             for own, other in zip(self.embedded, self.wilcoxon, strict=True)
         ]
-        both = [len(np.intersect1d(*pair)) for pair in pairs]
-        either = [len(np.union1d(*pair)) for pair in pairs]
-        fewer = [max(1, min(map(len, pair))) for pair in pairs]
-        areas = [
+        sizes = [len(own) for own, _ in pairs]
+        both = np.array([len(np.intersect1d(*pair)) for pair in pairs])
+        either = np.array([len(np.union1d(*pair)) for pair in pairs])
+        reached = [
             np.mean([self.auc[code, pair[side]].mean() for code, pair in enumerate(pairs)])
             for side in (0, 1)
         ]
+        means = (sizes, both / either, both / sizes)
         return Row(
-            task, seed, top, *self.auc.shape, float(np.mean(np.divide(both, either))),
-            float(np.mean(np.divide(both, fewer))), *map(float, areas), float(self.auc.mean()),
+            task, seed, top, *self.auc.shape, *(float(np.mean(one)) for one in means),
+            *map(float, reached), float(self.auc.mean()),
         )  # fmt: skip
 
 
@@ -114,7 +117,9 @@ def wilcoxon(
     groups = np.where(codes >= 0, names[codes], "other")
     table = AnnData(expression, pd.DataFrame({"type": pd.Categorical(groups)}))
     table.var_names = genes
-    sc.tl.rank_genes_groups(table, "type", groups=list(names), method="wilcoxon")
+    with warnings.catch_warnings():  # scanpy adds columns one by one
+        warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
+        sc.tl.rank_genes_groups(table, "type", groups=list(names), method="wilcoxon")
     return sc.get.rank_genes_groups_df(table, None).rename(columns={"names": "gene"})
 
 
@@ -130,14 +135,16 @@ def table(rows: list[dict[str, Any]]) -> None:
     of: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         of[row["task"], row["top"]].append(row)
-    print("| data | types | genes | first | seeds | Jaccard | overlap | by chance | AUC: embedding "
-          "| Wilcoxon | any gene |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("| data | types | genes | first | found | seeds | Jaccard | overlap | by chance "
+          "| AUC: embedding | Wilcoxon | any gene |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for (task, top), group in of.items():
         types, genes = group[0]["types"], group[0]["genes"]
+        found = shown(group, "found")
         said = [shown(group, name) for name in ("jaccard", "overlap")]
         reached = [shown(group, name) for name in ("auc", "wilcoxon_auc", "any_auc")]
-        line = [DATASETS[task].name, types, genes, top, len(group), *said, f"{top / genes:.3f}"]
+        chance = f"{top / genes:.3f}"
+        line = [DATASETS[task].name, types, genes, top, found, len(group), *said, chance]
         print("| " + " | ".join(map(str, (*line, *reached))) + " |")
 
 
