@@ -115,7 +115,8 @@ def wilcoxon(
 ) -> pd.DataFrame:
     """Columns group and gene, the best first; cells of no group are among the others."""
     groups = np.where(codes >= 0, names[codes], "other")
-    table = AnnData(expression, pd.DataFrame({"type": pd.Categorical(groups)}))
+    rows = np.arange(len(groups)).astype(str)
+    table = AnnData(expression, pd.DataFrame({"type": pd.Categorical(groups)}, index=rows))
     table.var_names = genes
     with warnings.catch_warnings():  # scanpy adds columns one by one
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)

@@ -24,6 +24,7 @@ from tagscope.models.device import Precision, choose_device, device_name, quicke
 from tagscope.models.omnicell.model import OmniCell, Reading
 
 Method = Literal["embedding", "mapping", "nnls"]
+_DEPTH = 0.5  # of a cell's, for parts of a spot: their mean was nearer to the truth than at 1
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class DeconvolveConfig:
     """embedding tells spots by what types are worth in the model's space, learned from mixtures of
     reference cells; mapping maps reference cells onto spots there, as Tangram does; nnls fits the
     types' mean expression by non-negative least squares, without a model."""
-    mixtures: int = 1000
+    mixtures: int = 2000
     """Mixtures that the method embedding learns from."""
     parts: int = 16
-    """Random parts, as deep as a cell, in which the method embedding reads a spot."""
+    """Random parts, half as deep as a cell, in which the method embedding reads a spot."""
     cells_per_type: int = 100
     """Reference cells of a type that the method mapping maps, drawn at random."""
     steps: int = 400
@@ -147,7 +148,7 @@ def _by_signatures(
 ) -> npt.NDArray[np.float32]:
     _require_counts(spots, reference.cells)
     mixtures = mixtures_of(reference, spots.totals, config.mixtures, config.seed)
-    depth = min(float(np.median(cells.totals)) for cells in (spots, reference.cells))
+    depth = _DEPTH * min(float(np.median(cells.totals)) for cells in (spots, reference.cells))
     of_mixtures, of_spots = (
         read_in_parts(cells, depth, config.parts, space, config.seed, context)
         for cells in (mixtures.cells, spots)

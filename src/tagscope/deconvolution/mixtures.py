@@ -1,8 +1,8 @@
-"""Spots put together from a reference's cells, and cell-deep parts of spots, for a model to read.
+"""Spots put together from a reference's cells, and shallow parts of spots, for a model to read.
 
 A model that learned from cells reads a spot otherwise than a mean of its cells: a spot is many
-times deeper, and expresses nearly every gene. Two remedies, both TAGscope's own: spots are read in
-random parts as deep as a cell, and what a type is worth in a spot is learned from made-up spots.
+times deeper, and expresses nearly every gene. Two remedies, both TAGscope's own: a spot is read in
+random parts no deeper than a cell, and what a type is worth in one is learned from made-up spots.
 """
 
 from __future__ import annotations

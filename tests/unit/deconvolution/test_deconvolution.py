@@ -90,7 +90,7 @@ def test_mixtures_are_as_deep_as_spots_and_as_mixed_as_the_reference(reference):
     assert shallow.cells.totals.min() > 200  # three cells at least
 
 
-def test_spots_are_read_in_parts_as_deep_as_a_cell(reference):
+def test_spots_are_read_in_parts(reference):
     mixtures, heard = mixtures_of(reference, np.full(5, 2000.0), 50, 0), []
     totals = read_in_parts(
         mixtures.cells, 100.0, 8, lambda cells, _: cells.totals[:, None], 0, JobContext()
