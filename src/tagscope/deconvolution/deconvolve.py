@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from tagscope.core.provenance import Provenance
-from tagscope.core.section import Reference, Section
+from tagscope.core.section import Cells, Reference, Section
 from tagscope.deconvolution.baseline import least_squares
 from tagscope.deconvolution.mapping import MappingSettings, map_cells
+from tagscope.deconvolution.mixtures import Space, mixtures_of, read_in_parts
 from tagscope.deconvolution.result import Proportions
+from tagscope.deconvolution.signatures import Signatures
 from tagscope.errors import ArgumentError, InputError
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
@@ -21,7 +23,8 @@ from tagscope.models.device import Precision, choose_device, device_name, quicke
 from tagscope.models.omnicell.embedded import embedded
 from tagscope.models.omnicell.model import OmniCell, Reading
 
-Method = Literal["embedding", "nnls"]
+Method = Literal["embedding", "mapping", "nnls"]
+_DEPTH = 0.5  # of a cell's, for parts of a spot: their mean was nearer to the truth than at 1
 
 
 @dataclass(frozen=True)
@@ -31,32 +34,37 @@ class DeconvolveConfig:
     key: str = "omnicell"
     """Name of the result in the table."""
     method: Method = "embedding"
-    """embedding maps reference cells onto spots in the model's space; nnls fits the types' mean
-    expression by non-negative least squares, without a model."""
+    """embedding tells spots by what types are worth in the model's space, learned from mixtures of
+    reference cells; mapping maps reference cells onto spots there, as Tangram does; nnls fits the
+    types' mean expression by non-negative least squares, without a model."""
+    mixtures: int = 2000
+    """Mixtures that the method embedding learns from."""
+    parts: int = 16
+    """Random parts, half as deep as a cell, in which the method embedding reads a spot."""
     cells_per_type: int = 100
-    """Reference cells of a type that are mapped, drawn at random."""
+    """Reference cells of a type that the method mapping maps, drawn at random."""
     steps: int = 400
     """Steps of the mapping."""
     learning_rate: float = 0.1
-    """Learning rate of Adam."""
+    """Learning rate of the mapping."""
     entropy: float = 0.0
-    """Above 0, spots are made of fewer cells."""
+    """Above 0, the mapping makes spots of fewer cells."""
     seed: int = 0
-    """Seed of the draw and of the mapping."""
+    """Seed of what is drawn, and of the mapping."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
     precision: Precision = "auto"
     """Number format of the model; auto is bf16 where the device computes in it, else fp32."""
 
     def __post_init__(self) -> None:
-        if self.method not in ("embedding", "nnls"):
+        if self.method not in get_args(Method):
             raise ArgumentError(
                 f"The method {self.method!r} is unknown.",
-                "It is embedding or nnls.",
+                "It is embedding, mapping or nnls.",
                 "Choose one of these.",
                 {"method": None},
             )
-        for name in ("cells_per_type", "steps"):
+        for name in ("mixtures", "parts", "cells_per_type", "steps"):
             if getattr(self, name) < 1:
                 raise ArgumentError(
                     f"{name.replace('_', ' ')} is {getattr(self, name)}.",
@@ -80,7 +88,8 @@ def deconvolve(
     Raises
     ------
     InputError
-        If section and reference share no gene, or none that the model knows.
+        If section and reference share no gene, or none that the model knows; or if the method
+        embedding is given values that are no counts.
     ArgumentError
         If there is no model for a method that needs one.
     """
@@ -92,11 +101,11 @@ def deconvolve(
         if model is None:
             raise ArgumentError(
                 "No model was given.",
-                "The method embedding maps cells in the space of an OmniCell.",
+                f"The method {config.method} works in the space of an OmniCell.",
                 "Give a bundle of one, or take the method nnls.",
                 {"bundle": None, "method": "nnls"},
             )
-        values, genes = _by_embedding(section, reference, model, config, context)
+        values, genes = _in_space_of(model, section, reference, config, context)
     provenance = Provenance(
         verb="deconvolve", parameters=asdict(config), inputs=dict(inputs or {}), seed=config.seed,
         device=device_name(choose_device(config.device)),
@@ -118,30 +127,67 @@ def _by_expression(
     return found, len(panel)
 
 
-def _by_embedding(
-    section: Section, reference: Reference, model: OmniCell, config: DeconvolveConfig,
+def _in_space_of(
+    model: OmniCell, section: Section, reference: Reference, config: DeconvolveConfig,
     context: JobContext,
 ) -> tuple[npt.NDArray[np.float32], int]:  # fmt: skip
     device = choose_device(config.device)
     model = model.to(device, quickest_precision(config.precision, device))
-    of_spots, of_cells = _same_genes(section, reference, model)
+    spots, known, reading = _same_genes(section, reference, model)
+
+    def space(cells: Cells, heard: JobContext) -> npt.NDArray[np.float32]:
+        return embedded(model, model.read(cells, reading), reading, heard)
+
+    tell = _by_mapping if config.method == "mapping" else _by_signatures
+    return tell(spots, known, space, config, context), len(reading.genes)
+
+
+def _by_signatures(
+    spots: Cells, reference: Reference, space: Space, config: DeconvolveConfig, context: JobContext
+) -> npt.NDArray[np.float32]:
+    _require_counts(spots, reference.cells)
+    mixtures = mixtures_of(reference, spots.totals, config.mixtures, config.seed)
+    depth = _DEPTH * min(float(np.median(cells.totals)) for cells in (spots, reference.cells))
+    of_mixtures, of_spots = (
+        read_in_parts(cells, depth, config.parts, space, config.seed, context)
+        for cells in (mixtures.cells, spots)
+    )
+    return Signatures.of(of_mixtures, mixtures.shares).shares_in(of_spots, context)
+
+
+def _by_mapping(
+    spots: Cells, reference: Reference, space: Space, config: DeconvolveConfig, context: JobContext
+) -> npt.NDArray[np.float32]:
     types = len(reference.labels)
     rows = drawn_of_types(reference.codes, types, config.cells_per_type, config.seed)
-    some = reference.cells.take(rows)
-    spots = embedded(model, model.read(section.cells, of_spots), of_spots, context)
-    cells = embedded(model, model.read(some, of_cells), of_cells, context)
     settings = MappingSettings(config.steps, config.learning_rate, config.entropy, config.seed)
-    weights = map_cells(spots, cells, settings, device, context)
-    member = np.eye(types, dtype=np.float32)[reference.codes[rows]]
-    return weights @ member, len(of_spots.genes)
+    wanted, parts = space(spots, context), space(reference.cells.take(rows), context)
+    weights = map_cells(wanted, parts, settings, choose_device(config.device), context)
+    return weights @ np.eye(types, dtype=np.float32)[reference.codes[rows]]
 
 
-def _same_genes(section: Section, reference: Reference, model: OmniCell) -> tuple[Reading, Reading]:
-    """Both read over the genes that both have, in one order."""
+def _same_genes(
+    section: Section, reference: Reference, model: OmniCell
+) -> tuple[Cells, Reference, Reading]:
+    """Spots and reference over the genes that both have and the model knows, in one order."""
     spots, cells = model.reading(section.panel), model.reading(reference.cells.panel)
     genes, of_spots, of_cells = np.intersect1d(spots.genes, cells.genes, return_indices=True)
     _require_shared(len(genes), section, reference)
-    return Reading(genes, spots.columns[of_spots]), Reading(genes, cells.columns[of_cells])
+    columns, panel = spots.columns[of_spots], section.panel.take(spots.columns[of_spots])
+    taken = replace(section.cells, values=section.cells.values[:, columns], panel=panel)
+    values = reference.cells.values[:, cells.columns[of_cells]]
+    known = replace(reference, cells=replace(reference.cells, values=values, panel=panel))
+    return taken, known, Reading(genes, np.arange(len(genes)))
+
+
+def _require_counts(*given: Cells) -> None:
+    if any(cells.normalised for cells in given):
+        raise InputError(
+            "The spots or the reference hold log-normalised values.",
+            "The method embedding adds cells up to spots, which counts alone allow.",
+            "Choose the layer with counts, or the method mapping.",
+            {"layer": None, "method": "mapping"},
+        )
 
 
 def _require_shared(genes: int, section: Section, reference: Reference) -> None:

@@ -14,10 +14,12 @@ from tagscope.errors import InputError
 
 @dataclass(frozen=True)
 class Spots:
-    """``section`` of S spots, and the proportions (S, C) of types in each, by number of cells."""
+    """``section`` of S spots, the proportions (S, C) of types in each, by number of cells, and that
+    number, ``sizes`` (S,)."""
 
     section: Section
     proportions: npt.NDArray[np.float32]
+    sizes: npt.NDArray[np.int64]
 
 
 def spots_of(
@@ -56,4 +58,5 @@ def spots_of(
     return Spots(
         Section(cells, xy, f"{section.name}, spots", section.unit),
         (counts / counts.sum(axis=1, keepdims=True)).astype(np.float32),
+        sizes[large],
     )

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -30,6 +31,7 @@ BIOLOGY, BATCH = "biology", "batch"
 _WEIGHTS = {BIOLOGY: 0.6, BATCH: 0.4}
 _NEIGHBOURS = 90  # LISI; kBET looks at 50 of them, graph connectivity at 15
 _COMPONENTS = 50
+_WITHOUT_LABELS = ("iLISI", "PCR comparison")
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,7 @@ def score_integration(
     config, context = config or IntegrationConfig(), context or JobContext()
     scib = _library()
     labelled = np.flatnonzero(cells.labels != "")
-    kept = labelled
-    if len(kept) > config.cells:
-        rng = np.random.default_rng(config.seed)
-        kept = np.sort(rng.choice(labelled, config.cells, replace=False))
-    scored = cells.take(kept)
+    scored = cells.take(_drawn(labelled, config))
     _refuse_unmixable(scored)
     rows = []
     measures = _measures(scib, scored, config.seed)
@@ -171,6 +169,43 @@ def score_integration(
         n_types=len(np.unique(scored.labels)),
         seed=config.seed,
     )
+
+
+def score_mixing(
+    cells: EmbeddedCells,
+    config: IntegrationConfig | None = None,
+    *,
+    context: JobContext | None = None,
+) -> dict[str, float]:
+    """How well an embedding mixes batches, of cells whose types nobody knows.
+
+    Those of :func:`score_integration`'s metrics that need no label, by name. A tissue whose
+    sections differ in what they are made of is mixed less than fully by the best of embeddings.
+
+    Raises
+    ------
+    ArgumentError
+        If there are fewer than two batches, too few cells, or scib-metrics is not installed.
+    """
+    config, context = config or IntegrationConfig(), context or JobContext()
+    scib = _library()
+    scored = cells.take(_drawn(np.arange(len(cells)), config))
+    _refuse(_few_cells_or_batches(scored, "are there"))
+    measures = _measures(scib, scored, config.seed)
+    found = {}
+    for done, name in enumerate(_WITHOUT_LABELS):
+        context.step("scoring the mixing", done, len(_WITHOUT_LABELS))
+        found[name] = _quietly(measures[name][1])
+    context.step("scoring the mixing", len(found), len(found))
+    return found
+
+
+def _drawn(rows: npt.NDArray[np.int64], config: IntegrationConfig) -> npt.NDArray[np.int64]:
+    """All rows, or as many as are to be scored."""
+    if len(rows) <= config.cells:
+        return rows
+    rng = np.random.default_rng(config.seed)
+    return np.sort(rng.choice(rows, config.cells, replace=False))
 
 
 def _measures(
@@ -240,15 +275,22 @@ def _library() -> ModuleType:
 def _refuse_unmixable(cells: EmbeddedCells) -> None:
     per_label = pd.crosstab(cells.labels, cells.batch)
     mixed = ((per_label > 0).sum(axis=1) > 1) & (per_label.sum(axis=1) > per_label.shape[1])
-    problem = ""
-    if len(cells) <= _NEIGHBOURS:
-        problem = f"Only {len(cells)} cells have a label"
-    elif per_label.shape[1] < 2:
-        problem = f"All cells are of one batch ({per_label.columns[0]!r})"
-    elif len(per_label) < 2:
+    problem = _few_cells_or_batches(cells, "have a label")
+    if not problem and len(per_label) < 2:
         problem = f"All cells have one label ({per_label.index[0]!r})"
-    elif not mixed.any():
+    elif not problem and not mixed.any():
         problem = "No label occurs in two batches"
+    _refuse(problem)
+
+
+def _few_cells_or_batches(cells: EmbeddedCells, what: str) -> str:
+    batches = np.unique(cells.batch)
+    if len(cells) <= _NEIGHBOURS:
+        return f"Only {len(cells)} cells {what}"
+    return "" if len(batches) > 1 else f"All cells are of one batch ({str(batches[0])!r})"
+
+
+def _refuse(problem: str) -> None:
     if problem:
         raise ArgumentError(
             f"{problem}, so that there is no integration to score.",

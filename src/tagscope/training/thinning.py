@@ -30,7 +30,7 @@ def thin(cells: Cells, least_share: float, rng: np.random.Generator) -> Cells:
     shares = least_share ** rng.random(len(cells))
     shares[rng.random(len(cells)) < _UNTOUCHED] = 1.0
     shares = np.maximum(shares, np.minimum(1.0, _LEAST_TOTAL / np.maximum(cells.totals, 1.0)))
-    return _keeping(cells, shares, rng)
+    return keep_counts(cells, shares, rng)
 
 
 def thin_to(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
@@ -40,7 +40,7 @@ def thin_to(cells: Cells, share: float, rng: np.random.Generator) -> Cells:
     """
     if share >= 1 or cells.normalised:
         return cells
-    return _keeping(cells, np.minimum(share * spread(len(cells), rng), 1.0), rng)
+    return keep_counts(cells, np.minimum(share * spread(len(cells), rng), 1.0), rng)
 
 
 def spread(cells: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -48,8 +48,8 @@ def spread(cells: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     return np.asarray(np.exp(_SPREAD * rng.standard_normal(cells)))
 
 
-def _keeping(cells: Cells, shares: npt.NDArray[np.float64], rng: np.random.Generator) -> Cells:
-    """Cells with each count kept with its cell's probability."""
+def keep_counts(cells: Cells, shares: npt.NDArray[np.float64], rng: np.random.Generator) -> Cells:
+    """Cells with each count kept with its cell's probability ``shares`` (N,)."""
     values = sp.csr_matrix(cells.values, copy=True)
     of_cell = np.repeat(shares, np.diff(values.indptr))
     touched = of_cell < 1.0

@@ -7,12 +7,15 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
-from tagscope.core.section import Cells, Section
+from tagscope.core.section import Cells, Reference, Section
 from tagscope.deconvolution.baseline import least_squares
 from tagscope.deconvolution.deconvolve import drawn_of_types
 from tagscope.deconvolution.mapping import MappingSettings, map_cells
+from tagscope.deconvolution.mixtures import mixtures_of, read_in_parts
 from tagscope.deconvolution.result import errors_of
+from tagscope.deconvolution.signatures import Signatures
 from tagscope.deconvolution.spots import spots_of
 from tagscope.errors import InputError
 from tagscope.jobs import JobCancelled, JobContext
@@ -59,6 +62,69 @@ def test_mapping_can_be_cancelled(mixed):
         map_cells(spots, cells, MappingSettings(), CPU, context)
 
 
+@pytest.fixture
+def reference() -> Reference:
+    """Cells of three types, one of them rare, over 30 genes; a fourth has no cell."""
+    rng = np.random.default_rng(3)
+    codes = np.repeat([0, 1, 3], [60, 30, 10])
+    means = rng.dirichlet([0.3] * 30, 4) * 100
+    values = sp.csr_matrix(rng.poisson(means[codes]).astype(np.float32))
+    panel = GenePanel(tuple(f"g{gene}" for gene in range(30)))
+    cells = Cells(values, panel, np.arange(100).astype(str))
+    return Reference(cells, LabelSet(("a", "b", "none", "rare")), codes)
+
+
+def as_logs(cells: Cells, context: JobContext) -> np.ndarray:
+    return np.log1p(cells.values.toarray())
+
+
+def test_mixtures_are_as_deep_as_spots_and_as_mixed_as_the_reference(reference):
+    mixtures = mixtures_of(reference, np.full(5, 1000.0), 400, 0)
+    assert mixtures.cells.totals.mean() == pytest.approx(1000, rel=0.05)
+    np.testing.assert_allclose(mixtures.shares.sum(axis=1), 1)
+    np.testing.assert_allclose(mixtures.shares.mean(axis=0), [0.6, 0.3, 0, 0.1], atol=0.05)
+    assert mixtures.shares.std(axis=0)[0] > 0.2
+    again = mixtures_of(reference, np.full(5, 1000.0), 400, 0)
+    np.testing.assert_array_equal(again.shares, mixtures.shares)
+    shallow = mixtures_of(reference, np.full(5, 1.0), 10, 0)
+    assert shallow.cells.totals.min() > 200  # three cells at least
+
+
+def test_spots_are_read_in_parts(reference):
+    mixtures, heard = mixtures_of(reference, np.full(5, 2000.0), 50, 0), []
+    totals = read_in_parts(
+        mixtures.cells, 100.0, 8, lambda cells, _: cells.totals[:, None], 0, JobContext()
+    )
+    np.testing.assert_allclose(totals, 100, rtol=0.2)
+
+    def space(cells: Cells, context: JobContext) -> np.ndarray:
+        context.step("embedding", 1, 2)
+        return as_logs(cells, context)
+
+    context = JobContext(lambda said: heard.append((said.done, said.total)))
+    read_in_parts(mixtures.cells, 100.0, 3, space, 0, context)
+    assert heard == [(1, 6), (3, 6), (5, 6)]
+    whole = read_in_parts(mixtures.cells, 1e6, 3, space, 0, JobContext())
+    np.testing.assert_array_equal(whole, as_logs(mixtures.cells, context))
+
+
+def test_signatures_tell_mixtures_that_they_have_not_seen(reference):
+    seen, other = (mixtures_of(reference, np.full(5, 1000.0), 400, seed) for seed in (0, 1))
+    embedded = [as_logs(mixtures.cells, JobContext()) for mixtures in (seen, other)]
+    signatures = Signatures.of(embedded[0], seen.shares)
+    found = signatures.shares_in(embedded[1], JobContext())
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert found.min() >= 0
+    assert errors_of(found, other.shares)["rmse"] < 0.06
+    assert errors_of(found, other.shares)["pearson"] > 0.95
+    empty = signatures.shares_in(np.zeros((1, 30)), JobContext())
+    np.testing.assert_allclose(empty[0], seen.shares.mean(axis=0), atol=1e-6)
+    context = JobContext()
+    context.cancel()
+    with pytest.raises(JobCancelled):
+        signatures.shares_in(embedded[1], context)
+
+
 def test_least_squares_finds_shares_of_molecules():
     rng = np.random.default_rng(1)
     signatures = rng.dirichlet([0.3] * 30, 4) * 500
@@ -81,6 +147,7 @@ def test_spots_hold_the_cells_that_lie_in_them():
     np.testing.assert_array_equal(spots.section.cells.values.toarray(), [counts[:3].sum(axis=0)])
     np.testing.assert_allclose(spots.proportions, [[1 / 3, 2 / 3]], atol=1e-6)
     np.testing.assert_allclose(spots.section.xy, [[4, 6]])
+    np.testing.assert_array_equal(spots.sizes, [3])
     with pytest.raises(InputError, match="No square of 10"):
         spots_of(Section(cells, xy), np.full(7, -1), 2, 10.0)
 

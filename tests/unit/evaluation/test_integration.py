@@ -14,7 +14,7 @@ from sklearn.metrics import silhouette_score
 
 from tagscope.errors import ArgumentError, InputError
 from tagscope.evaluation.embedded import embedded_cells, joined
-from tagscope.evaluation.integration import IntegrationConfig, score_integration
+from tagscope.evaluation.integration import IntegrationConfig, score_integration, score_mixing
 
 LABELS = ("B", "Mono_CD14", "T_CD4")
 
@@ -65,6 +65,18 @@ def test_the_aggregates_are_scibs(reports, blood):
     assert report.total == pytest.approx(0.6 * report.biology + 0.4 * report.batch)
     silhouette = silhouette_score(blood.obsm["X_centred"], blood.obs["cell_type"])
     assert values["silhouette of labels"] == pytest.approx((silhouette + 1) / 2, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_mixing_needs_no_labels(reports, blood):
+    values = reports["raw"].metrics["value"]
+    table = blood.copy()
+    table.obs["cell_type"] = None
+    mixing = score_mixing(_cells(table, "X_raw"))
+    assert mixing == pytest.approx({name: values[name] for name in ("iLISI", "PCR comparison")})
+    table.obs["batch"] = "3pv1"
+    with pytest.raises(ArgumentError, match="one batch"):
+        score_mixing(_cells(table, "X_raw"))
 
 
 @pytest.mark.slow
