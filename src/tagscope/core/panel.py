@@ -64,16 +64,17 @@ class GenePanel:
     def _by_ensembl(self) -> dict[str, int]:
         return _first_positions(tuple(_without_version(e) for e in self.ensembl or ()))
 
-    def position(self, symbol: str, ensembl: str = "") -> int:
+    def position(self, symbol: str, ensembl: str = "", alias: str = "") -> int:
         """Position of one gene, −1 where absent.
 
         The exact symbol is tried first, then the alias, then, of genes without one, the symbol
         without regard to case (seqFISH+ and others write it otherwise), then the Ensembl id without
-        its version.
+        its version. A gene that is looked for with an ``alias`` of its own is so by that, in place
+        of the symbol, wherever not the exact one counts.
         """
         if symbol in self._by_symbol:
             return self._by_symbol[symbol]
-        folded = symbol.casefold()
+        folded = (alias or symbol).casefold()
         for names in (self._by_folded_alias, self._by_folded_symbol):
             if folded in names:
                 return names[folded]
@@ -81,9 +82,9 @@ class GenePanel:
 
     def columns_in(self, other: GenePanel) -> npt.NDArray[np.int64]:
         """Position of every gene of this panel in ``other``, (G,) int64, −1 where absent."""
-        ensembl = self.ensembl or ("",) * len(self)
-        found = [other.position(s, e) for s, e in zip(self.symbols, ensembl, strict=True)]
-        return np.array(found, dtype=np.int64)
+        none = ("",) * len(self)
+        names = zip(self.symbols, self.ensembl or none, self.aliases or none, strict=True)
+        return np.array([other.position(*gene) for gene in names], dtype=np.int64)
 
     def shared_with(self, other: GenePanel) -> npt.NDArray[np.int64]:
         """Columns of this panel's genes that ``other`` has too, ascending, each gene once."""

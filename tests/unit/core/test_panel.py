@@ -39,6 +39,14 @@ def test_ids_must_match_symbols():
         GenePanel(("a", "b"), ("E1",))
 
 
+def test_genes_find_their_orthologues_by_their_own_aliases():
+    mouse = GenePanel(("Cd24a", "Gad1", "Sst", "Ins2"), aliases=("CD24", "GAD1", "", "INS"))
+    human = GenePanel(("INS2", "SST", "GAD1", "CD24"))
+    assert mouse.columns_in(human).tolist() == [3, 2, 1, -1]  # INS2 is another gene than INS
+    assert human.columns_in(mouse).tolist() == [-1, 2, 1, 0]
+    assert mouse.shared_with(human).tolist() == [0, 1, 2]
+
+
 def test_aliases_find_genes_and_give_way_to_exact_symbols():
     panel = GenePanel(("Cd24a", "Gad1", "Sst"), aliases=("CD24", "GAD1", ""))
     assert [panel.position(name) for name in ("CD24", "gad1", "SST", "Cd24a")] == [0, 1, 2, 0]
