@@ -100,11 +100,14 @@ def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts
     return ts.pretrain(opened(task).section, out=path, config=config)
 
 
+Features = Callable[[str, Section, int], ts.Embedding]
+
+
 @dataclass(frozen=True)
 class Method:
     """Features of the cells of a task's section, by seed, and what is done with them."""
 
-    features: Callable[[str, Section, int], ts.Embedding]
+    features: Features
     averaged: bool = True
     refine: bool = False
 
@@ -142,12 +145,27 @@ def opened(task: str) -> ts.OpenedSection:
     return TASKS[task].opened()
 
 
+@cache
+def section_of(task: str, piece: str | None) -> Section:
+    """All cells of a task, or those of one of its sections by itself."""
+    if piece is None:
+        return opened(task).section
+    where = f'{TASKS[task].sections} == "{piece}"'
+    return ts.open_section(opened(task).source.path, where=where).section
+
+
+@cache
+def features_of(task: str, piece: str | None, features: Features, seed: int) -> ts.Embedding:
+    """What the clusterings of a method have in common."""
+    return features(task, section_of(task, piece), seed)
+
+
 def scored(task: str, method: str, clustering: str, seed: int) -> Row:
     """Delineate, and compare with the regions or with each section by itself."""
-    section, started = opened(task).section, time.monotonic()
+    started = time.monotonic()
     regions = regions_of(task)
     asked = TASKS[task].n_domains or len(set(regions[regions != "NA"]))
-    found = delineated(section, task, method, clustering, seed, asked)
+    found = delineated(task, None, method, clustering, seed, asked)
     seconds = round(time.monotonic() - started, 2)
     apart = None
     if TASKS[task].n_domains is None:
@@ -165,7 +183,7 @@ def regions_of(task: str) -> np.ndarray:
 
 
 def delineated(
-    section: Section, task: str, method: str, clustering: str, seed: int, asked: int
+    task: str, piece: str | None, method: str, clustering: str, seed: int, asked: int
 ) -> np.ndarray:
     way = METHODS[method]
     config = ts.DomainConfig(
@@ -175,7 +193,8 @@ def delineated(
         refine=way.refine,
         seed=seed,
     )
-    return domains_of(section, way.features(task, section, seed), config).names()
+    embedding = features_of(task, piece, way.features, seed)
+    return domains_of(section_of(task, piece), embedding, config).names()
 
 
 def agreement(
@@ -187,13 +206,8 @@ def agreement(
     reports, shares = [], []
     for code, name in enumerate(pieces.names):
         within = together[pieces.codes == code]
-        single = ts.open_section(
-            opened(task).source.path, where=f'{TASKS[task].sections} == "{name}"'
-        ).section
-        asked = len(set(within))
-        reports.append(
-            ts.evaluate_labels(delineated(single, task, method, clustering, seed, asked), within)
-        )
+        single = delineated(task, name, method, clustering, seed, len(set(within)))
+        reports.append(ts.evaluate_labels(single, within))
         shares.append([np.mean(within == domain) for domain in sorted(set(together))])
     apart = [np.abs(np.subtract(a, b)).sum() / 2 for a, b in combinations(shares, 2)]
     means = (float(np.mean([getattr(r, name) for r in reports])) for name in ("ari", "nmi"))
