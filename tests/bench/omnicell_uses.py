@@ -28,13 +28,12 @@ import tagscope as ts
 from annotation_accuracy import read
 from annotation_tasks import SHARED, cell_class, labelled, renamed, standardised
 from tagscope.core.section import Cells, Reference
-from tagscope.inference.embed import embedded
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
+from tagscope.models.omnicell.embedded import embedded
 from tagscope.models.registry import load_omnicell
 
 COMPONENTS = 20
-_ALONE = ts.EmbedConfig(neighbors=0, device="cpu", precision="fp32")
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def embedding_of(cells: Cells, bundle: Bundle) -> np.ndarray:
     """Embeddings (N, d) of cells, each read alone."""
     model = load_omnicell(bundle, torch.device("cpu"))
     reading = model.reading(cells.panel)
-    return embedded(model, model.read(cells, reading), reading, _ALONE, JobContext())
+    return embedded(model, model.read(cells, reading), reading, JobContext())
 
 
 def known_to(bundle: Bundle, cells: Cells) -> Cells:
