@@ -11,8 +11,9 @@ NMI are then those of the domains of a section within all, and of the section by
 ``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
 
 The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept in the folder
-``$TAGSCOPE_BUNDLES``. "Read alone" are cells without neighbours, in training as in embedding; "as
-published" is the mean over a cell and the neighbours that are read with it, not averaged over more.
+``$TAGSCOPE_BUNDLES``; its embedding is taken beside the components of expression, or alone. "Read
+alone" are cells without neighbours, in training as in embedding; "as published" is the embedding's
+mean over a cell and the neighbours that are read with it, not averaged over more.
 """
 
 from __future__ import annotations
@@ -83,11 +84,12 @@ class Small:
     """A small OmniCell pretrained on the task's cells, in a stage, and what it gives of a cell."""
 
     stage: Literal["spatial", "cells"]
+    expression: bool = True
     blocks: Literal["centre", "mean"] = "centre"
 
     def __call__(self, task: str, section: Section, seed: int) -> ts.Embedding:
-        bundle, config = small_bundle(task, self.stage, seed), ts.DomainConfig(seed=seed)
-        reading = ts.EmbedConfig(blocks=self.blocks)
+        bundle, reading = small_bundle(task, self.stage, seed), ts.EmbedConfig(blocks=self.blocks)
+        config = ts.DomainConfig(expression=self.expression, seed=seed)
         return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
@@ -118,9 +120,13 @@ METHODS = {
     "smoothed, refined": Method(expression, refine=True),
     "small OmniCell": Method(Small("spatial")),
     "small OmniCell, refined": Method(Small("spatial"), refine=True),
-    "small OmniCell, as published": Method(Small("spatial", "mean"), averaged=False),
+    "small OmniCell, embedding alone": Method(Small("spatial", expression=False)),
+    "small OmniCell, as published": Method(Small("spatial", False, "mean"), averaged=False),
     "small OmniCell, read alone": Method(Small("cells")),
-    "small OmniCell, read alone, not averaged": Method(Small("cells"), averaged=False),
+    "small OmniCell, read alone, embedding alone": Method(Small("cells", expression=False)),
+    "small OmniCell, read alone, not averaged": Method(
+        Small("cells", expression=False), averaged=False
+    ),
 }
 
 

@@ -13,7 +13,12 @@ from tagscope.core.keys import Slots
 from tagscope.core.results import DomainMap, Embedding, refuse_existing
 from tagscope.core.section import Section
 from tagscope.domains.config import DomainConfig, DomainModel
-from tagscope.domains.delineate import domains_of, embedded_features, expression_features
+from tagscope.domains.delineate import (
+    beside_expression,
+    domains_of,
+    embedded_features,
+    expression_features,
+)
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
@@ -41,7 +46,8 @@ def delineate_domains(
 ) -> DomainMap:
     """Delineate the domains of a section; with ``out``, also write the store or ``.h5ad``.
 
-    The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says. With an
+    The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says; its embedding
+    is taken beside the components of expression, unless ``config`` says otherwise. With an
     ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
     asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
     beside the column. ``choices`` are those of :func:`open_section`.
@@ -76,7 +82,7 @@ def domain_features(
     **choices: Any,
 ) -> Embedding:
     """What :func:`delineate_domains` averages over neighbours and clusters, (N, D): the part that
-    takes long, to be kept. Of ``config`` components and seed matter.
+    takes long, to be kept. Of ``config`` components, expression and seed matter.
 
     ``reading`` says how the model of ``bundle`` reads cells, and on which device.
     """
@@ -96,6 +102,8 @@ def domain_features(
     reading = reading or EmbedConfig()
     network = load_omnicell(bundle, choose_device(reading.device))
     embedded = _embed(snapshot, network, reading, inputs=said, context=context)
+    if config.expression:
+        embedded = beside_expression(snapshot, embedded, config)
     return embedded_features(snapshot, embedded, config)
 
 

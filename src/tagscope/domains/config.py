@@ -29,6 +29,8 @@ class DomainConfig:
     every cell's own."""
     components: int = 20
     """Principal components that are kept."""
+    expression: bool = True
+    """Compare cells by the components of their expression beside the model's embedding."""
     refine: bool = False
     """Give every cell the domain of most cells next to it."""
     starts: int = 10

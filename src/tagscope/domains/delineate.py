@@ -67,10 +67,29 @@ def embedded_features(
     """
     config = config or DomainConfig()
     _refuse_unfit(section, embedding)
-    values = embedding.values.mean(axis=1) if embedding.values.ndim == 3 else embedding.values
-    return replace(
-        embedding, values=narrowed(np.asarray(values, np.float32), config.components, config.seed)
-    )
+    values = narrowed(_one_block(embedding), config.components, config.seed)
+    return replace(embedding, values=values)
+
+
+def beside_expression(
+    section: Section, embedding: Embedding, config: DomainConfig | None = None
+) -> Embedding:
+    """An embedding of the section's cells and the components of their expression, side by side.
+
+    Of the components the direction counts, as of an embedding of length 1; each side is centred
+    and brought to the same spread, so that neither drowns the other.
+
+    Raises
+    ------
+    InputError
+        If it is of other cells, or there are fewer than two cells or genes.
+    """
+    config = config or DomainConfig()
+    _refuse_unfit(section, embedding)
+    own = components_of(section.cells, config.components, config.seed)
+    lengths = np.linalg.norm(own, axis=1, keepdims=True)
+    sides = _one_block(embedding), own / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return replace(embedding, values=np.hstack([_levelled(side) for side in sides]))
 
 
 def domains_of(
@@ -129,6 +148,18 @@ def _told(features: Embedding, clusters: Clusters) -> dict[str, Any]:
         "dimensions": int(features.values.shape[1]),
     }
     return {"features": of_features, "clusters": clusters.count, **clusters.found}
+
+
+def _one_block(embedding: Embedding) -> Floats:
+    values = embedding.values.mean(axis=1) if embedding.values.ndim == 3 else embedding.values
+    return np.asarray(values, np.float32)
+
+
+def _levelled(values: Floats) -> Floats:
+    """Values (N, D) about their mean, of a mean squared length of 1."""
+    values = values - values.mean(axis=0)
+    spread = np.sqrt((values**2).sum(axis=1).mean())
+    return values / spread if spread > 0 else values
 
 
 def _refuse_unfit(section: Section, embedding: Embedding) -> None:

@@ -7,7 +7,12 @@ import pytest
 
 from tagscope.core.section import SideBySide
 from tagscope.domains.config import DomainConfig
-from tagscope.domains.delineate import domains_of, embedded_features, expression_features
+from tagscope.domains.delineate import (
+    beside_expression,
+    domains_of,
+    embedded_features,
+    expression_features,
+)
 from tagscope.domains.refine import refined
 from tagscope.errors import ArgumentError, InputError
 from tagscope.evaluation.annotation import evaluate_labels
@@ -83,6 +88,22 @@ def test_an_embedding_is_clustered_as_it_is(section, features, truth):
     np.testing.assert_allclose(mean.values, features.values * 2, rtol=1e-6)
     wide = replace(QUICK, components=4)
     assert embedded_features(section, features, wide).values.shape == (len(section), 4)
+
+
+def test_an_embedding_and_expression_weigh_the_same(section, features):
+    """Whatever the embedding's scale, and of expression the direction alone."""
+    small = replace(features, values=features.values[:, :3] / 1000 + 7)
+    both = beside_expression(section, small, QUICK).values
+    assert both.shape == (len(section), 3 + 20)
+    for side in (both[:, :3], both[:, 3:]):
+        np.testing.assert_allclose(side.mean(axis=0), 0, atol=1e-5)
+        assert (side**2).sum(axis=1).mean() == pytest.approx(1, rel=1e-3)
+    lengths = np.linalg.norm(features.values, axis=1, keepdims=True)
+    own = features.values / lengths - (features.values / lengths).mean(axis=0)
+    angle = np.abs((both[:, 3:] * own).sum() / np.linalg.norm(both[:, 3:]) / np.linalg.norm(own))
+    assert angle == pytest.approx(1, abs=1e-4)
+    alike = replace(features, values=np.ones((len(section), 2), np.float32))
+    assert not beside_expression(section, alike, QUICK).values[:, :2].any()
 
 
 def test_an_embedding_of_other_cells_is_refused(section, features):
