@@ -43,6 +43,7 @@ from tagscope.domains.delineate import domains_of, expression_features
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CLUSTERINGS = get_args(Cluster)
+SEEDS = 5
 BUNDLES = Path(os.environ.get("TAGSCOPE_BUNDLES", Path(tempfile.gettempdir()) / "bundles"))
 
 
@@ -262,6 +263,8 @@ def shown(rows: list[dict]) -> str:
     )
     if rows[0]["apart"] is not None:
         said += f"; apart {np.mean([row['apart'] for row in rows]):.3f}"
+    if len(rows) < SEEDS:
+        said += f"; {len(rows)} seed{'s' * (len(rows) > 1)}"
     missed = sorted({row["found"] for row in rows} - {rows[0]["asked"]})
     return f"{said} (found {', '.join(map(str, missed))} too)" if missed else said
 
@@ -274,7 +277,7 @@ def main() -> None:
     running.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS))
     running.add_argument("--method", nargs="+", choices=METHODS, default=list(METHODS))
     running.add_argument("--clustering", nargs="+", choices=CLUSTERINGS, default=list(CLUSTERINGS))
-    running.add_argument("--seed", nargs="+", type=int, default=list(range(5)))
+    running.add_argument("--seed", nargs="+", type=int, default=list(range(SEEDS)))
     running.set_defaults(run=run)
     showing = commands.add_parser("table")
     showing.add_argument("rows", type=Path)
