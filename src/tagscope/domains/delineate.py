@@ -89,7 +89,12 @@ def beside_expression(
     own = components_of(section.cells, config.components, config.seed)
     lengths = np.linalg.norm(own, axis=1, keepdims=True)
     sides = _one_block(embedding), own / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return replace(embedding, values=np.hstack([_levelled(side) for side in sides]))
+    parameters = {**embedding.provenance.parameters, "expression": own.shape[1]}
+    return replace(
+        embedding,
+        values=np.hstack([_levelled(side) for side in sides]),
+        provenance=replace(embedding.provenance, parameters=parameters),
+    )
 
 
 def domains_of(
@@ -118,9 +123,11 @@ def domains_of(
         codes = by_size(refined(codes, neighbours_in(section, _VOTERS)))
     names = tuple(f"Domain {number}" for number in range(1, int(codes.max()) + 2))
     key = config.key or features.key
+    parameters = {**asdict(config), "key": key}
+    del parameters["expression"]  # the record of the features has it
     provenance = Provenance(
         verb="domains",
-        parameters={**asdict(config), "key": key},
+        parameters=parameters,
         inputs=dict(inputs or {}),
         seed=config.seed,
         seconds=round(features.provenance.seconds + time.monotonic() - started, 3),

@@ -124,7 +124,7 @@ def _states(
     basis: torch.Tensor,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     device = model.network.head.device
-    read = tokens.sequences(rows)[0].to(device)
+    read = tokens.sequences(rows).to(device)
     hidden = model.network.eval()(model.table(reading), read)[:, 0].float()
     counted = model.counted(read)[:, 0].unsqueeze(-1)
     mean = (hidden * counted).sum(dim=1) / counted.sum(dim=1).clamp(min=1)

@@ -75,7 +75,7 @@ class Part:
         members = rows[:, None]
         if alone or self.neighbours is None:
             tokens = OmniCellTokens(self.ranks.take(rows))
-            return tokens.sequences(np.arange(len(rows)))[0], members
+            return tokens.sequences(np.arange(len(rows))), members
         members = np.concatenate((members, self.neighbours[rows]), axis=1)
         there = np.unique(members[members >= 0])
         places = np.where(members >= 0, np.searchsorted(there, members), -1)
@@ -83,7 +83,7 @@ class Part:
         near[places[:, 0]] = places[:, 1:]
         assert self.xy is not None
         tokens = OmniCellTokens(self.ranks.take(there), near, self.xy[there])
-        return tokens.sequences(places[:, 0])[0], members
+        return tokens.sequences(places[:, 0]), members
 
     def asked(self, members: Ints, *, training: bool) -> torch.Tensor:
         """About which cells of a sequence to ask, (B, C) bool: in training about all but those

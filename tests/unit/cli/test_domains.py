@@ -174,4 +174,6 @@ def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
     assert written.obs["omnicell_domain"].nunique() == 3
     record = json.loads(written.uns["tagscope"]["omnicell_domain"])
     assert record["inputs"]["bundle"] == str(omnicell)
-    assert record["extra"]["features"]["parameters"]["neighbors"] == 9
+    features = record["extra"]["features"]["parameters"]
+    assert features["neighbors"] == 9
+    assert features["expression"] == 20

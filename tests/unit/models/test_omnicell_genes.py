@@ -123,7 +123,7 @@ def test_the_distance_is_scipys():
 def test_genes_of_cells(shared):
     case = load_case(shared / "parity" / "omnicell" / "sc_small")
     model = OmniCell(case.network(), GenePanel(()))
-    read, _ = case.tokens().sequences(np.arange(5))
+    read = case.tokens().sequences(np.arange(5))
     with torch.inference_mode():
         hidden = model.network(model.network.table(case.read_genes), read)[:, 0, 1:-1]
     ours = hidden @ model.basis(0.9)

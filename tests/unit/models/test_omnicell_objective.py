@@ -88,7 +88,7 @@ def test_hidden_genes_are_read_with_a_value_of_their_own():
 def test_the_loss_is_the_papers(shared, name):
     case = load_case(shared / "parity" / "omnicell" / name)
     network, asked = case.network(), case.inputs["loss_mask"]
-    read, _ = case.tokens().sequences(np.arange(len(asked)))
+    read = case.tokens().sequences(np.arange(len(asked)))
     scores = network.scores(network(network.table(case.read_genes), read))
     hidden = torch.nn.functional.pad(asked.view(scores.shape), (1, 1))
     loss = rank_loss(scores, read.values, hidden) / asked.sum()

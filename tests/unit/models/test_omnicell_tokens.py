@@ -41,8 +41,8 @@ def xy() -> np.ndarray:
 
 @torch.inference_mode()
 def embedded(network: OmniCellNetwork, tokens: OmniCellTokens, rows: np.ndarray) -> torch.Tensor:
-    read, expressed = tokens.sequences(rows)
-    return network.pooled(network.table(torch.arange(GENES + 2)), read, expressed)
+    read = tokens.sequences(rows)
+    return network.pooled(network.table(torch.arange(GENES + 2)), read, read.values > 0)
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,16 @@ def test_the_order_of_cells_changes_nothing(network, counts, xy):
 def test_expressed_genes_alone_are_all_genes_with_zeros_masked(network, counts, xy, neighbours):
     near = nearest_others(xy, neighbours) if neighbours else None
     rows, table = np.arange(20), network.table(torch.arange(GENES + 2))
-    few, counted = OmniCellTokens(soft_ranks(counts), near, xy, expressed=True).sequences(rows)
+    few = OmniCellTokens(soft_ranks(counts), near, xy, expressed=True).sequences(rows)
     assert few.values.shape[2] < GENES + 2
-    some = network.pooled(table, few, counted)
-    read, expressed = OmniCellTokens(soft_ranks(counts), near, xy).sequences(rows)
+    some = network.pooled(table, few, few.values > 0)
+    read = OmniCellTokens(soft_ranks(counts), near, xy).sequences(rows)
     zeros = read.values == 0
     zeros[..., (0, -1)] = False
     masked = Sequences(read.genes, read.values, read.places, zeros)
-    torch.testing.assert_close(some, network.pooled(table, masked, expressed), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        some, network.pooled(table, masked, read.values > 0), atol=1e-6, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("pooling", ["genes", "expressed"])
@@ -145,7 +147,7 @@ def test_what_an_embedding_is_the_mean_of(network, counts, xy, pooling):
     reading = model.reading(panel, neighbours=3)
     tokens = model.read(section, reading)
     rows = np.arange(20)
-    read = tokens.sequences(rows)[0]
+    read = tokens.sequences(rows)
     with torch.inference_mode():
         hidden = network(model.table(reading), read)[:, :, 1:-1]
     taken = read.values[..., 1:-1] > 0 if pooling == "expressed" else ~read.padding[..., 1:-1]
@@ -159,6 +161,6 @@ def test_lengths_are_those_of_the_longest_cell(counts, xy):
     near = nearest_others(xy, 2)
     tokens = OmniCellTokens(soft_ranks(counts), near, xy, expressed=True)
     for row in range(20):
-        read, _ = tokens.sequences(np.array([row]))
+        read = tokens.sequences(np.array([row]))
         assert tokens.lengths[row] == read.values[0].numel()
     assert (OmniCellTokens(soft_ranks(counts)).lengths == GENES + 2).all()

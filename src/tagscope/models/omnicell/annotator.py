@@ -51,7 +51,7 @@ class CellsAlone:
 
     def batch(self, rows: npt.NDArray[np.int64]) -> CellBatch:
         """The given cells; none is padded, since all are read over the same genes."""
-        read, _ = self.sequences.sequences(rows)
+        read = self.sequences.sequences(rows)
         values = read.values[:, 0]
         return CellBatch(
             read.genes.expand(values.shape),

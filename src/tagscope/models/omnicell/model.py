@@ -180,7 +180,7 @@ class OmniCell:
 
         C' = ``cells``, the centre first; all if None. It is 0 where no gene is pooled.
         """
-        read = tokens.sequences(rows)[0].to(self.network.head.device)
+        read = tokens.sequences(rows).to(self.network.head.device)
         table, counted = self.table(reading), self.counted(read)
         hidden = self.network.eval().pooled(table, read, counted, cells=cells)
         return F.normalize(hidden, dim=-1, eps=SMALLEST_NORM)

@@ -82,8 +82,8 @@ class OmniCellTokens:
                 read = np.maximum(read, beside)
         return np.asarray(self.cells * (read + 2), dtype=np.int64)
 
-    def sequences(self, rows: Ints) -> tuple[Sequences, torch.Tensor]:
-        """The sequences of the given cells, and which tokens are expressed genes, (B, C, t) bool.
+    def sequences(self, rows: Ints) -> Sequences:
+        """The sequences of the given cells; of a gene that is expressed the value is above 0.
 
         Places are told from the centre: rotations are relative, and small angles are exact.
         """
@@ -91,7 +91,7 @@ class OmniCellTokens:
         if self.neighbours is not None:
             members = np.concatenate((members, self.neighbours[rows]), axis=1)
         genes, values, padding = (self._expressed if self.expressed else self._all)(members)
-        return Sequences(genes, values, self._places(members), padding), values > 0
+        return Sequences(genes, values, self._places(members), padding)
 
     def _all(self, members: Ints) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Every cell over all genes."""
