@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TOPIC = "pretrain"
 HOW_LONG = (
-    "On two free cores it takes ten minutes to an hour: more genes take longer. "
+    "On a free core it takes five minutes to half an hour: more genes take longer. "
     "The section stays as it is, and stopping harms nothing."
 )
 NOTHING_KEPT = "Stopped before the cells held out were looked at; nothing was kept."
