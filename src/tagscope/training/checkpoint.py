@@ -20,8 +20,8 @@ _FORMAT = 2
 class Checkpoint:
     """The state after an epoch.
 
-    ``request`` identifies data and settings; ``standings`` are the networks so far
-    (:meth:`tagscope.training.member.Standing.to_dict`), the last of them with the state of its
+    ``request`` identifies data and settings; ``standings`` are the parts so far
+    (:class:`tagscope.training.sitting.Standing`), the last of them with the state of its
     ``network`` and ``optimizer``. Random numbers need no state: every epoch seeds its own.
     """
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
 
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells, Reference
-from tagscope.errors import ArgumentError, OutputError
+from tagscope.errors import ArgumentError
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
@@ -25,16 +20,12 @@ from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate
 from tagscope.training.cellmemory import cellmemory_members
-from tagscope.training.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    read_checkpoint,
-    write_checkpoint,
-)
+from tagscope.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from tagscope.training.head import head_members
 from tagscope.training.loop import Loop
 from tagscope.training.member import Member, Standing, train_member
 from tagscope.training.recipe import EpochRecord, TrainConfig
+from tagscope.training.sitting import Progress, own_random_numbers, refuse_existing
 
 __all__ = ["EpochRecord", "TrainConfig", "train"]
 
@@ -79,12 +70,12 @@ def train(
         If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
     """
     config, context = config or TrainConfig(), context or JobContext()
-    _refuse_existing(out, resume or overwrite)
+    refuse_existing(out, resume or overwrite)
     keep_freed_memory()
-    with _own_random_numbers(config.seed):
+    with own_random_numbers(config.seed):
         members = _members(reference, config, model_config, init, panel, section, context)
         task = _Task(members, config, _request(members, config))
-        progress = _Progress(read_checkpoint(out, task.request) if resume else None)
+        progress = Progress.after(read_checkpoint(out, task.request) if resume else None, Standing)
         try:
             _run(task, progress, out, context)
             baseline = logistic_regression(task.members, context)
@@ -110,51 +101,6 @@ class _Task:
     def epochs(self) -> int:
         """Most epochs of all networks together."""
         return sum(member.recipe.epochs for member in self.members)
-
-
-@dataclass
-class _Progress:
-    """The networks so far, the last of them perhaps under way."""
-
-    restored: Checkpoint | None = None
-    standings: list[Standing] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        if self.restored is not None:
-            self.standings = [Standing.from_dict(data) for data in self.restored.standings]
-
-    @property
-    def seconds(self) -> float:
-        """Time spent, earlier sittings included."""
-        earlier = self.restored.seconds if self.restored is not None else 0.0
-        return earlier + time.monotonic() - self.started
-
-    @property
-    def epochs(self) -> int:
-        """Epochs done by all networks."""
-        return sum(len(standing.history) for standing in self.standings)
-
-    def begin(self, member: Member, loop: Loop) -> Standing:
-        """The standing of a member, its network as the checkpoint left it where there is one."""
-        if member.fold < len(self.standings):
-            stored = self.restored
-            if stored is not None and member.fold == len(stored.standings) - 1:
-                loop.network.load_state_dict(stored.network)
-                loop.optimizer.load_state_dict(stored.optimizer)
-        else:
-            self.standings.append(Standing())
-        return self.standings[member.fold]
-
-    def checkpoint(self, request: str, loop: Loop) -> Checkpoint:
-        """Everything needed to go on."""
-        return Checkpoint(
-            request,
-            [standing.to_dict() for standing in self.standings],
-            loop.network.state_dict(),
-            loop.optimizer.state_dict(),
-            self.seconds,
-        )
 
 
 def _members(
@@ -189,24 +135,29 @@ def _request(members: list[Member], config: TrainConfig) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _run(task: _Task, progress: _Progress, out: Path, context: JobContext) -> None:
+def _run(task: _Task, progress: Progress[Standing], out: Path, context: JobContext) -> None:
     device = choose_device(task.config.device)
     precision = choose_precision(task.config.precision, device)
-    context.step("training", progress.epochs, task.epochs)
+    context.step("training", _epochs(progress), task.epochs)
     for member in task.members:
         if _done(member, progress):
             continue
         loop = member.start(device, precision)
-        standing = progress.begin(member, loop)
+        standing = progress.begin(member.fold, loop, Standing)
 
         def after_epoch(record: EpochRecord, loop: Loop = loop) -> None:
             write_checkpoint(out, progress.checkpoint(task.request, loop))
-            context.step("training", progress.epochs, task.epochs, partial=record)
+            context.step("training", _epochs(progress), task.epochs, partial=record)
 
         train_member(member, loop, standing, context, after_epoch)
 
 
-def _done(member: Member, progress: _Progress) -> bool:
+def _epochs(progress: Progress[Standing]) -> int:
+    """Epochs done by all networks."""
+    return sum(len(standing.history) for standing in progress.standings)
+
+
+def _done(member: Member, progress: Progress[Standing]) -> bool:
     """Whether an earlier sitting finished a member."""
     if member.fold >= len(progress.standings):
         return False
@@ -215,7 +166,7 @@ def _done(member: Member, progress: _Progress) -> bool:
 
 def _save(
     task: _Task,
-    progress: _Progress,
+    progress: Progress[Standing],
     out: Path,
     baseline: BaselineScores | None,
     context: JobContext | None,
@@ -231,21 +182,3 @@ def _save(
         out, members, done, task.config, baseline, calibration,
         stopped=stopped, seconds=progress.seconds,
     )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _own_random_numbers(seed: int) -> Iterator[None]:
-    """Draw from torch's generators without moving those of the caller."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-def _refuse_existing(out: Path, allowed: bool) -> None:
-    if out.exists() and not allowed:
-        raise OutputError(
-            f"{out} exists.",
-            "A model is not replaced unasked.",
-            "Write elsewhere, or ask for it to be replaced.",
-            {"out": None, "overwrite": True},
-        )

@@ -6,18 +6,15 @@ import contextlib
 import json
 import math
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tagscope.core.labels import LabelSet
 from tagscope.core.provenance import Provenance
-from tagscope.errors import OutputError
 from tagscope.io.cell_source import CellSource
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
@@ -26,16 +23,12 @@ from tagscope.models.device import choose_device, device_name
 from tagscope.models.omnicell.model import CAPABILITIES, KIND, NEIGHBOURS, Pooling, pooling_of
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.models.omnicell.objective import HIDDEN
-from tagscope.training.checkpoint import (
-    Checkpoint,
-    checkpoint_path,
-    read_checkpoint,
-    write_checkpoint,
-)
+from tagscope.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from tagscope.training.parallel import World, joined, own_device
 from tagscope.training.pretrain_loop import PretrainLoop
 from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.pretrain_task import Task, make_task
+from tagscope.training.sitting import Progress, own_random_numbers, refuse_existing
 
 
 def pretrain(
@@ -71,12 +64,13 @@ def pretrain(
         If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
     """
     config, context = config or PretrainConfig(), context or JobContext()
-    _refuse_existing(out, resume or overwrite)
+    refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     device = own_device(choose_device(config.device))
-    with joined(device) as world, _own_random_numbers(config.seed), _scratch(out, world) as folder:
+    with joined(device) as world, own_random_numbers(config.seed), _scratch(out, world) as folder:
         task = make_task(sources, config, init, device, world, folder, context)
-        progress = _Progress(read_checkpoint(out, task.request) if resume else None)
+        restored = read_checkpoint(out, task.request) if resume else None
+        progress = Progress.after(restored, _Standing)
         try:
             _run(task, progress, out, context)
         except JobCancelled:
@@ -123,67 +117,34 @@ class _Standing:
         return cls(**{**data, "history": history})
 
 
-@dataclass
-class _Progress:
-    """The stages so far, the last of them perhaps under way."""
-
-    restored: Checkpoint | None = None
-    standings: list[_Standing] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        if self.restored is not None:
-            self.standings = [_Standing.from_dict(data) for data in self.restored.standings]
-
-    @property
-    def seconds(self) -> float:
-        """Time spent, earlier sittings included."""
-        earlier = self.restored.seconds if self.restored is not None else 0.0
-        return earlier + time.monotonic() - self.started
-
-    @property
-    def updates(self) -> int:
-        """Updates done in all stages."""
-        return sum(standing.updates for standing in self.standings)
-
-    @property
-    def last(self) -> _Standing:
-        """The last stage of which there are weights."""
-        return next(standing for standing in reversed(self.standings) if standing.best)
-
-    def begin(self, loop: PretrainLoop) -> _Standing:
-        """A stage's standing: as the checkpoint left it, or from the best of the one before."""
-        if loop.number == len(self.standings):
-            if self.standings:
-                loop.network.load_state_dict(self.standings[-1].best)
-            self.standings.append(_Standing(loop.stage))
-        elif self.restored is not None and loop.number == len(self.standings) - 1:
-            loop.network.load_state_dict(self.restored.network)
-            loop.optimizer.load_state_dict(self.restored.optimizer)
-        return self.standings[loop.number]
-
-    def checkpoint(self, request: str, loop: PretrainLoop) -> Checkpoint:
-        """Everything needed to go on."""
-        return Checkpoint(
-            request,
-            [standing.to_dict() for standing in self.standings],
-            loop.network.state_dict(),
-            loop.optimizer.state_dict(),
-            self.seconds,
-        )
+def _begin(progress: Progress[_Standing], loop: PretrainLoop) -> _Standing:
+    """A stage's standing: as the checkpoint left it, or from the best of the one before."""
+    if progress.standings and loop.number == len(progress.standings):
+        loop.network.load_state_dict(progress.standings[-1].best)
+    return progress.begin(loop.number, loop, lambda: _Standing(loop.stage))
 
 
-def _run(task: Task, progress: _Progress, out: Path, context: JobContext) -> None:
+def _updates(progress: Progress[_Standing]) -> int:
+    """Updates done in all stages."""
+    return sum(standing.updates for standing in progress.standings)
+
+
+def _last(progress: Progress[_Standing]) -> _Standing:
+    """The last stage of which there are weights."""
+    return next(standing for standing in reversed(progress.standings) if standing.best)
+
+
+def _run(task: Task, progress: Progress[_Standing], out: Path, context: JobContext) -> None:
     total = sum(task.loop(number).updates for number in range(len(task.stages)))
-    context.step("training", progress.updates, total)
+    context.step("training", _updates(progress), total)
     for number in range(max(0, len(progress.standings) - 1), len(task.stages)):
         loop = task.loop(number)
-        standing = progress.begin(loop)
+        standing = _begin(progress, loop)
         while standing.updates < loop.updates:
             standing.add(_round(loop, standing.updates, context), loop.network)
             if task.world.leads:
                 write_checkpoint(out, progress.checkpoint(task.request, loop))
-            context.step("training", progress.updates, total, partial=standing.history[-1])
+            context.step("training", _updates(progress), total, partial=standing.history[-1])
 
 
 def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecord:
@@ -194,7 +155,7 @@ def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecor
     return PretrainRecord(loop.stage, epoch, last, train_loss, loop.validate(context), rate)
 
 
-def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle:
+def _save(task: Task, progress: Progress[_Standing], out: Path, *, stopped: str) -> Bundle:
     return save_bundle(
         out,
         model=KIND,
@@ -207,7 +168,7 @@ def _save(task: Task, progress: _Progress, out: Path, *, stopped: str) -> Bundle
         },
         capabilities=CAPABILITIES,
         training=_account(task, progress, stopped),
-        state=progress.last.best,
+        state=_last(progress).best,
         overwrite=True,  # asked for before training began
     )  # fmt: skip
 
@@ -224,7 +185,7 @@ def _neighbours(task: Task) -> int:
     return int(task.init.preprocessing.get("neighbors", NEIGHBOURS))
 
 
-def _account(task: Task, progress: _Progress, stopped: str) -> dict[str, Any]:
+def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[str, Any]:
     """How it was trained, and how well it told the hidden genes of cells that it had not seen."""
     inputs = {f"cells_{index}": part.name for index, part in enumerate(task.corpus.parts)}
     if task.init is not None:
@@ -239,7 +200,7 @@ def _account(task: Task, progress: _Progress, stopped: str) -> dict[str, Any]:
         extra={"precision": str(task.precision), "processes": task.world.size},
     )
     return {
-        "validation_loss": progress.last.lowest,
+        "validation_loss": _last(progress).lowest,
         "history": [asdict(record) for one in progress.standings for record in one.history],
         "stages": list(task.stages),
         "stopped": stopped,
@@ -262,21 +223,3 @@ def _scratch(out: Path, world: World) -> Iterator[Path]:
     finally:
         if world.leads:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _own_random_numbers(seed: int) -> Iterator[None]:
-    """Draw from torch's generators without moving those of the caller."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-def _refuse_existing(out: Path, allowed: bool) -> None:
-    if out.exists() and not allowed:
-        raise OutputError(
-            f"{out} exists.",
-            "A model is not replaced unasked.",
-            "Write elsewhere, or ask for it to be replaced.",
-            {"out": None, "overwrite": True},
-        )
