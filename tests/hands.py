@@ -108,6 +108,16 @@ def pixel(viewer: Any, xy: npt.ArrayLike) -> QPoint:
     )
 
 
+def close_beside_another(viewer: Any) -> None:
+    """Close a window while there are others.
+
+    napari 0.9.2 flushes the GL commands of a window's layers in whichever context is current: in
+    another window's they delete that one's textures, and what it draws next fails.
+    """
+    viewer.window._qt_viewer.canvas._scene_canvas.set_current()
+    viewer.close()
+
+
 def click_tissue(viewer: Any, xy: npt.ArrayLike) -> None:
     """Click where a position of the section is drawn."""
     native, at = viewer.window._qt_viewer.canvas.native, pixel(viewer, xy)

@@ -12,7 +12,7 @@ from napari import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from hands import choose, click, click_cell, click_tissue, texts, turn_to
+from hands import choose, click, click_cell, click_tissue, close_beside_another, texts, turn_to
 from napari_tagscope.views.legend_view import COUNT, NAME
 from napari_tagscope.views.open import show_dock
 from napari_tagscope.views.tag_table import GENE
@@ -27,7 +27,8 @@ def another(viewer: Viewer) -> Iterator[Viewer]:
     made = Viewer()
     made.window.resize(1640, 980)
     yield made
-    made.close()
+    if made in Viewer._instances:
+        close_beside_another(made)
 
 
 def open_in(viewer: Viewer, path: Path, wait: Wait) -> Any:
@@ -78,7 +79,7 @@ def test_one_window_annotates_while_another_is_used(
     keep(viewer, "at-once-1-annotated")
     keep(another, "at-once-2-used-meanwhile")
 
-    another.close()
+    close_beside_another(another)
     click_tissue(viewer, chosen.opened.section.xy[7])
     assert chosen.cell == 7
     assert ours.inspector.title.text().endswith(str(chosen.opened.section.ids[7]))
