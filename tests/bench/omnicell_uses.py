@@ -59,6 +59,8 @@ DATASETS = {
     "osmfish": Dataset("osmFISH cortex", "annotation/osmfish"),
     "by3": Dataset("STARmap BY3", "annotation/starmap_by3_v1"),
     "mop": Dataset("scRNA MOp", "annotation/scrna_mop", batch="library"),
+    "cosmx": Dataset("CosMx lung", "annotation/cosmx_lung_nsclc", batch="fov"),
+    "embryo": Dataset("seqFISH embryo", "annotation/seqfish_mouse_embryo2"),
     "pbmc": Dataset("PBMC, 3 technologies", "annotation/pbmc_3tech", batch="batch"),
     "molcart": Dataset(
         "molcart cortex", "unlabelled/molcart_mouse_cortex_3sections", types="", batch="section"
