@@ -87,19 +87,23 @@ class Small:
     stage: Literal["spatial", "cells"]
     expression: bool = True
     blocks: Literal["centre", "mean"] = "centre"
+    neighbors: int | None = None
 
     def __call__(self, task: str, section: Section, seed: int) -> ts.Embedding:
-        bundle, reading = small_bundle(task, self.stage, seed), ts.EmbedConfig(blocks=self.blocks)
+        bundle = small_bundle(task, self.stage, seed, self.neighbors)
+        reading = ts.EmbedConfig(blocks=self.blocks)
         config = ts.DomainConfig(expression=self.expression, seed=seed)
         return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
 @cache
-def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts.Bundle:
-    path = BUNDLES / f"{task}-{stage}-{seed}"
+def small_bundle(
+    task: str, stage: Literal["spatial", "cells"], seed: int, neighbors: int | None
+) -> ts.Bundle:
+    path = BUNDLES / f"{task}-{stage}{neighbors or ''}-{seed}"
     if path.exists():
         return ts.load_bundle(path)
-    config = ts.PretrainConfig(stage=stage, seed=seed)
+    config = ts.PretrainConfig(stage=stage, neighbors=neighbors, seed=seed)
     return ts.pretrain(opened(task).section, out=path, config=config)
 
 
@@ -123,6 +127,13 @@ METHODS = {
     "small OmniCell, refined": Method(Small("spatial"), refine=True),
     "small OmniCell, embedding alone": Method(Small("spatial", expression=False)),
     "small OmniCell, as published": Method(Small("spatial", False, "mean"), averaged=False),
+    "small OmniCell, 9 neighbours": Method(Small("spatial", neighbors=9)),
+    "small OmniCell, 9 neighbours, embedding alone": Method(
+        Small("spatial", expression=False, neighbors=9)
+    ),
+    "small OmniCell, 9 neighbours, as published": Method(
+        Small("spatial", False, "mean", neighbors=9), averaged=False
+    ),
     "small OmniCell, read alone": Method(Small("cells")),
     "small OmniCell, read alone, embedding alone": Method(Small("cells", expression=False)),
     "small OmniCell, read alone, not averaged": Method(

@@ -103,7 +103,7 @@ def _omnicell(bundle: Bundle) -> CellModel:
 
 def _backbone(bundle: Bundle, state: dict[str, Tensor]) -> OmniCell:
     from tagscope.models.omnicell.config import OmniCellConfig
-    from tagscope.models.omnicell.model import NEIGHBOURS, OmniCell, pooling_of
+    from tagscope.models.omnicell.model import OmniCell, neighbours_of, pooling_of
     from tagscope.models.omnicell.network import OmniCellNetwork
 
     settings = {name: value for name, value in bundle.config.items() if name != "head"}
@@ -115,7 +115,7 @@ def _backbone(bundle: Bundle, state: dict[str, Tensor]) -> OmniCell:
         raise _unfit(bundle, error) from error
     unit = float(bundle.preprocessing["um_per_unit"])
     pooling = pooling_of(bundle.preprocessing)
-    neighbours = int(bundle.preprocessing.get("neighbors", NEIGHBOURS))
+    neighbours = neighbours_of(bundle.preprocessing)
     return OmniCell(network.eval(), bundle.panel, unit, pooling, neighbours)
 
 

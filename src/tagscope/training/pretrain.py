@@ -20,7 +20,7 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle, load_bundle, save_bundle
 from tagscope.models.device import choose_device, device_name
-from tagscope.models.omnicell.model import CAPABILITIES, KIND, NEIGHBOURS, Pooling, pooling_of
+from tagscope.models.omnicell.model import CAPABILITIES, KIND, Pooling, neighbours_of, pooling_of
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.models.omnicell.objective import HIDDEN
 from tagscope.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
@@ -180,9 +180,9 @@ def _pooling(task: Task) -> Pooling:
 
 def _neighbours(task: Task) -> int:
     """Cells that it has learned to read with each."""
-    if "spatial" in task.stages or task.init is None:
-        return task.config.neighbors if "spatial" in task.stages else 0
-    return int(task.init.preprocessing.get("neighbors", NEIGHBOURS))
+    if "spatial" in task.stages:
+        return task.recipe.neighbors
+    return 0 if task.init is None else neighbours_of(task.init.preprocessing)
 
 
 def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[str, Any]:

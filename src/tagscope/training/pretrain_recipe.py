@@ -27,8 +27,9 @@ class PretrainConfig:
     """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the
     other; by default spatial where the data have places."""
 
-    neighbors: int = 9
-    """Cells beside each that are read with it in the spatial stage."""
+    neighbors: int | None = None
+    """Cells beside each that are read with it in the spatial stage; by default as many as the model
+    that is gone on from, else 4, 9 with paper."""
 
     epochs: int | None = None
     """Passes of each stage over the training cells; by default enough for the preset's updates."""
@@ -107,6 +108,8 @@ class PretrainRecipe:
     warm_up: float
     """Share of a stage's updates over which the learning rate rises from 0."""
     most_genes: int
+    neighbors: int
+    """Cells read with each in the spatial stage."""
     um_per_unit: float
     """µm in a unit of the coordinates that the network sees."""
     weight_decay: float = 0.01
@@ -137,19 +140,26 @@ _SMALL: dict[str, Any] = {
         width=64, ffn=128, layers=2, heads=2, rotary_width=16, dropout=0.0
     ),
     "stages": ("spatial",), "epochs": 1, "updates": 1000, "batch_size": 32,
-    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "um_per_unit": 10.0,
+    "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "neighbors": 4,
+    "um_per_unit": 10.0,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
     "network": OmniCellConfig(),
     "stages": ("spatial", "cells"), "epochs": 1, "updates": None, "batch_size": 3200,
-    "learning_rate": 1e-6, "floor": 5e-7, "warm_up": 0.0, "most_genes": 500, "um_per_unit": 1.0,
+    "learning_rate": 1e-6, "floor": 5e-7, "warm_up": 0.0, "most_genes": 500, "neighbors": 9,
+    "um_per_unit": 1.0,
 }  # fmt: skip
 
 
-def pretrain_recipe_of(config: PretrainConfig) -> PretrainRecipe:
-    """The recipe of a preset, with what the request says otherwise."""
+def pretrain_recipe_of(config: PretrainConfig, known: int | None = None) -> PretrainRecipe:
+    """The recipe of a preset, with what the request says otherwise.
+
+    ``known`` is how many neighbours a model that is gone on from has learned to read with a cell.
+    """
     numbers = dict(_PAPER if config.preset == "paper" else _SMALL)
-    for name in ("epochs", "batch_size", "learning_rate", "most_genes"):
+    if known:
+        numbers["neighbors"] = known
+    for name in ("epochs", "batch_size", "learning_rate", "most_genes", "neighbors"):
         if getattr(config, name) is not None:
             numbers[name] = getattr(config, name)
     if config.epochs is not None:

@@ -19,6 +19,7 @@ from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_precision
 from tagscope.models.omnicell.config import OmniCellConfig
+from tagscope.models.omnicell.model import neighbours_of
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.training.corpus import (
     Corpus,
@@ -83,13 +84,13 @@ def make_task(
     context: JobContext,
 ) -> Task:
     """Read the data; what stays on disk is kept in ``folder``."""
-    recipe = pretrain_recipe_of(config)
+    recipe = pretrain_recipe_of(config, None if init is None else neighbours_of(init.preprocessing))
     known = None if init is None else init.panel
     panels = [genes_of(source, known, recipe.most_genes, context) for source in sources]
     vocabulary = known or _joined_panel(panels)
     network = _network(recipe.network, vocabulary, init)
     um = recipe.um_per_unit if init is None else float(init.preprocessing["um_per_unit"])
-    corpus = _corpus(sources, panels, vocabulary, config, um, world, folder, context)
+    corpus = _corpus(sources, panels, vocabulary, config, recipe, um, world, folder, context)
     asked = {
         "network": network.config.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
         "data": corpus.digest(), "vocabulary": vocabulary.digest, "precision": config.precision,
@@ -135,6 +136,7 @@ def _corpus(
     panels: Sequence[GenePanel],
     vocabulary: GenePanel,
     config: PretrainConfig,
+    recipe: PretrainRecipe,
     um_per_unit: float,
     world: World,
     folder: Path,
@@ -147,7 +149,7 @@ def _corpus(
         ranks = _ranks(source, panel, folder / str(len(parts)), world, context)
         rows = np.array([len(vocabulary), *panel.columns_in(vocabulary), len(vocabulary) + 1])
         own, held = np.split(held, [len(source)])
-        parts.append(part_of(source, ranks, rows, own, config.neighbors, um_per_unit))
+        parts.append(part_of(source, ranks, rows, own, recipe.neighbors, um_per_unit))
     return Corpus(tuple(parts))
 
 

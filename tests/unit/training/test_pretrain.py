@@ -247,6 +247,15 @@ def test_the_papers_network_and_schedule():
     assert recipe.weight_decay == 0.01
 
 
+def test_neighbours_are_those_asked_for_or_of_the_model_gone_on_from_or_of_the_preset():
+    small, paper, asked = (
+        PretrainConfig(), PretrainConfig(preset="paper"), PretrainConfig(neighbors=2)
+    )  # fmt: skip
+    assert [pretrain_recipe_of(one).neighbors for one in (small, paper, asked)] == [4, 9, 2]
+    assert [pretrain_recipe_of(one, 7).neighbors for one in (small, paper, asked)] == [7, 7, 2]
+    assert pretrain_recipe_of(small, 0).neighbors == 4  # that one has learned from cells alone
+
+
 @pytest.mark.parametrize(
     "wrong", [{"preset": "large"}, {"stage": "x"}, {"epochs": 0}, {"validation": 1.0}, {"seed": -1}]
 )

@@ -204,6 +204,11 @@ class OmniCell:
         return found
 
 
+def neighbours_of(preprocessing: dict[str, Any]) -> int:
+    """Cells that a bundle's network has learned to read with each; 9 where it does not say."""
+    return int(preprocessing.get("neighbors", NEIGHBOURS))
+
+
 def pooling_of(preprocessing: dict[str, Any]) -> Pooling:
     """What a bundle's embeddings are means of; the published way where it does not say.
 
