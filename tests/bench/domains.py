@@ -103,8 +103,10 @@ def small_bundle(
     path = BUNDLES / f"{task}-{stage}{neighbors or ''}-{seed}"
     if path.exists():
         return ts.load_bundle(path)
+    # The preset reads cells alone first; that stage is shared with the rows "read alone".
+    first = None if stage == "cells" else small_bundle(task, "cells", seed, None)
     config = ts.PretrainConfig(stage=stage, neighbors=neighbors, seed=seed)
-    return ts.pretrain(opened(task).section, out=path, config=config)
+    return ts.pretrain(opened(task).section, out=path, config=config, init=first)
 
 
 Features = Callable[[str, Section, int], ts.Embedding]
