@@ -27,13 +27,15 @@ NOTHING_KEPT = "Stopped before the cells held out were looked at; nothing was ke
 
 @dataclass(frozen=True)
 class PretrainingState:
-    """What the training offer shows. ``suggested`` is where the bundle would be kept."""
+    """What the training offer shows. ``suggested`` is where the bundle would be kept; ``done`` of
+    all ``updates`` have been made."""
 
     has_section: bool = False
     suggested: Path | None = None
     running: bool = False
     stopping: bool = False
     history: tuple[PretrainRecord, ...] = ()
+    done: int = 0
     updates: int = 0
     seconds_left: float | None = None
     notice: str = ""
@@ -60,6 +62,7 @@ class PretrainingController(Observed[PretrainingState]):
         self._runner = runner
         self._domains = domains
         self._bundles = bundles
+        self._before: Progress | None = None
         viewer_state.section_changed.connect(self._on_section)
 
     def train(self, out: Path) -> None:
@@ -67,9 +70,10 @@ class PretrainingController(Observed[PretrainingState]):
         opened = self._viewer_state.opened
         if opened is None or not self.state.ready:
             return
+        self._before = None
         self._update(
-            running=True, stopping=False, history=(), updates=0, seconds_left=None, notice="",
-            failure=None,
+            running=True, stopping=False, history=(), done=0, updates=0, seconds_left=None,
+            notice="", failure=None,
         )  # fmt: skip
         self._runner.start(
             Task(
@@ -102,10 +106,21 @@ class PretrainingController(Observed[PretrainingState]):
         for report in (report for report in reports if report.stage == "training"):
             seen = () if report.partial is None else (report.partial,)
             self._update(
+                done=report.done,
                 updates=report.total,
                 history=self.state.history + seen,
-                seconds_left=report.remaining_seconds,
+                seconds_left=self._seconds_left(report),
             )
+
+    def _seconds_left(self, report: Progress) -> float | None:
+        """By the pace since the report before: an update with neighbours takes longer than one
+        without, so that nothing is said before there are some."""
+        before, self._before = self._before, report
+        if before is None or report.partial is None or report.partial.stage != "spatial":
+            return None
+        made = report.done - before.done
+        left = report.total - report.done
+        return (report.seconds - before.seconds) / made * left if made > 0 else None
 
     def _on_done(self, bundle: Bundle) -> None:
         self._update(running=False, stopping=False, notice=f"Kept as {bundle.path}.")
@@ -128,12 +143,35 @@ def progress_text(state: PretrainingState) -> str:
         what = "Learning" if state.updates else "Reading genes"
         waits = f"{what}; the curve begins when cells held out were first looked at."
         return waits if state.running else state.notice
-    last = state.history[-1]
-    best = min(record.validation_loss for record in state.history)
-    lines = [f"update {last.update:,} of {state.updates:,} · lowest loss held out {best:.4f}"]
-    if state.running and state.seconds_left is not None:
+    alone = state.history[-1].stage == "cells"
+    best = min(
+        record.validation_loss
+        for record in state.history
+        if record.stage == state.history[-1].stage
+    )
+    read = "cells alone" if alone else "with neighbours"
+    lines = [
+        f"update {state.done:,} of {state.updates:,}, {read} · lowest loss held out {best:.4f}"
+    ]
+    if state.running and alone:
+        lines.append("Then with their neighbours, which takes longer.")
+    elif state.running and state.seconds_left is not None:
         lines.append(f"about {_minutes(state.seconds_left)} left")
     return "\n".join([*lines, state.notice] if state.notice else lines)
+
+
+def stage_starts(history: Sequence[PretrainRecord]) -> tuple[int, ...]:
+    """Positions in ``history`` from which on another stage is learned, the first's left out."""
+    return tuple(n for n in range(1, len(history)) if history[n].stage != history[n - 1].stage)
+
+
+def updates_so_far(history: Sequence[PretrainRecord]) -> list[int]:
+    """Updates of all stages before every record."""
+    earlier, found, starts = 0, [], stage_starts(history)
+    for n, record in enumerate(history):
+        earlier += history[n - 1].update if n in starts else 0
+        found.append(earlier + record.update)
+    return found
 
 
 def _minutes(seconds: float) -> str:

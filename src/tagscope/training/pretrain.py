@@ -164,7 +164,8 @@ def _save(task: Task, progress: Progress[_Standing], out: Path, *, stopped: str)
         labels=LabelSet(()),
         preprocessing={
             "transform": "soft rank", "um_per_unit": task.um_per_unit, "unit": task.unit,
-            "neighbors": _neighbours(task), "hidden_value": HIDDEN, "pooling": _pooling(task),
+            "neighbors": _neighbours(task, progress), "hidden_value": HIDDEN,
+            "pooling": _pooling(task),
         },
         capabilities=CAPABILITIES,
         training=_account(task, progress, stopped),
@@ -178,11 +179,16 @@ def _pooling(task: Task) -> Pooling:
     return "genes" if task.init is None else pooling_of(task.init.preprocessing)
 
 
-def _neighbours(task: Task) -> int:
+def _neighbours(task: Task, progress: Progress[_Standing]) -> int:
     """Cells that it has learned to read with each."""
-    if "spatial" in task.stages:
+    if "spatial" in _learned(progress):
         return task.recipe.neighbors
     return 0 if task.init is None else neighbours_of(task.init.preprocessing)
+
+
+def _learned(progress: Progress[_Standing]) -> list[str]:
+    """The stages of which there are weights: fewer than all where it was stopped."""
+    return [standing.stage for standing in progress.standings if standing.best]
 
 
 def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[st
     return {
         "validation_loss": _last(progress).lowest,
         "history": [asdict(record) for one in progress.standings for record in one.history],
-        "stages": list(task.stages),
+        "stages": _learned(progress),
         "stopped": stopped,
         "cells": {
             "training": len(task.corpus.training), "validation": len(task.corpus.validation)

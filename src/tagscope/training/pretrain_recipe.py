@@ -24,8 +24,8 @@ class PretrainConfig:
     73.5 million parameters and its published schedule, for millions of cells and a cluster."""
 
     stage: Stage | None = None
-    """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the
-    other; by default spatial where the data have places."""
+    """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the other:
+    small alone first, paper with neighbours first. By default both where the data have places."""
 
     neighbors: int | None = None
     """Cells beside each that are read with it in the spatial stage; by default as many as the model
@@ -139,7 +139,7 @@ _SMALL: dict[str, Any] = {
     "network": OmniCellConfig(
         width=64, ffn=128, layers=2, heads=2, rotary_width=16, dropout=0.0
     ),
-    "stages": ("spatial",), "epochs": 1, "updates": 1000, "batch_size": 32,
+    "stages": ("cells", "spatial"), "epochs": 1, "updates": 1000, "batch_size": 32,
     "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "neighbors": 4,
     "um_per_unit": 10.0,
 }  # fmt: skip
@@ -164,9 +164,8 @@ def pretrain_recipe_of(config: PretrainConfig, known: int | None = None) -> Pret
             numbers[name] = getattr(config, name)
     if config.epochs is not None:
         numbers["updates"] = None
-    if config.stage is not None:
-        both: tuple[Stage, ...] = ("spatial", "cells")
-        numbers["stages"] = both if config.stage == "both" else (config.stage,)
+    if config.stage not in (None, "both"):
+        numbers["stages"] = (config.stage,)
     numbers["floor"] = min(numbers["floor"], numbers["learning_rate"])
     return PretrainRecipe(name=config.preset, **numbers)
 

@@ -25,7 +25,7 @@ def test_a_section_and_then_cells(tagscope, section: Path, sample_data: Path, tm
     ran = tagscope("pretrain", section, "--out", tmp_path / "first", *QUICK)
     assert ran.code == 0, ran.err
     assert "held-out loss" in ran.out
-    assert "54 cells (spatial)" in ran.out
+    assert "54 cells (cells, spatial)" in ran.out
     again = tagscope("pretrain", section, "--out", tmp_path / "first", *QUICK)
     assert again.code == 1
     assert "--overwrite" in again.err

@@ -24,11 +24,14 @@ from napari_tagscope.controllers.pretraining import (
     NOTHING_KEPT,
     PretrainingController,
     progress_text,
+    stage_starts,
+    updates_so_far,
 )
 from napari_tagscope.controllers.section import SectionController
 from tagscope import api
 from tagscope.core.labels import UNASSIGNED
 from tagscope.core.section import SideBySide
+from tagscope.jobs import Progress
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.training import pretrain_recipe
 
@@ -454,7 +457,11 @@ def test_a_small_model_is_trained_on_the_section_and_chosen(
     pretraining.train(tmp_path / "kept" / "small")
     assert pretraining.state.failure is None
     history = pretraining.state.history
-    assert history[-1].update == pretraining.state.updates >= 8
+    assert [record.stage for record in history] == sorted(record.stage for record in history)
+    assert stage_starts(history) == (sum(record.stage == "cells" for record in history),)
+    total = updates_so_far(history)[-1]
+    assert pretraining.state.done == pretraining.state.updates == total == 2 * history[-1].update
+    assert f"update {total} of {total}, with neighbours" in progress_text(pretraining.state)
     assert "Kept as" in progress_text(pretraining.state)
     assert domains.state.bundle.path == tmp_path / "kept" / "small"
     assert domains.state.known == (tmp_path / "kept" / "small",)
@@ -489,6 +496,19 @@ def test_stopping_keeps_the_best_so_far(
     runner.cancel_at = None
     domains.choose(tmp_path / "second")
     assert domains.state.bundle is not None
+    assert "cells alone" in progress_text(replace(pretraining.state, notice=""))
+
+
+def test_what_is_left_is_told_by_the_pace_of_the_stage_with_neighbours(pretraining):
+    def report(stage: str, done: int, seconds: float) -> Progress:
+        record = api.PretrainRecord(stage, 1.0, done, 0.5, 0.5, 1e-3)
+        return Progress("training", done, 100, seconds, record)
+
+    left = []
+    for one in (report("cells", 50, 5.0), report("spatial", 60, 15.0), report("spatial", 80, 55.0)):
+        pretraining._on_reported([one])
+        left.append(pretraining.state.seconds_left)
+    assert left == [None, pytest.approx(40.0), pytest.approx(40.0)]
 
 
 def test_a_place_that_is_taken_is_refused(pretraining, state, halves, tmp_path, tiny):

@@ -77,10 +77,11 @@ def test_it_learns_and_says_how_well(tmp_path):
                       context=JobContext(heard.append))  # fmt: skip
     assert bundle == load_bundle(tmp_path / "m")
     records = [p.partial for p in heard if isinstance(p.partial, PretrainRecord)]
-    assert [record.epoch for record in records] == list(range(1, 11))
-    assert records[-1].validation_loss < 0.8 * records[0].validation_loss
+    assert [record.epoch for record in records] == [*range(1, 11), *range(1, 11)]
+    assert [record.stage for record in records] == ["cells"] * 10 + ["spatial"] * 10
+    assert records[9].validation_loss < 0.8 * records[0].validation_loss
+    lowest = min(record.validation_loss for record in records[10:])
     assert bundle.training["history"] == [vars(record) for record in records]
-    lowest = min(record.validation_loss for record in records)
     assert bundle.training["validation_loss"] == lowest
     assert bundle.training["cells"] == {"training": 72, "validation": 8}
     assert bundle.preprocessing["unit"] == "µm"
@@ -119,7 +120,11 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(tmp_path, stage):
         if 5 * looks < 15 or stage == "both":
             with pytest.raises(JobCancelled):
                 pretrain(sources, out, config, context=context)
-            assert load_bundle(out).training["stopped"] == "cancelled"
+            stopped = load_bundle(out)
+            assert stopped.training["stopped"] == "cancelled"
+            met = stage == "spatial" or looks == 4  # neighbours are read in the second stage
+            assert stopped.preprocessing["neighbors"] == (3 if met else 0)
+            assert ("spatial" in stopped.training["stages"]) == met
             again = pretrain(sources, out, config, resume=True)
             assert same(again, whole)
             assert again.training["history"] == whole.training["history"]
@@ -242,6 +247,7 @@ def test_the_papers_network_and_schedule():
     assert recipe.network == OmniCellConfig()
     assert (recipe.batch_size, recipe.betas, recipe.clip_norm) == (3200, (0.9, 0.99), 1.0)
     assert recipe.stages == ("spatial", "cells")
+    assert pretrain_recipe_of(PretrainConfig(stage="both")).stages == ("cells", "spatial")
     assert recipe.rate(0, 100) == pytest.approx(1e-6)
     assert recipe.rate(99, 100) == pytest.approx(5e-7)
     assert recipe.weight_decay == 0.01
