@@ -23,7 +23,8 @@ class Progress:
     """One report of a running job.
 
     ``done`` of ``total`` in the units of the stage (cells, epochs); ``seconds`` since the stage's
-    first report; ``partial`` is whatever the verb documents as its partial result.
+    first report, with ``already`` done then: by an earlier sitting, or before the pace changed;
+    ``partial`` is whatever the verb documents as its partial result.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class Progress:
     total: int
     seconds: float = 0.0
     partial: Any = None
+    already: int = 0
 
     @property
     def fraction(self) -> float:
@@ -40,7 +42,7 @@ class Progress:
     @property
     def rate(self) -> float:
         """Units per second since the stage began, 0 while unknown."""
-        return self.done / self.seconds if self.seconds > 0 else 0.0
+        return (self.done - self.already) / self.seconds if self.seconds > 0 else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -58,7 +60,7 @@ class JobContext:
 
     on_progress: Callable[[Progress], None] = _ignore
     _cancelled: threading.Event = field(default_factory=threading.Event, repr=False)
-    _stage_started: dict[str, float] = field(default_factory=dict, repr=False)
+    _began: dict[str, tuple[float, int]] = field(default_factory=dict, repr=False)
 
     def cancel(self) -> None:
         """Ask the job to stop at its next step. May be called from any thread."""
@@ -79,5 +81,10 @@ class JobContext:
         """
         if self.cancelled:
             raise JobCancelled(stage)
-        started = self._stage_started.setdefault(stage, time.monotonic())
-        self.on_progress(Progress(stage, done, total, time.monotonic() - started, partial))
+        now = time.monotonic()
+        began, already = self._began.setdefault(stage, (now, done))
+        self.on_progress(Progress(stage, done, total, now - began, partial, already))
+
+    def change_pace(self, stage: str) -> None:
+        """What follows in ``stage`` takes longer or shorter: reckon its pace from here on."""
+        self._began.pop(stage, None)

@@ -62,7 +62,6 @@ class PretrainingController(Observed[PretrainingState]):
         self._runner = runner
         self._domains = domains
         self._bundles = bundles
-        self._before: Progress | None = None
         viewer_state.section_changed.connect(self._on_section)
 
     def train(self, out: Path) -> None:
@@ -70,7 +69,6 @@ class PretrainingController(Observed[PretrainingState]):
         opened = self._viewer_state.opened
         if opened is None or not self.state.ready:
             return
-        self._before = None
         self._update(
             running=True, stopping=False, history=(), done=0, updates=0, seconds_left=None,
             notice="", failure=None,
@@ -109,18 +107,8 @@ class PretrainingController(Observed[PretrainingState]):
                 done=report.done,
                 updates=report.total,
                 history=self.state.history + seen,
-                seconds_left=self._seconds_left(report),
+                seconds_left=report.remaining_seconds,
             )
-
-    def _seconds_left(self, report: Progress) -> float | None:
-        """By the pace since the report before: an update with neighbours takes longer than one
-        without, so that nothing is said before there are some."""
-        before, self._before = self._before, report
-        if before is None or report.partial is None or report.partial.stage != "spatial":
-            return None
-        made = report.done - before.done
-        left = report.total - report.done
-        return (report.seconds - before.seconds) / made * left if made > 0 else None
 
     def _on_done(self, bundle: Bundle) -> None:
         self._update(running=False, stopping=False, notice=f"Kept as {bundle.path}.")

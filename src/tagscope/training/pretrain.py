@@ -136,9 +136,10 @@ def _last(progress: Progress[_Standing]) -> _Standing:
 
 def _run(task: Task, progress: Progress[_Standing], out: Path, context: JobContext) -> None:
     total = sum(task.loop(number).updates for number in range(len(task.stages)))
-    context.step("training", _updates(progress), total)
     for number in range(max(0, len(progress.standings) - 1), len(task.stages)):
         loop = task.loop(number)
+        context.change_pace("training")
+        context.step("training", _updates(progress), total)
         standing = _begin(progress, loop)
         while standing.updates < loop.updates:
             standing.add(_round(loop, standing.updates, context), loop.network)

@@ -33,3 +33,17 @@ def test_rate_and_time_left():
     assert progress.rate == 25
     assert progress.remaining_seconds == 6
     assert Progress("cells", 0, 200).remaining_seconds is None
+
+
+def test_the_pace_is_that_since_it_changed_or_the_job_went_on(monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 30.0])
+    monkeypatch.setattr("tagscope.jobs.time.monotonic", lambda: next(clock))
+    heard: list[Progress] = []
+    context = JobContext(heard.append)
+    context.step("training", 500, 1000)  # an earlier sitting's
+    context.step("training", 600, 1000)
+    context.change_pace("training")
+    context.step("training", 600, 1000)
+    context.step("training", 620, 1000)
+    assert [one.rate for one in heard] == [0, 10, 0, 1]
+    assert heard[-1].remaining_seconds == 380

@@ -31,7 +31,6 @@ from napari_tagscope.controllers.section import SectionController
 from tagscope import api
 from tagscope.core.labels import UNASSIGNED
 from tagscope.core.section import SideBySide
-from tagscope.jobs import Progress
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.training import pretrain_recipe
 
@@ -497,18 +496,6 @@ def test_stopping_keeps_the_best_so_far(
     domains.choose(tmp_path / "second")
     assert domains.state.bundle is not None
     assert "cells alone" in progress_text(replace(pretraining.state, notice=""))
-
-
-def test_what_is_left_is_told_by_the_pace_of_the_stage_with_neighbours(pretraining):
-    def report(stage: str, done: int, seconds: float) -> Progress:
-        record = api.PretrainRecord(stage, 1.0, done, 0.5, 0.5, 1e-3)
-        return Progress("training", done, 100, seconds, record)
-
-    left = []
-    for one in (report("cells", 50, 5.0), report("spatial", 60, 15.0), report("spatial", 80, 55.0)):
-        pretraining._on_reported([one])
-        left.append(pretraining.state.seconds_left)
-    assert left == [None, pytest.approx(40.0), pytest.approx(40.0)]
 
 
 def test_a_place_that_is_taken_is_refused(pretraining, state, halves, tmp_path, tiny):
