@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TOPIC = "pretrain"
 HOW_LONG = (
-    "On a free core it takes two to ten minutes: more genes take longer. "
+    "On a free core it takes three to ten minutes: more genes take longer. "
     "The section stays as it is, and stopping harms nothing."
 )
 NOTHING_KEPT = "Stopped before the cells held out were looked at; nothing was kept."
