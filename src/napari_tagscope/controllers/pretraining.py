@@ -154,7 +154,7 @@ def stage_starts(history: Sequence[PretrainRecord]) -> tuple[int, ...]:
 
 
 def updates_so_far(history: Sequence[PretrainRecord]) -> list[int]:
-    """Updates of all stages before every record."""
+    """Updates of all stages up to every record."""
     earlier, found, starts = 0, [], stage_starts(history)
     for n, record in enumerate(history):
         earlier += history[n - 1].update if n in starts else 0

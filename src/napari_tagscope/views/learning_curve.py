@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class LossCurve(QWidget):
     """A plot of training and validation loss over updates; a thin line stands where another stage
-    begins, which is told other genes and so has other losses."""
+    begins: it is asked about other genes, so that its losses are others."""
 
     def __init__(self, tip: str) -> None:
         super().__init__()
