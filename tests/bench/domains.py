@@ -10,10 +10,11 @@ region are left out of the scores. Three sections without regions are delineated
 NMI are then those of the domains of a section within all, and of the section by itself, and
 ``apart`` is how far the sections differ in the domains' shares (total variation, mean over pairs).
 
-The small OmniCell is pretrained on the task's cells, once a seed and stage, and kept in the folder
-``$TAGSCOPE_BUNDLES``; its embedding is taken beside the components of expression, or alone. "Read
-alone" are cells without neighbours, in training as in embedding; "as published" is the embedding's
-mean over a cell and the neighbours that are read with it, not averaged over more.
+The small OmniCell is pretrained on the task's cells, once a seed, on cells alone and then with
+their neighbours, and kept in the folder ``$TAGSCOPE_BUNDLES``; its embedding is taken beside the
+components of expression, or alone. It reads each cell alone, other than where it is "read with
+neighbours"; "without neighbours" is the model after its first stage. "As published" is the
+embedding's mean over a cell and the neighbours that are read with it, not averaged over more.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ import tagscope as ts
 from tagscope.core.section import Section
 from tagscope.domains.config import Cluster
 from tagscope.domains.delineate import domains_of, expression_features
+from tagscope.models.omnicell.model import neighbours_of
 
 SHARED = Path(os.environ.get("TAGSCOPE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CLUSTERINGS = get_args(Cluster)
@@ -82,30 +84,30 @@ def expression(_: str, section: Section, seed: int) -> ts.Embedding:
 
 @dataclass(frozen=True)
 class Small:
-    """A small OmniCell pretrained on the task's cells, in a stage, and what it gives of a cell."""
+    """A small OmniCell pretrained on the task's cells to the end of a stage, and what it gives of a
+    cell: as ``tagscope domains`` reads it, or ``beside`` the neighbours that it learned with."""
 
     stage: Literal["spatial", "cells"]
     expression: bool = True
+    beside: bool = False
     blocks: Literal["centre", "mean"] = "centre"
-    neighbors: int | None = None
 
     def __call__(self, task: str, section: Section, seed: int) -> ts.Embedding:
-        bundle = small_bundle(task, self.stage, seed, self.neighbors)
-        reading = ts.EmbedConfig(blocks=self.blocks)
+        bundle = small_bundle(task, self.stage, seed)
+        read = neighbours_of(bundle.preprocessing) if self.beside else None
+        reading = ts.EmbedConfig(blocks=self.blocks, neighbors=read)
         config = ts.DomainConfig(expression=self.expression, seed=seed)
         return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
 @cache
-def small_bundle(
-    task: str, stage: Literal["spatial", "cells"], seed: int, neighbors: int | None
-) -> ts.Bundle:
-    path = BUNDLES / f"{task}-{stage}{neighbors or ''}-{seed}"
+def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts.Bundle:
+    path = BUNDLES / f"{task}-{stage}-{seed}"
     if path.exists():
         return ts.load_bundle(path)
-    # The preset reads cells alone first; that stage is shared with the rows "read alone".
-    first = None if stage == "cells" else small_bundle(task, "cells", seed, None)
-    config = ts.PretrainConfig(stage=stage, neighbors=neighbors, seed=seed)
+    # The preset reads cells alone first; that stage is shared with the rows "without neighbours".
+    first = None if stage == "cells" else small_bundle(task, "cells", seed)
+    config = ts.PretrainConfig(stage=stage, seed=seed)
     return ts.pretrain(opened(task).section, out=path, config=config, init=first)
 
 
@@ -128,17 +130,16 @@ METHODS = {
     "small OmniCell": Method(Small("spatial")),
     "small OmniCell, refined": Method(Small("spatial"), refine=True),
     "small OmniCell, embedding alone": Method(Small("spatial", expression=False)),
-    "small OmniCell, as published": Method(Small("spatial", False, "mean"), averaged=False),
-    "small OmniCell, 9 neighbours": Method(Small("spatial", neighbors=9)),
-    "small OmniCell, 9 neighbours, embedding alone": Method(
-        Small("spatial", expression=False, neighbors=9)
+    "small OmniCell, read with neighbours": Method(Small("spatial", beside=True)),
+    "small OmniCell, read with neighbours, embedding alone": Method(
+        Small("spatial", expression=False, beside=True)
     ),
-    "small OmniCell, 9 neighbours, as published": Method(
-        Small("spatial", False, "mean", neighbors=9), averaged=False
+    "small OmniCell, as published": Method(
+        Small("spatial", expression=False, beside=True, blocks="mean"), averaged=False
     ),
-    "small OmniCell, read alone": Method(Small("cells")),
-    "small OmniCell, read alone, embedding alone": Method(Small("cells", expression=False)),
-    "small OmniCell, read alone, not averaged": Method(
+    "small OmniCell, without neighbours": Method(Small("cells")),
+    "small OmniCell, without neighbours, embedding alone": Method(Small("cells", expression=False)),
+    "small OmniCell, without neighbours, not averaged": Method(
         Small("cells", expression=False), averaged=False
     ),
 }

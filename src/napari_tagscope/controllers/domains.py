@@ -147,7 +147,7 @@ class DomainsController(Observed[DomainsState]):
         self._runner.start(
             Task(
                 topic=FEATURES_TOPIC,
-                title="Reading surroundings",
+                title="Reading cells",
                 work=lambda context: _features(opened, model, bundle, context),
                 done=lambda features: self._on_features(key, features),
                 failed=self._on_failed,
@@ -236,7 +236,7 @@ def _load(path: Path) -> Bundle:
     if bundle.model != OMNICELL:
         raise BundleError(
             f"{path.name} is a model of kind {bundle.model!r}.",
-            "Domains take one that reads cells together with their neighbours: OmniCell.",
+            "Domains take an OmniCell.",
             "Choose another, train a small one here, or take smoothed expression.",
         )
     return bundle

@@ -93,7 +93,7 @@ def hint(state: DomainsState) -> str:
         reading = state.chosen is not None and state.failure is None
         return "Reading the bundle…" if reading else CHOOSE_BUNDLE
     if state.reading:
-        return "Reading cells and their surroundings; Cancel harms nothing."
+        return "Reading cells; Cancel harms nothing."
     if state.clustering:
         return "Clustering…"
     return LIVE if state.live else READY

@@ -48,7 +48,7 @@ MODELS: dict[Model, tuple[str, str]] = {
     ),
     "omnicell": (
         "OmniCell",
-        "How a trained model sees each cell together with its neighbours, beside its expression",
+        "How a trained model sees each cell, beside its expression, averaged over neighbours",
     ),
 }
 WAYS: dict[Way, tuple[str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tagscope.io.shapes import refuse_shapes
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
+from tagscope.models.omnicell.model import OmniCell
 from tagscope.models.registry import load_omnicell
 
 
@@ -84,7 +86,9 @@ def domain_features(
     """What :func:`delineate_domains` averages over neighbours and clusters, (N, D): the part that
     takes long, to be kept. Of ``config`` components, expression and seed matter.
 
-    ``reading`` says how the model of ``bundle`` reads cells, and on which device.
+    ``reading`` says how the model of ``bundle`` reads cells, and on which device. Where it does not
+    say with how many neighbours, a model pretrained here reads each cell alone, a converted one as
+    many as it learned with.
     """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
@@ -94,17 +98,25 @@ def domain_features(
     if bundle.model != model:
         raise ArgumentError(
             f"The bundle holds a model {bundle.model!r}.",
-            "Domains need one that reads cells together with their neighbours: omnicell.",
+            "Domains need an omnicell.",
             "Choose another bundle, or the model smoothed.",
             {"bundle": None},
         )
     said |= {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     reading = reading or EmbedConfig()
     network = load_omnicell(bundle, choose_device(reading.device))
+    if reading.neighbors is None:
+        reading = replace(reading, neighbors=_usual_neighbours(network))
     embedded = _embed(snapshot, network, reading, inputs=said, context=context)
     if config.expression:
         embedded = beside_expression(snapshot, embedded, config)
     return embedded_features(snapshot, embedded, config)
+
+
+def _usual_neighbours(network: OmniCell) -> int:
+    """Cells read with each: of what a network pretrained here learned with neighbours, a cell alone
+    tells most, because features are averaged over more of them afterwards, and evenly."""
+    return 0 if network.pooling == "genes" else network.neighbours
 
 
 def _given(bundle: Bundle | AnyPath | None) -> Bundle | AnyPath:

@@ -45,6 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what cells are compared by (default: smoothed)",
     )
     parser.add_argument("--bundle", type=Path, help="trained model, for omnicell")
+    parser.add_argument(
+        "--read-with",
+        type=int,
+        metavar="N",
+        help="cells beside each that the model reads with it (default: 0 of a model pretrained by "
+        "tagscope, which reads each alone; 9 of a converted one)",
+    )
     add_out(parser, "store or .h5ad with domains")
     add_config_options(parser, DomainConfig)
     add_config_options(parser, EmbedConfig, _READING)
@@ -73,8 +80,8 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
 
 
 def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:
-    given = given_options(options, EmbedConfig)
-    return {name: given[name] for name in _READING if name in given}
+    given = given_options(options, EmbedConfig) | {"neighbors": options.read_with}
+    return {name: given[name] for name in (*_READING, "neighbors") if name in given}
 
 
 def _told(result: DomainMap) -> list[str]:

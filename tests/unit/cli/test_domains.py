@@ -163,6 +163,25 @@ def omnicell(store, tmp_path_factory) -> Path:
     return small_omnicell(out, panel).path
 
 
+@pytest.mark.parametrize(
+    ("pooling", "words", "neighbors"),
+    [("expressed", [], 9), ("genes", [], 0), ("genes", ["--read-with", 2], 2)],
+)
+def test_how_many_cells_are_read_together(
+    tagscope, store, table, tmp_path, pooling, words, neighbors
+):
+    """As published by a converted network, each alone by one that was pretrained here."""
+    table.uns["source"] = {"spatial_unit": "um"}
+    table.write_h5ad(tmp_path / "section.h5ad")
+    bundle = small_omnicell(tmp_path / "bundle", api.open_section(store).section.panel, pooling)
+    ran = tagscope("domains", tmp_path / "section.h5ad", "--model", "omnicell", "--bundle",
+                   bundle.path, "--cluster", "kmeans", "--n-domains", 3, *words,
+                   "--out", tmp_path / "out.h5ad")  # fmt: skip
+    assert ran.code == 0, ran.err
+    record = json.loads(read_h5ad(tmp_path / "out.h5ad").uns["tagscope"]["omnicell_domain"])
+    assert record["extra"]["features"]["parameters"]["neighbors"] == neighbors
+
+
 def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
     table.uns["source"] = {"spatial_unit": "um"}
     table.write_h5ad(tmp_path / "section.h5ad")
@@ -175,5 +194,4 @@ def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
     record = json.loads(written.uns["tagscope"]["omnicell_domain"])
     assert record["inputs"]["bundle"] == str(omnicell)
     features = record["extra"]["features"]["parameters"]
-    assert features["neighbors"] == 9
     assert features["expression"] == 20

@@ -113,7 +113,7 @@ def test_settings_move_live_and_nothing_is_read_again(
 ):
     runner.titles.clear()
     domains.set(**moved)
-    assert "Reading surroundings" not in runner.titles
+    assert "Reading cells" not in runner.titles
     np.testing.assert_array_equal(state.domains.codes, asked(halves, **same).codes)
 
 
@@ -260,7 +260,7 @@ def test_a_section_that_is_left_keeps_features_domains_and_undo(
     assert edits.state.undoes == "Rename"
     runner.titles.clear()
     domains.set(n_domains=4)
-    assert "Reading surroundings" not in runner.titles
+    assert "Reading cells" not in runner.titles
 
 
 def test_outlines_are_lines_between_domains(found, state, runner, painter, halves):
