@@ -80,8 +80,9 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
 
 
 def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:
-    given = given_options(options, EmbedConfig) | {"neighbors": options.read_with}
-    return {name: given[name] for name in (*_READING, "neighbors") if name in given}
+    given = given_options(options, EmbedConfig)  # whose neighbors are those to average over, here
+    chosen = {name: given[name] for name in _READING if name in given}
+    return {**chosen, "neighbors": options.read_with}
 
 
 def _told(result: DomainMap) -> list[str]:
