@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="trained model, for omnicell")
     parser.add_argument(
         "--read-with",
-        type=int,
+        type=_cells_beside,
         metavar="N",
         help="cells beside each that the model reads with it (default: 0 of a model pretrained by "
         "tagscope, which reads each alone; 9 of a converted one)",
@@ -77,6 +77,12 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         print(line)
     print(f"wrote {options.out} ({result.provenance.seconds:.1f} s)")
     return 0
+
+
+def _cells_beside(text: str) -> int:
+    if not text.isdecimal():  # told here: an EmbedConfig would name another of our options
+        raise argparse.ArgumentTypeError(f"{text} is not a number of cells, 0 or more")
+    return int(text)
 
 
 def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:

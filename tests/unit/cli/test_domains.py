@@ -195,3 +195,9 @@ def test_domains_of_an_embedding(tagscope, table, omnicell, tmp_path):
     assert record["inputs"]["bundle"] == str(omnicell)
     features = record["extra"]["features"]["parameters"]
     assert features["expression"] == 20
+
+
+def test_fewer_than_no_cells_read_together(tagscope, store, tmp_path):
+    ran = tagscope("domains", store, "--read-with=-1", "--out", tmp_path / "out.zarr")
+    assert ran.code == 2
+    assert "--read-with: -1 is not a number of cells, 0 or more" in ran.err
