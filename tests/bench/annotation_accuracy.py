@@ -76,10 +76,12 @@ def row(task: str, variant: str, seed: int, scored: Task, labels: np.ndarray,
                unseen, validation, round(seconds, 1))  # fmt: skip
 
 
-def baseline(name: str, variant: str) -> Row:
+def baseline(name: str, variant: str, among: GenePanel | None = None) -> Row:
+    """Logistic regression on expression, of the genes that ``among`` has too if given."""
     task, started = TASKS[name](), time.monotonic()
     shared = task.reference.cells.panel.columns_in(task.query.panel) >= 0
     panel = task.reference.cells.panel.take(np.flatnonzero(shared))
+    panel = panel if among is None else panel.take(panel.shared_with(among))
     known, asked = task.reference.cells.restrict(panel), task.query.restrict(panel)
     known_values, asked_values = standardised(known, asked)
     weight = "balanced" if variant == "balanced" else None
