@@ -32,7 +32,7 @@ from tagscope.jobs import JobCancelled, JobContext, Progress
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 from tagscope.training.cellmemory import default_model
 from tagscope.training.recipe import TrainConfig, recipe_of
 from timed_model import panel

@@ -19,7 +19,7 @@ from tagscope.models.cellmemory.config import CellMemoryConfig, Mode
 from tagscope.models.cellmemory.convert import to_published
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,8 @@ from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, CellOutput
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import CellMemoryTokens, Preprocessing
+from tagscope.models.cellmemory.tokenise import CellMemoryTokens
+from tagscope.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from cellmemory_cases import Sample

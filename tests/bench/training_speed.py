@@ -128,7 +128,8 @@ def _own_loop(
 ) -> Callable[[], Run]:
     """An epoch of TAGscope's own training, which takes a batch in pieces of like length."""
     from tagscope.jobs import JobContext
-    from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
+    from tagscope.models.cellmemory.tokenise import tokenise
+    from tagscope.models.preprocessing import Preprocessing
     from tagscope.training.cellmemory import CellMemoryLoop
     from tagscope.training.loop import Examples
     from tagscope.training.recipe import TrainConfig, recipe_of

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from tagscope.api.annotation import annotate
 from tagscope.api.comparison import distances, evaluate, flows, integration
+from tagscope.api.conversion import convert
 from tagscope.api.deconvolution import deconvolve
 from tagscope.api.domains import delineate_domains, domain_features
 from tagscope.api.embedding import embed, gene_embeddings
 from tagscope.api.explanation import enrich, faithfulness, slots, tags
-from tagscope.api.learning import convert, network_for, train
+from tagscope.api.learning import network_for, train
 from tagscope.api.pretraining import pretrain
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
 from tagscope.core.hierarchy import LabelTree, label_flows
@@ -73,6 +74,7 @@ from tagscope.io.transcripts import Transcripts, read_transcripts
 from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
+from tagscope.models.cellpatch.checkpoint import CellPatchConvertConfig
 from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.simulation import Layout, SimulateConfig
@@ -81,7 +83,8 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
-    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellProfile", "CellProfiles", "ConvertConfig",
+    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellPatchConvertConfig",
+    "CellProfile", "CellProfiles", "ConvertConfig",
     "DeconvolveConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainMarkers",
     "DomainModel", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
     "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",

@@ -17,7 +17,7 @@ from tagscope.core.labels import LabelSet
 from tagscope.core.results import Embedding, refuse_existing
 from tagscope.core.section import Section
 from tagscope.errors import ArgumentError
-from tagscope.inference.embed import EmbedConfig
+from tagscope.inference.embed import EmbedConfig, embed_alone
 from tagscope.inference.embed import embed as _embed
 from tagscope.inference.genes import GeneConfig
 from tagscope.interpret.gene_embeddings import GeneEmbeddings
@@ -28,7 +28,7 @@ from tagscope.io.readers import OpenedSection
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
-from tagscope.models.registry import load_omnicell
+from tagscope.models.registry import load_cellpatch, load_omnicell
 
 
 def embed(
@@ -44,22 +44,30 @@ def embed(
 ) -> Embedding:
     """Embed every cell of a section; with ``out``, also write the store or ``.h5ad``.
 
-    ``gene_list`` names the genes that are read, in their order. What would forbid writing is told
+    The model is an OmniCell or a CellPatch; what of ``config`` is about neighbours is OmniCell's,
+    and ``gene_list``, the genes that are read, in their order. What would forbid writing is told
     before anything is computed, and a result that cannot be written is kept elsewhere, as for
     :func:`annotate`.
     """
     snapshot, opened = opened_of(section, out, choices)
     config, bundle = config or EmbedConfig(), bundle_of(bundle)
-    require_omnicell(bundle)
+    if bundle.model != "cellpatch":
+        require_omnicell(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     if out is not None and opened is not None:
-        slot = Slots(config.key).embedding
+        slot = Slots(config.key or bundle.model).embedding
         refuse_existing(slot in opened.table.obsm, "obsm", slot, overwrite)
         refuse_beforehand(opened, Path(out), size=0, overwrite=overwrite)
-    model = load_omnicell(bundle, choose_device(config.device))
-    named = None if gene_list is None else tuple(gene_list)
-    result = _embed(snapshot, model, config, genes=named, inputs=inputs, context=context)
+    device = choose_device(config.device)
+    if bundle.model == "cellpatch":
+        _refuse_gene_list(gene_list)
+        patches = load_cellpatch(bundle, device)
+        result = embed_alone(snapshot.cells, patches, config, inputs=inputs, context=context)
+    else:
+        named = None if gene_list is None else tuple(gene_list)
+        model = load_omnicell(bundle, device)
+        result = _embed(snapshot, model, config, genes=named, inputs=inputs, context=context)
     if out is not None and opened is not None:
         write_or_keep(opened, result, out, overwrite, context)
     return result
@@ -114,6 +122,16 @@ def _labels(opened: OpenedSection | None, label: str) -> tuple[LabelSet, npt.NDA
     labels = LabelSet.from_values(column[known].astype(str))
     codes = pd.Index(labels.names).get_indexer(column.astype(str))
     return labels, np.where(known, codes, -1).astype(np.int64)
+
+
+def _refuse_gene_list(gene_list: Sequence[str] | None) -> None:
+    if gene_list is not None:
+        raise ArgumentError(
+            f"A CellPatch was to read {len(gene_list)} genes by name.",
+            "It reads all genes that a cell expresses.",
+            "Leave the list out, or choose a bundle of OmniCell.",
+            {"gene_list": False},
+        )
 
 
 def require_omnicell(bundle: Bundle) -> None:

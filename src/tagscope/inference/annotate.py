@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from tagscope.core.results import (
 )
 from tagscope.core.section import Cells
 from tagscope.errors import ArgumentError, BundleError, InputError
-from tagscope.inference.ask import Answer, Network
+from tagscope.inference.ask import Answer, Network, answers
 from tagscope.inference.gather import ScoreGatherer
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
@@ -130,7 +129,7 @@ def annotate(
     config = config or AnnotateConfig()
     context = context or JobContext()
     _require_capabilities(model, config)
-    shared = _shared_genes(cells, model)
+    shared = shared_genes(cells, model)
     device = choose_device(config.device)
     with _network(model, config, device) as network:
         tokens = model.tokenise(cells, seed=config.seed, context=context)
@@ -275,29 +274,10 @@ def _run(
     def still_here() -> None:
         context.step("annotating", 0, len(tokens))
 
-    for answer in _answers(network, tokens, batches):
+    for answer in answers(network, tokens, batches):
         partial = found.put(answer, still_here)
         done += len(partial.rows)
         context.step("annotating", done, len(tokens), partial)
-
-
-def _answers(network: Network, tokens: Tokens, batches: Batches) -> Iterator[Answer]:
-    """Answers in order; on a GPU the next batch is on its way while one is taken over."""
-    under_way: deque[Answer] = deque()
-    for rows in batches:
-        began = time.monotonic()
-        answer = network.ask(tokens, rows)
-        if answer is None:
-            yield from under_way
-            under_way.clear()
-            network.free_memory()
-            batches.halve(rows)
-            continue
-        batches.accept(rows, answer.batch.padding.shape[1], time.monotonic() - began)
-        under_way.append(answer)
-        if len(under_way) > network.ahead:
-            yield under_way.popleft()
-    yield from under_way
 
 
 def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:
@@ -314,7 +294,7 @@ def _require_capabilities(model: CellModel, config: AnnotateConfig) -> None:
         )
 
 
-def _shared_genes(cells: Cells, model: CellModel) -> int:
+def shared_genes(cells: Cells, model: CellModel) -> int:
     """How many of the model's genes were measured; none is an error."""
     shared = int((model.vocabulary.columns_in(cells.panel) >= 0).sum())
     if not shared:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tagscope.models.base import CellBatch, CellModel, CellOutput, Tokens
-from tagscope.models.batches import out_of_memory
+from tagscope.models.batches import Batches, out_of_memory
 from tagscope.models.device import reduced
 
 Floats = npt.NDArray[np.float32]
@@ -18,8 +21,8 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AnswerArrays:
-    """``probabilities`` (B, C); ``embedding`` (B, D); ``scores`` (B, M, L) all that was asked for:
-    the attention, then the slots. All float32."""
+    """``probabilities`` (B, C), of no labels where the model knows none; ``embedding`` (B, D);
+    ``scores`` (B, M, L) all that was asked for: the attention, then the slots. All float32."""
 
     probabilities: Floats
     embedding: Floats
@@ -81,13 +84,14 @@ class Network:
             torch.mps.empty_cache()
 
     def _fetched(self, batch: CellBatch, output: CellOutput) -> Answer:
-        if output.logits is None:
-            raise ValueError("a model that can annotate gave no logits")
+        logits = output.logits
+        if logits is None:
+            logits = output.embedding.new_empty(len(output.embedding), 0)
         parts = [] if output.gene_scores is None else [output.gene_scores[:, None]]
         parts += [] if output.slot_scores is None else [output.slot_scores]
         return Answer(
             batch,
-            self._to_host(torch.softmax(output.logits.float(), dim=1)),
+            self._to_host(torch.softmax(logits.float(), dim=1)),
             self._to_host(output.embedding),
             self._to_host(torch.cat(parts, dim=1)) if parts else None,
             self._mark(),
@@ -106,3 +110,25 @@ class Network:
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.device))
         return event
+
+
+def answers(network: Network, tokens: Tokens, batches: Batches) -> Iterator[Answer]:
+    """Answers for all cells, in the order of ``batches``; one that does not fit is halved.
+
+    On a GPU the next batch is on its way while one is taken over.
+    """
+    under_way: deque[Answer] = deque()
+    for rows in batches:
+        began = time.monotonic()
+        answer = network.ask(tokens, rows)
+        if answer is None:
+            yield from under_way
+            under_way.clear()
+            network.free_memory()
+            batches.halve(rows)
+            continue
+        batches.accept(rows, answer.batch.padding.shape[1], time.monotonic() - began)
+        under_way.append(answer)
+        if len(under_way) > network.ahead:
+            yield under_way.popleft()
+    yield from under_way

@@ -5,24 +5,36 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from tagscope.core.provenance import Provenance
 from tagscope.core.results import Embedding
-from tagscope.core.section import Section
+from tagscope.core.section import Cells, Section
 from tagscope.errors import ArgumentError
+from tagscope.inference.annotate import shared_genes
+from tagscope.inference.ask import Network, answers
 from tagscope.inference.variable import most_variable
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
-from tagscope.models.device import Precision, choose_device, device_name, quickest_precision
+from tagscope.models.base import CellModel
+from tagscope.models.batches import Batches
+from tagscope.models.device import (
+    Precision,
+    choose_device,
+    choose_precision,
+    device_name,
+    quickest_precision,
+)
 from tagscope.models.omnicell.embedded import Blocks, embedded
-from tagscope.models.omnicell.model import OmniCell
+from tagscope.models.omnicell.model import KIND, OmniCell
 
 
 @dataclass(frozen=True)
 class EmbedConfig:
     """How to embed a section."""
 
-    key: str = "omnicell"
-    """Name of the result in the table."""
+    key: str | None = None
+    """Name of the result in the table; the kind of the model if not given."""
     neighbors: int | None = None
     """Cells beside each that are read with it, the nearest first; 0 reads cells alone. As many as
     the model learned with if not given, 9 for a converted one."""
@@ -122,4 +134,68 @@ def embed(
         seconds=round(time.monotonic() - started, 3),
         extra={"cells": len(section), "genes": tokens.genes, "precision": str(precision)},
     )
-    return Embedding(config.key, section.ids, values, provenance)
+    return Embedding(config.key or KIND, section.ids, values, provenance)
+
+
+def embed_alone(
+    cells: Cells,
+    model: CellModel,
+    config: EmbedConfig | None = None,
+    *,
+    inputs: dict[str, str] | None = None,
+    context: JobContext | None = None,
+) -> Embedding:
+    """Embed every cell with a model that reads each alone, over all genes that it knows.
+
+    ``context`` and errors are as for :func:`embed`.
+
+    Raises
+    ------
+    ArgumentError
+        If ``config`` asks for what such a model cannot do.
+    """
+    started = time.monotonic()
+    config, context = config or EmbedConfig(), context or JobContext()
+    _refuse_other_models(model, config)
+    keep_freed_memory()
+    shared = shared_genes(cells, model)
+    device = choose_device(config.device)
+    precision = choose_precision(config.precision, device)
+    network = Network(model.to(device), device, precision)
+    tokens = model.tokenise(cells, context=context)
+    batches = Batches(tokens.lengths, None, config.batch_size, device, model.bytes_per_token)
+    values, done = np.zeros((len(cells), 0), np.float32), 0
+    context.step("embedding", done, len(cells))
+    for answer in answers(network, tokens, batches):
+        said, rows = answer.arrays().embedding, answer.batch.rows
+        if not values.shape[1]:
+            values = np.zeros((len(cells), said.shape[1]), np.float32)
+        values[rows] = said
+        done += len(rows)
+        context.step("embedding", done, len(cells))
+    provenance = Provenance(
+        verb="embed",
+        parameters=asdict(config),
+        inputs=dict(inputs or {}),
+        device=device_name(device),
+        seconds=round(time.monotonic() - started, 3),
+        extra={"cells": len(cells), "genes": shared, "precision": str(precision)},
+    )
+    return Embedding(config.key or model.kind, cells.ids, values, provenance)
+
+
+def _refuse_other_models(model: CellModel, config: EmbedConfig) -> None:
+    """What only a model can do that reads cells with their neighbours."""
+    usual = EmbedConfig()
+    asked = [
+        name
+        for name in ("neighbors", "blocks", "n_genes", "expressed", "project", "threshold")
+        if getattr(config, name) != getattr(usual, name)
+    ]
+    if asked:
+        raise ArgumentError(
+            f"A {model.kind} was to embed with {', '.join(asked)}.",
+            "It reads each cell alone, over all genes that the cell expresses.",
+            "Leave that out, or choose a bundle of OmniCell.",
+            dict.fromkeys(asked, False),
+        )

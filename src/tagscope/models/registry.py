@@ -14,6 +14,7 @@ from tagscope.models.bundle import Bundle
 from tagscope.models.ensemble import parted_state
 
 if TYPE_CHECKING:
+    from tagscope.models.cellpatch.model import CellPatch
     from tagscope.models.omnicell.model import OmniCell
 
 _MISFITS = (TagscopeError, RuntimeError, ValueError, LookupError)  # of weights and configuration
@@ -41,7 +42,7 @@ def _cellmemory(bundle: Bundle) -> CellModel:
     from tagscope.models.cellmemory.config import CellMemoryConfig
     from tagscope.models.cellmemory.model import CellMemory
     from tagscope.models.cellmemory.network import CellMemoryNetwork
-    from tagscope.models.cellmemory.tokenise import Preprocessing
+    from tagscope.models.preprocessing import Preprocessing
 
     try:
         config = CellMemoryConfig.from_dict(bundle.config)
@@ -101,6 +102,41 @@ def _omnicell(bundle: Bundle) -> CellModel:
     )  # fmt: skip
 
 
+def load_cellpatch(bundle: Bundle, device: torch.device) -> CellPatch:
+    """Build a CellPatch with its weights on ``device``, with or without labels.
+
+    Raises
+    ------
+    BundleError
+        If the weights do not fit its configuration.
+    """
+    from tagscope.models.cellpatch.config import CellPatchConfig
+    from tagscope.models.cellpatch.model import CellPatch
+    from tagscope.models.cellpatch.network import SPARE, CellPatchNetwork
+    from tagscope.models.cellpatch.tokenise import CellPatchPreprocessing
+
+    state = bundle.state()
+    state.pop(SPARE, None)
+    try:
+        config, networks = CellPatchConfig.from_dict(bundle.config), []
+        states, usual = parted_state(state, config.networks)
+        for weights in states:
+            network = CellPatchNetwork(config, len(bundle.panel), len(bundle.labels))
+            network.load_state_dict(weights)
+            networks.append(network.to(device).eval())
+        preprocessing = CellPatchPreprocessing.from_dict(bundle.preprocessing)
+    except _MISFITS as error:
+        raise _unfit(bundle, error) from error
+    return CellPatch(
+        tuple(networks), bundle.panel, bundle.labels, preprocessing, bundle.capabilities,
+        float(bundle.calibration.get("temperature", 1.0)), usual, bundle.tree,
+    )  # fmt: skip
+
+
+def _cellpatch(bundle: Bundle) -> CellModel:
+    return load_cellpatch(bundle, torch.device("cpu"))
+
+
 def _backbone(bundle: Bundle, state: dict[str, Tensor]) -> OmniCell:
     from tagscope.models.omnicell.config import OmniCellConfig
     from tagscope.models.omnicell.model import OmniCell, neighbours_of, pooling_of
@@ -128,5 +164,5 @@ def _unfit(bundle: Bundle, error: Exception) -> BundleError:
 
 
 _BUILDERS: dict[str, Callable[[Bundle], CellModel]] = {
-    "cellmemory": _cellmemory, "omnicell": _omnicell,
+    "cellmemory": _cellmemory, "cellpatch": _cellpatch, "omnicell": _omnicell,
 }  # fmt: skip

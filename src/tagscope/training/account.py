@@ -77,6 +77,7 @@ def _account(
         "label_counts": members[0].prepared.label_counts,
         "recipe": asdict(members[0].recipe),
         "notes": list(members[0].prepared.notes),
+        **members[0].record,
         "provenance": json.loads(_provenance(members[0], config, seconds).to_json()),
     }  # fmt: skip
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tagscope.core.section import Cells
 from tagscope.jobs import JobContext
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 from tagscope.training.member import Member
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
 

@@ -20,16 +20,17 @@ from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.model import CAPABILITIES, KIND
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
+from tagscope.models.cellmemory.tokenise import tokenise
 from tagscope.models.device import reduced
 from tagscope.models.ensemble import joined_state
 from tagscope.models.novelty import NoveltyModel
+from tagscope.models.preprocessing import Preprocessing
 from tagscope.training.initial import Floats, gene_components, order_tokens, relate_genes
 from tagscope.training.loop import Examples, Loop
 from tagscope.training.member import Contents, Member, shares_of
 from tagscope.training.prepare import Prepared, prepare
+from tagscope.training.reading import ReadingMember, hide_genes
 from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
-from tagscope.training.thinning import thin
 
 Ints = npt.NDArray[np.int64]
 
@@ -68,37 +69,16 @@ class CellMemoryLoop(Loop):
 
     def hide(self, batch: CellBatch, share: float, rng: np.random.Generator) -> CellBatch:
         """Cells without a random ``share`` of their genes."""
-        return hide_genes(batch, share, self.network.config.mode, rng)
+        return hide_genes(batch, share, rng, alike=self.network.config.mode == "full")
 
 
 @dataclass(frozen=True)
-class CellMemoryMember(Member):
+class CellMemoryMember(ReadingMember):
     """A CellMemory; ``components`` (G, k) are what its gene embeddings start from, if anything."""
 
     model: CellMemoryConfig
     preprocessing: Preprocessing
     components: Floats | None
-
-    def training(self, epoch: int, context: JobContext) -> Examples:
-        """What one epoch (from 0) trains on: the training cells, as the section measures them."""
-        rng = np.random.default_rng([self.seed, epoch, 2])
-        cells = self.prepared.reference.cells.take(self.split.training)
-        codes = self.prepared.reference.codes[self.split.training]
-        if self.prepared.measured is None:
-            return self._examples(thin(cells, self.recipe.thinning, rng), codes, context)
-        return self._examples(self.as_measured(cells, rng), codes, context)
-
-    def validation(self, context: JobContext) -> Examples:
-        """The validation cells, encoded."""
-        return self._examples(self.validation_cells(), self.validation_codes, context)
-
-    def training_as_validation(self, most: int, context: JobContext) -> Examples:
-        """At most so many training cells, measured like the validation cells."""
-        rng, rows = np.random.default_rng([self.seed, 6]), self.split.training
-        if len(rows) > most:
-            rows = np.sort(rng.choice(rows, most, replace=False))
-        cells = self.as_measured(self.prepared.reference.cells.take(rows), rng)
-        return self._examples(cells, self.prepared.reference.codes[rows], context)
 
     def start(self, device: torch.device, precision: torch.dtype) -> CellMemoryLoop:
         """The network with its first weights, ready for the first epoch."""
@@ -108,7 +88,7 @@ class CellMemoryMember(Member):
         if not self.recipe.published:
             order_tokens(network)
         if self.components is not None:
-            relate_genes(network, self.components)
+            relate_genes(network.genes.weight[1 : genes + 1], self.components)
         return CellMemoryLoop(
             network, self._optimizer(network, device), self.recipe, self.seed, device, precision,
             self._weights(device), self._ancestors(device),
@@ -133,7 +113,8 @@ class CellMemoryMember(Member):
             joined_state(states, usual),
         )
 
-    def _examples(self, cells: Cells, codes: Ints, context: JobContext) -> Examples:
+    def examples(self, cells: Cells, codes: Ints, context: JobContext) -> Examples:
+        """Cells, encoded."""
         tokens = tokenise(
             cells, cells.panel, self.model, self.preprocessing, seed=self.seed, context=context
         )
@@ -181,16 +162,3 @@ def _sized(
     if model.encoding == "both":
         return replace(model, max_value=max(1, min(model.max_value, largest)))
     return replace(model, max_bin=max(2, min(model.max_bin, largest)))
-
-
-def hide_genes(batch: CellBatch, share: float, mode: str, rng: np.random.Generator) -> CellBatch:
-    """Leave out a random ``share`` of genes: per cell, or in full mode for the whole batch."""
-    if share <= 0:
-        return batch
-    if mode == "full":
-        kept = torch.from_numpy(np.flatnonzero(rng.random(batch.genes.shape[1]) >= share))
-        return CellBatch(
-            batch.tokens[:, kept], batch.genes[:, kept], batch.padding[:, kept], batch.rows
-        )
-    hidden = torch.from_numpy(rng.random(tuple(batch.padding.shape)) < share)
-    return CellBatch(batch.tokens, batch.genes, batch.padding | hidden, batch.rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,20 +15,28 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.cellpatch.config import CellPatchConfig
 from tagscope.models.device import choose_device, choose_precision
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.training.account import save
 from tagscope.training.baseline import BaselineScores, logistic_regression
 from tagscope.training.calibrate import calibrate
 from tagscope.training.cellmemory import cellmemory_members
+from tagscope.training.cellpatch import cellpatch_members
 from tagscope.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from tagscope.training.head import head_members
 from tagscope.training.loop import Loop
 from tagscope.training.member import Member, Standing, train_member
-from tagscope.training.recipe import EpochRecord, TrainConfig
+from tagscope.training.recipe import EpochRecord, TrainConfig, Trained
 from tagscope.training.sitting import Progress, own_random_numbers, refuse_existing
 
-__all__ = ["EpochRecord", "TrainConfig", "train"]
+__all__ = ["EpochRecord", "ModelConfig", "TrainConfig", "train"]
+
+ModelConfig = CellMemoryConfig | CellPatchConfig | HeadConfig
+
+_CONFIGS: dict[Trained, type[ModelConfig]] = {
+    "cellmemory": CellMemoryConfig, "cellpatch": CellPatchConfig, "omnicell": HeadConfig,
+}  # fmt: skip
 
 
 def train(
@@ -35,7 +44,8 @@ def train(
     out: Path,
     config: TrainConfig | None = None,
     *,
-    model_config: CellMemoryConfig | HeadConfig | None = None,
+    model: Trained | None = None,
+    model_config: ModelConfig | None = None,
     init: Bundle | None = None,
     panel: GenePanel | None = None,
     section: Cells | None = None,
@@ -45,10 +55,12 @@ def train(
 ) -> Bundle:
     """Train on ``reference`` and save, of every network, the epoch with the lowest validation loss.
 
-    What is trained is a CellMemory or, with ``init``, a bundle of OmniCell, heads on its embedding
-    of cells. With ``panel`` only the genes shared with it are used. With ``section``, the cells
-    that the model is meant for, training and validation cells are brought to their depth and
-    background, and CellMemory's gene embeddings start from how the genes vary together there too.
+    What is trained is a CellMemory; a CellPatch, from the weights of ``init`` if given; or, with
+    ``init``, a bundle of OmniCell, heads on its embedding of cells. ``model`` says which, where
+    neither ``model_config`` nor ``init`` tells. With ``panel`` only the genes shared with it are
+    used. With ``section``, the cells that the model is meant for, training and validation cells are
+    brought to their depth and background, and gene embeddings that start from how genes vary
+    together start from how they do there too.
     ``context`` hears
     ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
     epoch, and finer steps of the stages ``"preparing"``, ``"reading genes"``, ``"epoch N"``,
@@ -73,7 +85,10 @@ def train(
     refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     with own_random_numbers(config.seed):
-        members = _members(reference, config, model_config, init, panel, section, context)
+        members = list(_members(
+            model or _told_by(model_config, init), reference, config, model_config, init, panel,
+            section, context,
+        ))  # fmt: skip
         task = _Task(members, config, _request(members, config))
         progress = Progress.after(read_checkpoint(out, task.request) if resume else None, Standing)
         try:
@@ -104,24 +119,40 @@ class _Task:
 
 
 def _members(
+    model: Trained,
     reference: Reference,
     config: TrainConfig,
-    model: CellMemoryConfig | HeadConfig | None,
+    network: ModelConfig | None,
     init: Bundle | None,
     panel: GenePanel | None,
     section: Cells | None,
     context: JobContext,
-) -> list[Member]:
-    if init is None and not isinstance(model, HeadConfig):
-        return cellmemory_members(reference, config, model, panel, section, context)
-    if init is not None and not isinstance(model, CellMemoryConfig):
-        return head_members(reference, init, config, model, panel, section, context)
-    raise ArgumentError(
-        f"The settings are those of a {type(model).__name__.removesuffix('Config')}.",
-        "A CellMemory takes a CellMemoryConfig, a head on an OmniCell a HeadConfig.",
-        "Give those of the model that is trained, or leave them out.",
-        {"model": None},
-    )
+) -> Sequence[Member]:
+    if network is not None and not isinstance(network, _CONFIGS[model]):
+        raise ArgumentError(
+            f"The settings are those of a {type(network).__name__.removesuffix('Config')}.",
+            f"A training of {model} takes a {_CONFIGS[model].__name__}.",
+            "Give those of the model that is trained, or leave them out.",
+            {"model": None},
+        )
+    if isinstance(network, CellPatchConfig) or model == "cellpatch":
+        patches = network if isinstance(network, CellPatchConfig) else None
+        return cellpatch_members(reference, init, config, patches, panel, section, context)
+    if init is not None:
+        head = network if isinstance(network, HeadConfig) else None
+        return head_members(reference, init, config, head, panel, section, context)
+    memory = network if isinstance(network, CellMemoryConfig) else None
+    return cellmemory_members(reference, config, memory, panel, section, context)
+
+
+def _told_by(network: ModelConfig | None, init: Bundle | None) -> Trained:
+    """The model that settings, or a bundle to start from, are of."""
+    named = next((name for name, kind in _CONFIGS.items() if isinstance(network, kind)), None)
+    if named is not None:
+        return named
+    if init is None:
+        return "cellmemory"
+    return "cellpatch" if init.model == "cellpatch" else "omnicell"
 
 
 def _request(members: list[Member], config: TrainConfig) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.utils.extmath import randomized_svd
-from torch import nn
+from torch import Tensor, nn
 
 from tagscope.core.section import Cells
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 
 Floats = npt.NDArray[np.float32]
 
@@ -63,21 +63,20 @@ def gene_components(
 
 
 @torch.no_grad()
-def relate_genes(network: CellMemoryNetwork, components: Floats) -> None:
-    """Start the gene embeddings from components (G, k), turned at random, every gene alike long.
+def relate_genes(weight: Tensor, components: Floats) -> None:
+    """Start gene embeddings (G, d) from components (G, k), turned at random, every gene alike long.
 
     Genes that vary together start close to each other, and what is learned of one holds for the
     others: on a few hundred cells this is worth more than any other choice of the recipe.
     """
-    weight = network.genes.weight
-    genes, width = len(components), weight.shape[1]
+    width = weight.shape[1]
     turned = torch.linalg.qr(torch.randn(width, width)).Q[: components.shape[1]]
     placed = torch.from_numpy(components) @ turned
     lengths = placed.norm(dim=1, keepdim=True)
     # A gene that never varies keeps its random start.
     known = (lengths > 1e-6).squeeze(1)
     scaled = placed * (math.sqrt(width) / lengths.clamp(min=1e-6))
-    weight[1 : genes + 1][known] = scaled[known]
+    weight[known] = scaled[known]
 
 
 def _standardised(

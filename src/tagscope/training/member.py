@@ -85,6 +85,11 @@ class Member(ABC):
         """What it was made of beside the reference, for the record."""
         return {}
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What else of its training the bundle's account says."""
+        return {}
+
     @abstractmethod
     def contents(
         self, states: Sequence[Mapping[str, Tensor]], usual: NoveltyModel | None
@@ -102,11 +107,11 @@ class Member(ABC):
         return cells if measured is None else measured.of(cells, rng)
 
     def _optimizer(self, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            _groups(network.to(device), self.recipe.weight_decay),
-            lr=self.recipe.learning_rate,
-            fused=device.type in ("cpu", "cuda"),
-        )
+        decay, rate = self.recipe.weight_decay, self.recipe.learning_rate
+        fused, network = device.type in ("cpu", "cuda"), network.to(device)
+        if self.recipe.penalty == "loss":
+            return torch.optim.Adam(network.parameters(), rate, weight_decay=decay, fused=fused)
+        return torch.optim.AdamW(_groups(network, decay), rate, fused=fused)
 
     def _weights(self, device: torch.device) -> Tensor:
         """Weight of every label in the loss, (C,)."""

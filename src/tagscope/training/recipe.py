@@ -9,9 +9,11 @@ from typing import Any, Literal, get_args
 from tagscope.errors import ArgumentError
 from tagscope.models.device import Precision
 
-RecipeName = Literal["default", "published"]
-Trained = Literal["cellmemory", "omnicell"]
+RecipeName = Literal["default", "published", "paper"]
+Trained = Literal["cellmemory", "cellpatch", "omnicell"]
 Balance = Literal["weights", "sampling", "none"]
+Schedule = Literal["rise and fall", "200 epochs", "constant"]
+Penalty = Literal["decay", "loss"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class TrainConfig:
     """How to train on a labelled reference. What is None is the recipe's own choice."""
 
     recipe: RecipeName = "default"
-    """``default`` suits references of a few thousand cells; ``published`` is the original one."""
+    """``default`` suits references of a few thousand cells; ``published`` is that of the original
+    code, and of CellPatch there is ``paper``, which says otherwise."""
 
     epochs: int | None = None
     """Most passes over the training cells; by default as many as make enough updates."""
@@ -53,8 +56,8 @@ class TrainConfig:
     """Number format of matrix products; auto is fp32."""
 
     def __post_init__(self) -> None:
-        if self.recipe not in ("default", "published"):
-            _refuse("recipe", self.recipe, "default or published")
+        if self.recipe not in get_args(RecipeName):
+            _refuse("recipe", self.recipe, "default, published or paper")
         if self.balance not in (None, *get_args(Balance)):
             _refuse("balance", self.balance, "weights, sampling or none")
         for name in ("epochs", "folds", "patience", "batch_size"):
@@ -121,6 +124,11 @@ class Recipe:
     clip_norm: float
     target_sum: float | None
     """Total counts are scaled to; None takes the reference's median."""
+    schedule: Schedule = "rise and fall"
+    """How the learning rate goes: a rise and half a cosine to nothing, CellMemory's half a cosine
+    over 200 epochs, or one rate."""
+    penalty: Penalty = "decay"
+    """Weights of matrices decay (AdamW), or all weights count in the loss (Adam)."""
 
     @property
     def published(self) -> bool:
@@ -139,13 +147,11 @@ class Recipe:
     def rate(self, update: int, updates_per_epoch: int) -> float:
         """Learning rate of an update (from 0).
 
-        Published: half a cosine over 200 epochs, constant within an epoch, so that it never falls
-        below half; OmniCell's head has one rate. Default: a linear rise, then half a cosine to
-        nothing over all updates.
+        Half a cosine over 200 epochs is constant within an epoch, and never falls below half.
         """
-        if self.name == "published" and self.model == "omnicell":
+        if self.schedule == "constant":
             return self.learning_rate
-        if self.published:
+        if self.schedule == "200 epochs":
             epoch = update // updates_per_epoch
             return self.learning_rate * (1 + math.cos(math.pi * epoch / 200)) / 2
         total = self.epochs * updates_per_epoch
@@ -162,7 +168,7 @@ _PUBLISHED: dict[str, Any] = {
     "batch_size": 140,
     "learning_rate": 3e-4, "weight_decay": 0.0, "warm_up": 0.0, "label_smoothing": 0.0,
     "gene_dropout": 0.0, "thinning": 1.0, "rare_power": 0.0, "balance": "none",
-    "components": False, "clip_norm": math.inf, "target_sum": 1e4,
+    "components": False, "clip_norm": math.inf, "target_sum": 1e4, "schedule": "200 epochs",
 }  # fmt: skip
 _DEFAULT: dict[str, Any] = {
     "folds": 3, "epochs": _MOST_EPOCHS, "updates": 2000, "updates_per_label": 80, "patience": 0,
@@ -177,17 +183,34 @@ _DEFAULT: dict[str, Any] = {
 _HEAD: dict[str, Any] = {"gene_dropout": 0.0, "components": False, "target_sum": None}
 _PUBLISHED_HEAD: dict[str, Any] = {
     **_PUBLISHED, **_HEAD, "epochs": 20, "patience": 0, "batch_size": 32,
-    "learning_rate": 1e-4, "weight_decay": 0.01,
+    "learning_rate": 1e-4, "weight_decay": 0.01, "schedule": "constant",
 }  # fmt: skip
 _DEFAULT_HEAD: dict[str, Any] = {**_DEFAULT, **_HEAD}
+
+# CellPatch's published script caps values and clips no gradients; the paper clips them.
+_PUBLISHED_PATCH: dict[str, Any] = {
+    **_PUBLISHED, "epochs": 100, "patience": 0, "batch_size": 256, "learning_rate": 1e-3,
+    "weight_decay": 5e-4, "schedule": "constant", "penalty": "loss",
+}  # fmt: skip
+_PAPER_PATCH: dict[str, Any] = {**_PUBLISHED_PATCH, "epochs": 50, "clip_norm": 5.0}
+_DEFAULT_PATCH: dict[str, Any] = {**_DEFAULT}
 _RECIPES: dict[tuple[Trained, RecipeName], dict[str, Any]] = {
     ("cellmemory", "default"): _DEFAULT, ("cellmemory", "published"): _PUBLISHED,
+    ("cellpatch", "default"): _DEFAULT_PATCH, ("cellpatch", "published"): _PUBLISHED_PATCH,
+    ("cellpatch", "paper"): _PAPER_PATCH,
     ("omnicell", "default"): _DEFAULT_HEAD, ("omnicell", "published"): _PUBLISHED_HEAD,
 }  # fmt: skip
 
 
 def recipe_of(config: TrainConfig, model: Trained = "cellmemory") -> Recipe:
     """The recipe a request names, with what the request says otherwise."""
+    if (model, config.recipe) not in _RECIPES:
+        raise ArgumentError(
+            f"There is no recipe {config.recipe!r} of {model}.",
+            "CellPatch alone has one of its paper beside that of its code.",
+            "Choose published or default.",
+            {"recipe": "published"},
+        )
     numbers = dict(_RECIPES[model, config.recipe])
     for name in ("folds", "epochs", "patience", "batch_size", "learning_rate", "balance"):
         if getattr(config, name) is not None:

@@ -23,7 +23,7 @@ from tagscope.interpret.masking import (
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 
 PANEL = GenePanel(tuple(f"G{i}" for i in range(12)))
 # the token of a value does not depend on the cell's other values

@@ -22,7 +22,8 @@ from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.convert import from_published, to_published
 from tagscope.models.cellmemory.model import CellMemory
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput
-from tagscope.models.cellmemory.tokenise import Preprocessing, tokenise
+from tagscope.models.cellmemory.tokenise import tokenise
+from tagscope.models.preprocessing import Preprocessing
 
 GENES, LABELS = 30, 4
 SMALL = CellMemoryConfig(width=16, ffn=24, layers=3, heads=2, slots=3, max_bin=8)

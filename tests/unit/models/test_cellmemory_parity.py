@@ -19,7 +19,8 @@ from tagscope.models.cellmemory.convert import (
     to_published,
 )
 from tagscope.models.cellmemory.network import level_one, level_two
-from tagscope.models.cellmemory.tokenise import Preprocessing, encode, tokenise
+from tagscope.models.cellmemory.tokenise import encode, tokenise
+from tagscope.models.preprocessing import Preprocessing
 
 
 @pytest.fixture(params=CASES)

@@ -13,7 +13,8 @@ from tagscope.core.section import Cells
 from tagscope.errors import InputError
 from tagscope.jobs import JobContext, Progress
 from tagscope.models.cellmemory.config import CellMemoryConfig
-from tagscope.models.cellmemory.tokenise import Preprocessing, quantile_bins, tokenise
+from tagscope.models.cellmemory.tokenise import quantile_bins, tokenise
+from tagscope.models.preprocessing import Preprocessing
 
 
 def panel(count: int, start: int = 0) -> GenePanel:

@@ -13,7 +13,7 @@ from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.models.cellmemory.tokenise import Preprocessing
+from tagscope.models.preprocessing import Preprocessing
 from tagscope.training.initial import gene_components, order_tokens, relate_genes
 
 

@@ -16,9 +16,10 @@ from tagscope.jobs import JobContext
 from tagscope.models.base import Capability, CellBatch, CellModel, CellOutput, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork, NetworkOutput, PairTable
-from tagscope.models.cellmemory.tokenise import CellMemoryTokens, Preprocessing, tokenise
+from tagscope.models.cellmemory.tokenise import CellMemoryTokens, tokenise
 from tagscope.models.ensemble import mean_logits
 from tagscope.models.novelty import NoveltyModel
+from tagscope.models.preprocessing import Preprocessing
 
 KIND = "cellmemory"
 CAPABILITIES = frozenset(Capability)

@@ -7,12 +7,10 @@ in two text files, and ``MaxBin.txt``. Nothing else of how it was trained is kep
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from torch import Tensor
 
 from tagscope.core.labels import UNASSIGNED, LabelSet
 from tagscope.core.panel import GenePanel
-from tagscope.core.provenance import Provenance
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.findings import listed
 from tagscope.io.genes import read_genes
@@ -35,8 +32,8 @@ from tagscope.models.cellmemory.convert import (
     published_sizes,
 )
 from tagscope.models.cellmemory.model import CAPABILITIES
-from tagscope.models.cellmemory.tokenise import Preprocessing
-from tagscope.models.published import is_weight, read_checkpoint
+from tagscope.models.preprocessing import Preprocessing
+from tagscope.models.published import origin_of, read_checkpoint, weights_of
 
 _CHECKPOINT, _GENES, _LABELS, _MAX_BIN = (
     "_ckpt.pth", "_ref_gene.txt", "_idx2celltype.txt", "MaxBin.txt",
@@ -216,15 +213,7 @@ def _weights(stored: Mapping[str, Any], file: Path) -> dict[str, Tensor]:
             "CellMemory saves {'net': weights, 'acc': …, 'epoch': …}.",
             "Name the project folder of a CellMemory training.",
         )
-    wrong = [str(key) for key, value in net.items() if not is_weight(key, value)]
-    if wrong:
-        raise InputError(
-            f"{file} holds entries that are not tensors of finite numbers: {', '.join(wrong[:5])}.",
-            "Every weight must be finite.",
-            "Train the model again.",
-        )
-    prefix = "module." if all(key.startswith("module.") for key in net) else ""
-    return {key.removeprefix(prefix): value.detach().float() for key, value in net.items()}
+    return weights_of(net, file, "CellMemory")
 
 
 def _number(value: Any) -> float | None:
@@ -330,23 +319,10 @@ def _encoding(project: Project, sizes: PublishedSizes, config: ConvertConfig) ->
 
 
 def _account(project: Project, config: ConvertConfig) -> dict[str, Any]:
-    """Where the weights come from, in the place of a training's account."""
-    with project.checkpoint.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = Provenance(
-        verb="convert",
-        parameters=asdict(config),
-        inputs={"checkpoint": str(project.checkpoint), "checkpoint_sha256": sha256},
-    )
+    """Where the weights come from, and what their file says of them."""
+    said = {"epoch": project.epoch, "acc": project.accuracy}
     return {
+        **origin_of(project.checkpoint, config, project.checkpoint.name, **said),
         "accuracy": project.accuracy,
-        "macro_f1": None,
         "best_epoch": None if project.epoch is None else project.epoch + 1,
-        "converted": {
-            "from": project.checkpoint.name,
-            "sha256": sha256,
-            "epoch": project.epoch,
-            "acc": project.accuracy,
-        },
-        "provenance": json.loads(provenance.to_json()),
     }

@@ -20,6 +20,8 @@ from tagscope.errors import InputError
 from tagscope.jobs import JobContext
 from tagscope.models.base import CellBatch, TokenPairs
 from tagscope.models.cellmemory.config import CellMemoryConfig
+from tagscope.models.preprocessing import Preprocessing, stored_values
+from tagscope.models.ragged import laid_out
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,59 +34,6 @@ _REUSE = 4  # tokens a pair must stand for, on average, for a table to be worth 
 _ROWS = 4096  # rows whose counts are counted at a time
 _SMALL_COUNTS = 512  # from here on a histogram is longer than a sort
 _ROUNDING = 1e-9  # an edge this little above a rank may be rounded onto the value itself
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How counts become the values a network was trained on.
-
-    Counts of the vocabulary's genes are scaled to ``target_sum`` a cell, then log(1 + x). Cells
-    that come normalised are taken as they are.
-    """
-
-    target_sum: float = 1e4
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {"target_sum": self.target_sum, "transform": "log1p"}
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Preprocessing:
-        """Inverse of :meth:`to_dict`."""
-        return cls(float(data["target_sum"]))
-
-    def apply(self, cells: Cells) -> sp.csr_matrix:
-        """Values as the network was trained on, (N, G) CSR float32, zeros not stored."""
-        return self.logged(stored_values(cells), cells.normalised)
-
-    def logged(self, values: sp.csr_matrix, normalised: bool) -> sp.csr_matrix:
-        """As :meth:`apply`, of what :func:`stored_values` gave."""
-        if normalised:
-            return values
-        per_count = np.repeat(self.target_sum / _row_sums(values), np.diff(values.indptr))
-        logged = np.log1p(values.data * per_count).astype(np.float32)
-        return sp.csr_matrix((logged, values.indices, values.indptr), values.shape)
-
-
-def stored_values(cells: Cells) -> sp.csr_matrix:
-    """The cells' values, each gene of a cell once, zeros not stored.
-
-    Raises
-    ------
-    InputError
-        If a value is negative or missing.
-    """
-    values = sp.csr_matrix(cells.values, dtype=np.float32, copy=True)
-    values.sum_duplicates()
-    values.eliminate_zeros()
-    if not np.isfinite(values.data).all() or (values.data < 0).any():
-        raise InputError(
-            "The expression values hold negative or missing numbers.",
-            "Counts are needed, or log-normalised values, which are never negative.",
-            "Name the layer with counts; z-scores cannot be read.",
-            {"layer": None},
-        )
-    return values
 
 
 @dataclass(frozen=True)
@@ -151,13 +100,11 @@ class CellMemoryTokens:
     def batch(self, rows: Ints) -> CellBatch:
         """The given cells, padded to the longest of them (or to ``pad_to``)."""
         rows = np.asarray(rows, dtype=np.int64)
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
         longest = int(lengths.max(initial=0))
         most = max(longest, self.pad_to)
         width = min(most, longest + 1) if self.merged else most
-        steps = np.arange(width)
-        present = steps < lengths[:, None]
-        where = (starts[:, None] + steps)[present]
+        present, where = laid_out(self.offsets, rows, width)
         if self.measured is not None:
             return self._full_batch(rows, present, where)
         pad = 0 if self.pairs is None else len(self.pairs.tokens) - 1
@@ -423,9 +370,3 @@ def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
-
-
-def _row_sums(values: sp.csr_matrix) -> npt.NDArray[np.float64]:
-    """Sum of every row in float64; 1 for a row without values."""
-    sums = np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
-    return np.where(sums > 0, sums, 1.0)

@@ -6,25 +6,19 @@ file of its own, ``Vocabulary.json``.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
-from tagscope.core.provenance import Provenance
 from tagscope.errors import ArgumentError, InputError
 from tagscope.io.genes import kind_of_names
 from tagscope.models.bundle import Bundle, save_bundle
 from tagscope.models.omnicell.convert import SPECIALS, from_published, published_config
 from tagscope.models.omnicell.model import CAPABILITIES, NEIGHBOURS
-from tagscope.models.published import is_weight, read_checkpoint
+from tagscope.models.published import origin_of, read_checkpoint, read_json, weights_of
 
 _WEIGHTS, _CONFIG, _VOCABULARY = "backbone.pth", "LMConfig.json", "Vocabulary.json"
 _NEEDED = f"A folder with {_CONFIG} and {_WEIGHTS} is needed, and the {_VOCABULARY} of its genes."
@@ -71,8 +65,9 @@ def convert_checkpoint(
     """
     config = config or OmniCellConvertConfig()
     folder = _folder(Path(path))
-    network = published_config(_read_json(folder / _CONFIG), flash=config.flash)
-    weights = _weights(folder / _WEIGHTS)
+    network = published_config(read_json(folder / _CONFIG, _NEEDED), flash=config.flash)
+    file = folder / _WEIGHTS
+    weights = weights_of(read_checkpoint(file), file, "OmniCell")
     state = from_published(weights, network)
     ids, order = _vocabulary(
         _vocabulary_file(folder, config.vocabulary), len(state["genes.weight"])
@@ -89,7 +84,7 @@ def convert_checkpoint(
             "neighbors": NEIGHBOURS,
         },
         capabilities=CAPABILITIES,
-        training=_account(folder, config),
+        training=origin_of(file, config, folder.name),
         state=state,
         overwrite=overwrite,
     )  # fmt: skip
@@ -125,7 +120,7 @@ def _vocabulary_file(folder: Path, named: Path | None) -> Path:
 
 def _vocabulary(file: Path, rows: int) -> tuple[tuple[str, ...], list[int]]:
     """The genes, and the order of rows in which they stand first and the specials last."""
-    said = _read_json(file)
+    said = read_json(file, _NEEDED)
     places = {name: row for name, row in said.items() if isinstance(row, int)}
     lacking = [name for name in SPECIALS[:2] if name not in places]
     if lacking or sorted(places.values()) != list(range(rows)) or len(places) != len(said):
@@ -159,45 +154,3 @@ def _panel(ids: tuple[str, ...], symbols: Path | None) -> GenePanel:
     known = table.dropna(subset=[column, names]).drop_duplicates(column)
     by_id = dict(zip(known[column], known[names], strict=True))
     return GenePanel(tuple(by_id.get(gene, gene) for gene in ids), ids)
-
-
-def _read_json(file: Path) -> Mapping[str, Any]:
-    try:
-        said = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{file} cannot be read ({error}).", "A JSON file is needed.", "Copy it again."
-        ) from error
-    if not isinstance(said, dict):
-        raise InputError(f"{file} holds no JSON object.", _NEEDED, "Copy it again.")
-    return said
-
-
-def _weights(file: Path) -> dict[str, Tensor]:
-    stored = read_checkpoint(file)
-    wrong = [str(key) for key, value in stored.items() if not is_weight(key, value)]
-    if wrong or not stored:
-        raise InputError(
-            f"{file} holds entries that are not tensors of finite numbers: {', '.join(wrong[:5])}."
-            if wrong else f"{file} holds no weights.",
-            "OmniCell saves its weights by name, and every weight must be finite.",
-            "Name the folder of an OmniCell checkpoint.",
-        )  # fmt: skip
-    return {key: value.detach().float() for key, value in stored.items()}
-
-
-def _account(folder: Path, config: OmniCellConvertConfig) -> dict[str, Any]:
-    """Where the weights come from, in the place of a training's account."""
-    with (folder / _WEIGHTS).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    provenance = Provenance(
-        verb="convert",
-        parameters={name: str(value) for name, value in asdict(config).items()},
-        inputs={"checkpoint": str(folder / _WEIGHTS), "checkpoint_sha256": sha256},
-    )
-    return {
-        "accuracy": None,
-        "macro_f1": None,
-        "converted": {"from": folder.name, "sha256": sha256},
-        "provenance": json.loads(provenance.to_json()),
-    }
