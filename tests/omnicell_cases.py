@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from formula_weights import drawn_weights
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.convert import from_published, published_config
 from tagscope.models.omnicell.network import OmniCellNetwork
@@ -58,25 +57,10 @@ def load_case(folder: Path) -> Case:
     settings = json.loads((folder / "config.json").read_text())
     config = published_config(settings["LMConfig"], flash=settings["LMConfig"]["use_flash"])
     stored = folder / "state.safetensors"
-    weights = load_file(stored) if stored.exists() else named_weights(settings["weights"])
+    weights = load_file(stored) if stored.exists() else drawn_weights(settings["weights"])
     inputs, expected = (load_file(folder / f"{part}.safetensors") for part in ("inputs", "outputs"))
     scalars = json.loads((folder / "scalars.json").read_text())
     return Case(settings, config, weights, inputs, expected, scalars)
-
-
-def named_weights(formula: dict[str, Any]) -> dict[str, Tensor]:
-    """The weights of the cases that store a formula in place of a file."""
-    state = {}
-    for key, shape in formula["shapes"].items():
-        mean, sd = next(
-            (mean, sd)
-            for pattern, mean, sd in formula["rules"]
-            if pattern == "all others" or fnmatch(key, pattern)
-        )
-        seed = (zlib.crc32(key.encode()) ^ formula["seed"]) & 0xFFFFFFFF
-        drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-        state[key] = torch.tensor(mean + sd * drawn, dtype=torch.float32)
-    return state
 
 
 def close(ours: Tensor, theirs: Tensor, atol: float = 2e-5) -> None:

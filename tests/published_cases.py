@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from formula_weights import drawn_weights
 from tagscope.core.panel import GenePanel
 from tagscope.core.section import Cells
 from tagscope.models.cellmemory.config import CellMemoryConfig
@@ -71,20 +70,10 @@ class Case:
 
 def named_weights(weights: dict[str, Any], mode: str) -> dict[str, Tensor]:
     """The weights of the cases that store a formula in place of a file."""
-    state = {}
+    state = drawn_weights(weights)
     for key, shape in weights["shapes"].items():
         if key.endswith(".pe"):
             state[key] = sinusoid(shape[1], shape[2]).unsqueeze(0)
-            continue
-        mean, sd = next(
-            (mean, sd)
-            for patterns, mean, sd in weights["rules"]
-            if patterns == "all other parameters"
-            or any(fnmatch(key, pattern.strip()) for pattern in patterns.split(","))
-        )
-        seed = (zlib.crc32(key.encode()) ^ weights["seed"]) & 0xFFFFFFFF
-        drawn = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-        state[key] = torch.tensor(mean + sd * drawn, dtype=torch.float32)
     if mode == "fast":
         state["embedding.token_embedding.weight"][0] = 0
         state["embedding.gene_ids_embedding.weight"][-1] = 0

@@ -18,8 +18,9 @@ from tagscope.models.cellmemory import network as networks
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.tokenise import tokenise
 from tagscope.training import prepare
-from tagscope.training.cellmemory import CellMemoryLoop, CellMemoryMember, hide_genes
+from tagscope.training.cellmemory import CellMemoryLoop, CellMemoryMember
 from tagscope.training.measurement import Measurement
+from tagscope.training.reading import hide_genes
 
 Patch = AbstractContextManager[Any]
 
@@ -79,7 +80,8 @@ def _learn_expression(member: CellMemoryMember, query: Cells, loop: CellMemoryLo
         side = update % len(sources)
         rows = rng.choice(len(sources[side]), min(_CELLS, len(sources[side])), replace=False)
         whole = tokens[side].batch(rows)
-        batch = hide_genes(whole, rng.uniform(*_HIDDEN), member.model.mode, rng)
+        full = member.model.mode == "full"
+        batch = hide_genes(whole, rng.uniform(*_HIDDEN), rng, alike=full)
         said = decoder(network(batch.tokens, batch.genes, batch.padding).embedding)
         unread = torch.ones(said.shape, dtype=torch.bool)
         read = ~batch.padding & (batch.genes >= 0)

@@ -75,6 +75,7 @@ from tagscope.models.bundle import Bundle, load_bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.project import ConvertConfig
 from tagscope.models.cellpatch.checkpoint import CellPatchConvertConfig
+from tagscope.models.cellpatch.config import CellPatchConfig
 from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.simulation import Layout, SimulateConfig
@@ -83,22 +84,22 @@ from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
-    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellPatchConvertConfig",
-    "CellProfile", "CellProfiles", "ConvertConfig",
-    "DeconvolveConfig", "DistanceConfig", "DomainConfig", "DomainMap", "DomainMarkers",
-    "DomainModel", "EmbedConfig", "Embedding", "EnrichConfig", "Enrichment", "EpochRecord",
-    "ExportConfig", "ExportFormat", "FaithfulnessConfig", "FaithfulnessReport", "Finding",
-    "GeneConfig", "GeneEmbeddings", "GeneScores", "GroupDistances", "HeadConfig",
-    "IntegrationConfig", "IntegrationReport", "LabelTree", "Layout", "OmniCellConvertConfig",
-    "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord",
-    "Proportions", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
-    "SlotScores", "SlotSummary", "TagTable", "TrainConfig", "Transcripts", "TypeCount",
-    "adjoining_domains", "alternatives", "annotate", "boundary_between", "check", "coloured_like",
-    "convert", "deconvolve", "delineate_domains", "distances", "domain_features", "domain_markers",
-    "domain_outlines", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export",
-    "faithfulness", "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration",
-    "label_flows", "load_bundle", "merge_domains", "network_for", "open_section", "pretrain",
-    "read_images", "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
-    "recolour_domain", "rename_domain", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "BoundaryConfig", "Bundle", "CellMemoryConfig", "CellPatchConfig", "CellPatchConvertConfig",
+    "CellProfile", "CellProfiles", "ConvertConfig", "DeconvolveConfig", "DistanceConfig",
+    "DomainConfig", "DomainMap", "DomainMarkers", "DomainModel", "EmbedConfig", "Embedding",
+    "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
+    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneConfig", "GeneEmbeddings",
+    "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig", "IntegrationReport",
+    "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
+    "Preflight", "PretrainConfig", "PretrainRecord", "Proportions", "SectionImage", "SectionSource",
+    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
+    "Transcripts", "TypeCount", "adjoining_domains", "alternatives", "annotate", "boundary_between",
+    "check", "coloured_like", "convert", "deconvolve", "delineate_domains", "distances",
+    "domain_features", "domain_markers", "domain_outlines", "embed", "enrich", "estimate_text",
+    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
+    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "merge_domains",
+    "network_for", "open_section", "pretrain", "read_images", "read_reference", "read_section",
+    "read_table", "read_transcripts", "recipe_of", "recolour_domain", "rename_domain", "sample",
+    "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
+    "train", "write_result",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tagscope.api.given import AnyPath, bundle_of
 from tagscope.core.panel import GenePanel
@@ -13,11 +13,10 @@ from tagscope.core.section import Reference, Section
 from tagscope.errors import ArgumentError
 from tagscope.io.readers import read_reference, read_section
 from tagscope.jobs import JobContext
-from tagscope.models.base import Capability
 from tagscope.models.bundle import Bundle
 from tagscope.training.cellmemory import default_model
 from tagscope.training.cellpatch import default_patches
-from tagscope.training.fit import ModelConfig
+from tagscope.training.fit import ModelConfig, refuse_start
 from tagscope.training.fit import train as _train
 from tagscope.training.head import default_head
 from tagscope.training.recipe import Recipe, TrainConfig, Trained, recipe_of
@@ -59,7 +58,8 @@ def train(
         As in :func:`read_reference` (``table``, ``layer``, ``where``, ``normalised``,
         ``split_by``).
     """
-    started = _start_of(model, init)
+    started = None if init is None else bundle_of(init)
+    refuse_start(model, started)
     if not isinstance(reference, Reference):
         columns = _columns(label)
         reference = read_reference(Path(reference), columns, context=context, **choices)
@@ -117,46 +117,3 @@ def _columns(label: str | Sequence[str] | None) -> str | Sequence[str]:
             {"label": None},
         )
     return label
-
-
-def _start_of(model: Trained, init: Bundle | AnyPath | None) -> Bundle | None:
-    """The bundle that a training starts from, None where it starts from nothing."""
-    if model not in get_args(Trained):
-        raise ArgumentError(
-            f"Models of kind {model!r} cannot be trained.",
-            f"Those of {', '.join(get_args(Trained))} can.",
-            "Choose another model.",
-            {"model": None},
-        )
-    if init is None and model == "omnicell":
-        raise ArgumentError(
-            "An OmniCell was to learn labels from nothing.",
-            "A bundle of OmniCell that was pretrained or converted is needed.",
-            "Name it; pretraining on the section itself makes one.",
-            {"init": None},
-        )
-    if init is None:
-        return None
-    if model == "cellmemory":
-        raise ArgumentError(
-            "A CellMemory was to start from a bundle.",
-            "It learns from the reference alone; an OmniCell's labels start from one.",
-            "Leave the bundle out, or train an OmniCell.",
-            {"init": False, "model": "omnicell"},
-        )
-    bundle = bundle_of(init)
-    if bundle.model != model:
-        raise ArgumentError(
-            f"{bundle.path} is a model of kind {bundle.model!r}.",
-            f"A bundle of {model} is needed.",
-            "Choose one, or train another model.",
-            {"init": None},
-        )
-    if model == "omnicell" and Capability.ANNOTATE in bundle.capabilities:
-        raise ArgumentError(
-            f"{bundle.path} is a model of kind {bundle.model!r} that knows labels already.",
-            "A bundle of OmniCell that was pretrained or converted is needed.",
-            "Choose one; the record of a bundle with labels names that it was made of.",
-            {"init": None},
-        )
-    return bundle

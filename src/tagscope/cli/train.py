@@ -3,10 +3,12 @@
 By default three networks are trained, each with another fifth of the cells held out, and their
 answers averaged; --folds 5 is a whole cross-validation. The bundle says how well they did on the
 cells held out, and how well logistic regression does there. Ctrl-C keeps the best so far; --resume
-goes on. --model omnicell learns to tell labels from the embeddings of a pretrained OmniCell.
+goes on. --model cellpatch learns from the reference, or goes on from the weights of a pretrained
+CellPatch; --model omnicell learns to tell labels from the embeddings of a pretrained OmniCell.
 
 example:
   tagscope train reference.h5ad --label cell_type --panel section.zarr --out cellmemory
+  tagscope train reference.h5ad --label cell_type --model cellpatch --out cellpatch
   tagscope train reference.h5ad --label cell_type --model omnicell --init omnicell --out labels
 """
 
@@ -14,8 +16,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from tagscope.api import CellMemoryConfig, HeadConfig, TrainConfig, network_for, train
+from tagscope.api import (
+    CellMemoryConfig,
+    CellPatchConfig,
+    HeadConfig,
+    TrainConfig,
+    network_for,
+    train,
+)
 from tagscope.cli.options import (
     add_cells_options,
     add_config_options,
@@ -26,6 +36,7 @@ from tagscope.cli.options import (
 from tagscope.jobs import JobContext
 
 NETWORK_OPTIONS = ("mode", "encoding", "top_k")
+PATCH_OPTIONS = ("patches",)
 HEAD_OPTIONS = ("most_genes",)
 
 
@@ -40,10 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split-by", metavar="COLUMN",
         help="hold out whole groups of this obs column for validation: donors, batches",
     )  # fmt: skip
-    parser.add_argument("--model", choices=("cellmemory", "omnicell"), default="cellmemory")
+    parser.add_argument(
+        "--model", choices=("cellmemory", "cellpatch", "omnicell"), default="cellmemory"
+    )
     parser.add_argument(
         "--init", type=Path, metavar="BUNDLE",
-        help="with --model omnicell: the OmniCell that embeds the cells",
+        help="with --model omnicell: the OmniCell that embeds the cells; with --model cellpatch: "
+        "the CellPatch whose weights are gone on from",
     )  # fmt: skip
     add_out(parser, "bundle to make")
     parser.add_argument(
@@ -57,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_config_options(parser, TrainConfig)
     add_config_options(parser.add_argument_group("CellMemory"), CellMemoryConfig, NETWORK_OPTIONS)
+    add_config_options(parser.add_argument_group("CellPatch"), CellPatchConfig, PATCH_OPTIONS)
     add_config_options(parser.add_argument_group("OmniCell"), HeadConfig, HEAD_OPTIONS)
     add_cells_options(parser)
 
@@ -64,7 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Train, and say how well the model does on the validation cells."""
     config = TrainConfig(**given_options(options, TrainConfig))
-    network = given_options(options, CellMemoryConfig) | given_options(options, HeadConfig)
+    network: dict[str, Any] = {}
+    for settings in (CellMemoryConfig, CellPatchConfig, HeadConfig):
+        network |= given_options(options, settings)
     bundle = train(
         options.reference,
         options.label,

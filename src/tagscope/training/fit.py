@@ -13,6 +13,7 @@ from tagscope.core.section import Cells, Reference
 from tagscope.errors import ArgumentError
 from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
+from tagscope.models.base import Capability
 from tagscope.models.bundle import Bundle
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellpatch.config import CellPatchConfig
@@ -82,13 +83,14 @@ def train(
         If ``out`` exists and neither ``overwrite`` nor ``resume`` is set.
     """
     config, context = config or TrainConfig(), context or JobContext()
+    model = model or _told_by(model_config, init)
+    refuse_start(model, init)
     refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     with own_random_numbers(config.seed):
-        members = list(_members(
-            model or _told_by(model_config, init), reference, config, model_config, init, panel,
-            section, context,
-        ))  # fmt: skip
+        members = list(
+            _members(model, reference, config, model_config, init, panel, section, context)
+        )
         task = _Task(members, config, _request(members, config))
         progress = Progress.after(read_checkpoint(out, task.request) if resume else None, Standing)
         try:
@@ -143,6 +145,53 @@ def _members(
         return head_members(reference, init, config, head, panel, section, context)
     memory = network if isinstance(network, CellMemoryConfig) else None
     return cellmemory_members(reference, config, memory, panel, section, context)
+
+
+def refuse_start(model: Trained, init: Bundle | None) -> None:
+    """Refuse a training that starts from what its model cannot start from.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is unknown, or ``init`` is missing, not wanted, or of another model.
+    """
+    if model not in _CONFIGS:
+        raise ArgumentError(
+            f"Models of kind {model!r} cannot be trained.",
+            f"Those of {', '.join(_CONFIGS)} can.",
+            "Choose another model.",
+            {"model": None},
+        )
+    if init is None and model == "omnicell":
+        raise ArgumentError(
+            "An OmniCell was to learn labels from nothing.",
+            "A bundle of OmniCell that was pretrained or converted is needed.",
+            "Name it; pretraining on the section itself makes one.",
+            {"init": None},
+        )
+    if init is None:
+        return
+    if model == "cellmemory":
+        raise ArgumentError(
+            "A CellMemory was to start from a bundle.",
+            "It learns from the reference alone; an OmniCell's labels start from one.",
+            "Leave the bundle out, or train an OmniCell.",
+            {"init": False, "model": "omnicell"},
+        )
+    if init.model != model:
+        raise ArgumentError(
+            f"{init.path} is a model of kind {init.model!r}.",
+            f"A bundle of {model} is needed.",
+            "Choose one, or train another model.",
+            {"init": None},
+        )
+    if model == "omnicell" and Capability.ANNOTATE in init.capabilities:
+        raise ArgumentError(
+            f"{init.path} is a model of kind {init.model!r} that knows labels already.",
+            "A bundle of OmniCell that was pretrained or converted is needed.",
+            "Choose one; the record of a bundle with labels names that it was made of.",
+            {"init": None},
+        )
 
 
 def _told_by(network: ModelConfig | None, init: Bundle | None) -> Trained:

@@ -10,9 +10,8 @@ import scipy.sparse as sp
 import torch
 
 from small_omnicell import small_omnicell
-from tagscope.core.labels import LabelSet
+from small_reference import GENES, small_reference
 from tagscope.core.panel import GenePanel
-from tagscope.core.section import Cells, Reference
 from tagscope.errors import ArgumentError, BundleError, InputError
 from tagscope.inference.annotate import AnnotateConfig, annotate
 from tagscope.jobs import JobCancelled, JobContext, Progress
@@ -26,23 +25,8 @@ from tagscope.models.registry import load_model, load_omnicell
 from tagscope.training.fit import train
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 
-GENES = 24
 CPU = torch.device("cpu")
 QUICK = TrainConfig(folds=1, epochs=20, batch_size=16, learning_rate=5e-3, seed=5, device="cpu")
-
-
-def reference(per_label: tuple[int, ...] = (60, 45, 30), seed: int = 0) -> Reference:
-    """Cells of a few types, each with its own four genes high."""
-    rng = np.random.default_rng(seed)
-    codes = rng.permutation(np.repeat(np.arange(len(per_label)), per_label))
-    means = np.full((len(per_label), GENES), 0.4)
-    for label in range(len(per_label)):
-        means[label, 4 * label : 4 * label + 4] = 5.0
-    counts = rng.poisson(means[codes]).astype(np.float32)
-    panel = GenePanel(tuple(f"G{i:02}" for i in range(GENES)))
-    ids = np.array([f"c{i}" for i in range(len(codes))])
-    names = tuple(f"type {i}" for i in range(len(per_label)))
-    return Reference(Cells(sp.csr_matrix(counts), panel, ids), LabelSet(names), codes)
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +39,13 @@ def omnicell(tmp_path_factory) -> Bundle:
 @pytest.fixture(scope="module")
 def bundle(omnicell, tmp_path_factory) -> Bundle:
     out = tmp_path_factory.mktemp("head") / "bundle"
-    return train(reference(), out, replace(QUICK, folds=2), init=omnicell)
+    return train(small_reference(), out, replace(QUICK, folds=2), init=omnicell)
 
 
 def test_it_learns_cells_apart_and_says_how_well(omnicell, tmp_path):
     heard: list[Progress] = []
     out = tmp_path / "m"
-    bundle = train(reference(), out, QUICK, init=omnicell, context=JobContext(heard.append))
+    bundle = train(small_reference(), out, QUICK, init=omnicell, context=JobContext(heard.append))
     assert bundle == load_bundle(out)
     assert bundle.capabilities == {Capability.ANNOTATE, Capability.EMBED}
     assert bundle.training["accuracy"] > 0.75
@@ -78,7 +62,7 @@ def test_it_learns_cells_apart_and_says_how_well(omnicell, tmp_path):
 
 
 def test_a_bundle_annotates_as_any_other(bundle):
-    fresh = reference(seed=9)
+    fresh = small_reference(seed=9)
     model = load_model(bundle, CPU)
     result = annotate(fresh.cells, model, AnnotateConfig(device="cpu", min_confidence=0.5))
     assert result.key == "omnicell"
@@ -93,9 +77,9 @@ def test_a_bundle_annotates_as_any_other(bundle):
 
 @pytest.mark.parametrize("pooling", ["expressed", "genes"])
 def test_the_embedding_is_the_omnicells(omnicell, tmp_path, pooling):
-    cells = reference(seed=9).cells
+    cells = small_reference(seed=9).cells
     init = small_omnicell(tmp_path / "omnicell", omnicell.panel, pooling)
-    bundle = train(reference(), tmp_path / "m", replace(QUICK, epochs=2), init=init)
+    bundle = train(small_reference(), tmp_path / "m", replace(QUICK, epochs=2), init=init)
     found = annotate(cells, load_model(bundle, CPU), AnnotateConfig(device="cpu"))
     for one in (init, bundle):  # a bundle with heads embeds as the one without
         network = load_omnicell(one, CPU)
@@ -106,7 +90,7 @@ def test_the_embedding_is_the_omnicells(omnicell, tmp_path, pooling):
 
 
 def test_a_cell_has_one_answer_whatever_is_read_with_it(bundle):
-    model, cells = load_model(bundle, CPU), reference(seed=9).cells
+    model, cells = load_model(bundle, CPU), small_reference(seed=9).cells
     tokens = model.tokenise(cells)
     assert len(tokens) == len(cells)
     assert set(tokens.lengths) == {GENES + 2}
@@ -124,24 +108,24 @@ def test_a_cell_has_one_answer_whatever_is_read_with_it(bundle):
 def test_heads_are_averaged(bundle):
     model = load_model(bundle, CPU)
     assert len(model.heads) == bundle.config["head"]["networks"] == 2
-    batch = model.tokenise(reference(seed=9).cells).batch(np.arange(20))
+    batch = model.tokenise(small_reference(seed=9).cells).batch(np.arange(20))
     each = [replace(model, heads=(head,))(batch).logits.softmax(1) for head in model.heads]
     assert not torch.allclose(*each)
     torch.testing.assert_close(model(batch).logits.softmax(1), torch.stack(each).mean(0))
 
 
 def test_genes_that_were_not_measured_are_left_out(bundle):
-    cells = reference(seed=9).cells
+    cells = small_reference(seed=9).cells
     few = replace(cells, values=cells.values[:, :14], panel=cells.panel.take(np.arange(14)))
     found = annotate(few, load_model(bundle, CPU), AnnotateConfig(device="cpu"))
-    assert (found.annotation.codes == reference(seed=9).codes).mean() > 0.5
+    assert (found.annotation.codes == small_reference(seed=9).codes).mean() > 0.5
     strange = replace(few, panel=GenePanel(tuple(f"X{i}" for i in range(14))))
     with pytest.raises(InputError, match="share 0 genes"):
         annotate(strange, load_model(bundle, CPU))
 
 
 def test_genes_are_found_by_their_orthologues(bundle):
-    cells = reference(seed=9).cells
+    cells = small_reference(seed=9).cells
     panel = GenePanel(tuple(f"M{i}" for i in range(GENES)), aliases=cells.panel.symbols)
     model = load_model(bundle, CPU)
     ours, theirs = (
@@ -152,7 +136,7 @@ def test_genes_are_found_by_their_orthologues(bundle):
 
 
 def test_cells_without_counts_and_none_at_all(bundle):
-    cells = reference(seed=9).cells
+    cells = small_reference(seed=9).cells
     empty = replace(cells, values=sp.csr_matrix(cells.values.shape, dtype=np.float32))
     model = load_model(bundle, CPU)
     found = annotate(empty, model, AnnotateConfig(device="cpu")).annotation
@@ -162,7 +146,7 @@ def test_cells_without_counts_and_none_at_all(bundle):
 
 
 def test_reduced_precision_is_near(bundle):
-    model, cells = load_model(bundle, CPU), reference(seed=9).cells
+    model, cells = load_model(bundle, CPU), small_reference(seed=9).cells
     full, reduced = (
         annotate(cells, model, AnnotateConfig(device="cpu", precision=precision)).annotation
         for precision in ("fp32", "bf16")
@@ -171,7 +155,7 @@ def test_reduced_precision_is_near(bundle):
 
 
 def test_scores_are_refused(bundle):
-    model, cells = load_model(bundle, CPU), reference().cells
+    model, cells = load_model(bundle, CPU), small_reference().cells
     for asked in ({"attention": True}, {"slots": True}):
         with pytest.raises(ArgumentError, match="cannot give") as refused:
             annotate(cells, model, AnnotateConfig(**asked))
@@ -185,15 +169,15 @@ def same(one: Bundle, other: Bundle) -> bool:
 
 def test_a_seed_decides(omnicell, tmp_path):
     before = torch.get_rng_state()
-    one, again = (train(reference(), tmp_path / n, QUICK, init=omnicell) for n in "ab")
-    other = train(reference(), tmp_path / "c", replace(QUICK, seed=6), init=omnicell)
+    one, again = (train(small_reference(), tmp_path / n, QUICK, init=omnicell) for n in "ab")
+    other = train(small_reference(), tmp_path / "c", replace(QUICK, seed=6), init=omnicell)
     assert same(one, again)
     assert not same(one, other)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_numbers(omnicell, tmp_path):
-    whole = train(reference(), tmp_path / "whole", QUICK, init=omnicell)
+    whole = train(small_reference(), tmp_path / "whole", QUICK, init=omnicell)
     context = JobContext()
 
     def listen(progress: Progress) -> None:
@@ -203,9 +187,9 @@ def test_an_interrupted_training_goes_on_to_the_same_numbers(omnicell, tmp_path)
     context.on_progress = listen
     out = tmp_path / "broken"
     with pytest.raises(JobCancelled):
-        train(reference(), out, QUICK, init=omnicell, context=context)
+        train(small_reference(), out, QUICK, init=omnicell, context=context)
     assert load_bundle(out).training["stopped"] == "cancelled"
-    assert same(train(reference(), out, QUICK, init=omnicell, resume=True), whole)
+    assert same(train(small_reference(), out, QUICK, init=omnicell, resume=True), whole)
 
 
 def test_the_published_recipe(omnicell, tmp_path):
@@ -213,7 +197,7 @@ def test_the_published_recipe(omnicell, tmp_path):
     recipe = recipe_of(config, "omnicell")
     assert (recipe.epochs, recipe.learning_rate, recipe.folds) == (20, 1e-4, 1)
     assert not recipe.published  # whose split and schedule are CellMemory's
-    bundle = train(reference(), tmp_path / "m", config, init=omnicell)
+    bundle = train(small_reference(), tmp_path / "m", config, init=omnicell)
     assert {r["learning_rate"] for r in bundle.training["history"]} == {1e-4}
     assert len(bundle.training["history"]) == 20
     head = load_model(bundle, CPU).heads[0]
@@ -238,18 +222,18 @@ def test_whitened_embeddings_have_one_variance():
 
 
 def test_most_genes_are_those_that_vary_most(omnicell, tmp_path):
-    bundle = train(reference(), tmp_path / "m", QUICK, init=omnicell,
+    bundle = train(small_reference(), tmp_path / "m", QUICK, init=omnicell,
                    model_config=HeadConfig(most_genes=12))  # fmt: skip
     assert sorted(bundle.panel.symbols) == [f"g{i:02}" for i in range(12)]
     assert bundle.state()["genes.weight"].shape == (14, 16)
 
 
 def test_a_section_tells_genes_and_depth(omnicell, tmp_path):
-    cells = reference(seed=3).cells
+    cells = small_reference(seed=3).cells
     thin = np.random.default_rng(0).binomial(cells.values.toarray().astype(int), 0.3)
     section = replace(cells, values=sp.csr_matrix(thin.astype(np.float32)))
     section = section.restrict(cells.panel.take(np.arange(20)))
-    bundle = train(reference(), tmp_path / "m", QUICK, init=omnicell, panel=section.panel,
+    bundle = train(small_reference(), tmp_path / "m", QUICK, init=omnicell, panel=section.panel,
                    section=section)  # fmt: skip
     assert len(bundle.panel) == 20
     assert any("depth of the section" in note for note in bundle.training["notes"])
@@ -270,7 +254,9 @@ def test_a_bundle_without_labels_or_with_changed_weights_cannot_annotate(omnicel
 
 def test_settings_of_another_model_are_refused(omnicell, tmp_path):
     with pytest.raises(ArgumentError, match="CellMemory"):
-        train(reference(), tmp_path / "m", QUICK, init=omnicell, model_config=CellMemoryConfig())
-    with pytest.raises(ArgumentError, match="Head"):
-        train(reference(), tmp_path / "m", QUICK, model_config=HeadConfig())
+        train(
+            small_reference(), tmp_path / "m", QUICK, init=omnicell, model_config=CellMemoryConfig()
+        )
+    with pytest.raises(ArgumentError, match="OmniCell was to learn labels from nothing"):
+        train(small_reference(), tmp_path / "m", QUICK, model_config=HeadConfig())
     assert not (tmp_path / "m").exists()

@@ -12,9 +12,10 @@ import torch
 from tagscope.models.base import CellBatch
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork
-from tagscope.training.cellmemory import CellMemoryLoop, hide_genes
+from tagscope.training.cellmemory import CellMemoryLoop
 from tagscope.training.loop import Loop, label_weights
 from tagscope.training.metrics import accuracy, confusion_matrix, macro_f1
+from tagscope.training.reading import hide_genes
 from tagscope.training.recipe import Recipe, TrainConfig, recipe_of
 
 PUBLISHED = recipe_of(TrainConfig(recipe="published"))
@@ -38,11 +39,11 @@ def test_hidden_genes_are_a_share() -> None:
         torch.zeros(shape, dtype=torch.bool), np.arange(50),
     )  # fmt: skip
     rng = np.random.default_rng(0)
-    assert hide_genes(batch, 0.0, "expressed", rng) is batch
-    hidden = hide_genes(batch, 0.3, "expressed", rng).padding
+    assert hide_genes(batch, 0.0, rng) is batch
+    hidden = hide_genes(batch, 0.3, rng).padding
     assert 0.27 < hidden.float().mean() < 0.33
     assert hidden.sum(1).unique().numel() > 5  # every cell loses its own
-    full = hide_genes(batch, 0.3, "full", rng)
+    full = hide_genes(batch, 0.3, rng, alike=True)
     assert 110 < full.tokens.shape[1] < 170
     assert full.tokens.shape == full.genes.shape == full.padding.shape
     assert not full.padding.any()

@@ -109,11 +109,11 @@ class CellPatchNetwork(nn.Module):
             nothing = bias.isneginf().all(dim=1, keepdim=True)
             bias = bias.masked_fill(nothing, 0.0).to(query.dtype)
         context = self.gather.attend(query, key, value, bias)
+        found = self.gather.weights(query, key, bias) if attention else None
         if bias is not None:
             context = context.masked_fill(nothing.unsqueeze(-1), 0.0)
-        found = None
-        if attention:
-            found = self.gather.weights(query, key, bias)[..., : read.genes.shape[1]]
+            found = None if found is None else found.masked_fill(nothing.unsqueeze(-1), 0.0)
+        found = None if found is None else found[..., : read.genes.shape[1]]
         return Patches(self.gather.joined(self.patches, context), found)
 
     def _with_pad(self, read: Genes) -> tuple[Tensor, Tensor, Tensor | None]:
