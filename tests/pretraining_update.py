@@ -18,8 +18,9 @@ from tagscope.jobs import JobContext
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.training import pretrain_loop
-from tagscope.training.corpus import Corpus, held_out, part_of, ranks_of
+from tagscope.training.corpus import Corpus, held_out, part_of, values_of
 from tagscope.training.parallel import joined
+from tagscope.training.pretrain_omnicell import OmniCellPretrainLoop, ranked
 from tagscope.training.pretrain_recipe import PretrainConfig, pretrain_recipe_of
 
 CELLS, GENES = 40, 10
@@ -32,7 +33,7 @@ def corpus() -> Corpus:
     counts = sp.csr_matrix(rng.poisson(1.0, (CELLS, GENES)).astype(np.float32))
     ids = np.array([f"c{i}" for i in range(CELLS)])
     source = source_of(Section(Cells(counts, panel, ids), rng.uniform(0, 50, (CELLS, 2))))
-    ranks = ranks_of(source, panel, None, JobContext())
+    ranks = values_of(source, panel, ranked, None, JobContext())
     rows = np.array([GENES, *range(GENES), GENES + 1])
     return Corpus((part_of(source, ranks, rows, held_out(CELLS, 0.1, 10, 0), 3, 1.0),))
 
@@ -46,7 +47,7 @@ def main() -> None:
     recipe = pretrain_recipe_of(PretrainConfig())
     device = torch.device("cpu")
     with joined(device) as world:
-        loop = pretrain_loop.PretrainLoop(
+        loop = OmniCellPretrainLoop(
             network, optimizer, recipe, corpus(), "spatial", 0, 0, device, torch.float32, world
         )
         network.train()

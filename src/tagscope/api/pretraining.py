@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 from tagscope.api.given import AnyPath, bundle_of
 from tagscope.core.section import Cells, Section
@@ -14,6 +14,7 @@ from tagscope.io.kinds import kind_of
 from tagscope.io.readers import read_section
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
+from tagscope.training.pretrain import Pretrained
 from tagscope.training.pretrain import pretrain as _pretrain
 from tagscope.training.pretrain_recipe import PretrainConfig
 
@@ -22,7 +23,7 @@ _OF_AN_H5AD = ("layer", "where", "sections", "um_per_unit")
 
 def pretrain(
     data: Section | Cells | AnyPath | Sequence[Section | Cells | AnyPath],
-    model: Literal["omnicell"] = "omnicell",
+    model: Pretrained = "omnicell",
     *,
     out: AnyPath,
     config: PretrainConfig | None = None,
@@ -40,17 +41,18 @@ def pretrain(
         Sections, or their paths: one or several. The values of an ``.h5ad`` are left on disk; one
         without coordinates holds dissociated cells, which are read alone.
     init
-        A bundle whose weights are gone on from, over its genes.
+        A bundle whose weights are gone on from: OmniCell's over its genes, CellPatch's also over
+        those that are new.
     resume
         Go on with a training that was interrupted, to the same numbers as without a break.
     choices
         As in :func:`open_section`; of an ``.h5ad`` ``layer``, ``where``, ``sections`` and
         ``um_per_unit``.
     """
-    if model != "omnicell":
+    if model not in get_args(Pretrained):
         raise ArgumentError(
             f"Models of kind {model!r} cannot be pretrained.",
-            "Those of omnicell can.",
+            f"Those of {' and '.join(get_args(Pretrained))} can.",
             "Choose another model.",
             {"model": "omnicell"},
         )
@@ -63,6 +65,7 @@ def pretrain(
         [_source(one, choices) for one in given],
         Path(out),
         config,
+        model=model,
         init=None if init is None else bundle_of(init),
         resume=resume,
         overwrite=overwrite,

@@ -1,39 +1,38 @@
-"""Cells of one file or many as OmniCell is pretrained on them.
+"""Cells of one file or many as a network is pretrained on them.
 
-A file that stays on disk is read once, in blocks; its ranks go into files beside the bundle, which
-are mapped and not loaded. What grows in memory with the data is then places and neighbours alone,
-half a kilobyte a cell while these are found.
+A file that stays on disk is read once, in blocks; what the network reads of it goes into files
+beside the bundle, which are mapped and not loaded. What grows in memory with the data is then
+places and neighbours alone, half a kilobyte a cell while these are found.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 
 from tagscope.core.neighbours import nearest_others
 from tagscope.core.panel import GenePanel
 from tagscope.errors import InputError
 from tagscope.io.cell_source import CellSource
 from tagscope.jobs import JobContext
-from tagscope.models.omnicell.network import Sequences
-from tagscope.models.omnicell.tokenise import OmniCellTokens, soft_ranks
 
 Ints = npt.NDArray[np.int64]
+Encode = Callable[[sp.csr_matrix, Ints], sp.csr_matrix]
+"""A block's counts over all genes, and the columns that are read, to what is read (n, len)."""
 
 _READING = "reading genes"
 _VALUES, _COLUMNS, _STARTS, _DIGEST = "values.f32", "columns.i32", "starts.npy", "sha256"
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """Soft ranks of N cells over n genes by cell, as in CSR: ``values`` and ``columns`` (nnz,),
+class CellValues:
+    """What is read of N cells over n genes, by cell as in CSR: ``values`` and ``columns`` (nnz,),
     in memory or mapped from files, ``starts`` (N + 1,). ``digest`` tells them from others."""
 
     values: npt.NDArray[np.float32]
@@ -46,7 +45,7 @@ class Ranks:
         return len(self.starts) - 1
 
     def take(self, rows: Ints) -> sp.csr_matrix:
-        """The ranks of some cells, (len(rows), n)."""
+        """Those of some cells, (len(rows), n)."""
         counts = self.starts[rows + 1] - self.starts[rows]
         ends = counts.cumsum()
         places = np.arange(counts.sum()) + np.repeat(self.starts[rows] - ends + counts, counts)
@@ -58,41 +57,17 @@ class Ranks:
 class Part:
     """The cells of one file.
 
-    ``genes`` (n + 2,) rows of the vocabulary that a cell is read over, start and end among them;
-    ``held`` (N,) bool the cells never learned from; ``xy`` (N, 2) places in the model's unit and
-    ``neighbours`` (N, k), where there are places.
+    ``genes`` rows of the network's table that a cell is read over; ``held`` (N,) bool the cells
+    never learned from; ``xy`` (N, 2) places in the model's unit and ``neighbours`` (N, k), where
+    there are places.
     """
 
     name: str
     genes: Ints
-    ranks: Ranks
+    values: CellValues
     held: npt.NDArray[np.bool_]
     xy: npt.NDArray[np.float64] | None = None
     neighbours: Ints | None = None
-
-    def sequences(self, rows: Ints, *, alone: bool) -> tuple[Sequences, Ints]:
-        """Cells, ``alone`` or with their neighbours, and the rows in every sequence, (B, C)."""
-        members = rows[:, None]
-        if alone or self.neighbours is None:
-            tokens = OmniCellTokens(self.ranks.take(rows))
-            return tokens.sequences(np.arange(len(rows))), members
-        members = np.concatenate((members, self.neighbours[rows]), axis=1)
-        there = np.unique(members[members >= 0])
-        places = np.where(members >= 0, np.searchsorted(there, members), -1)
-        near = np.full((len(there), members.shape[1] - 1), -1)
-        near[places[:, 0]] = places[:, 1:]
-        assert self.xy is not None
-        tokens = OmniCellTokens(self.ranks.take(there), near, self.xy[there])
-        return tokens.sequences(places[:, 0]), members
-
-    def asked(self, members: Ints, *, training: bool) -> torch.Tensor:
-        """About which cells of a sequence to ask, (B, C) bool: in training about all but those
-        held out, which are never learned from, in validation about the centre."""
-        if training:
-            return torch.from_numpy((members >= 0) & ~self.held[members])
-        centre = np.zeros(members.shape, bool)
-        centre[:, 0] = True
-        return torch.from_numpy(centre)
 
 
 @dataclass(frozen=True)
@@ -107,7 +82,7 @@ class Corpus:
     @property
     def firsts(self) -> Ints:
         """The number of every part's first cell, and after the last the number of cells."""
-        return np.cumsum([0, *(len(part.ranks) for part in self.parts)])
+        return np.cumsum([0, *(len(part.values) for part in self.parts)])
 
     @property
     def training(self) -> Ints:
@@ -128,34 +103,33 @@ class Corpus:
         """sha256 of everything a training sees of the data."""
         seen = hashlib.sha256()
         for part in self.parts:
-            seen.update(part.ranks.digest.encode())
+            seen.update(part.values.digest.encode())
             for array in (part.genes, part.held, part.xy, part.neighbours):
                 seen.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return seen.hexdigest()
 
-    def chunks(self, cells: Ints, *, alone: bool, tokens: int) -> Iterator[tuple[Part, Ints]]:
-        """Cells by part, in pieces of at most so many tokens but at least one cell."""
+    def chunks(self, cells: Ints, cells_of: Callable[[Part], int]) -> Iterator[tuple[Part, Ints]]:
+        """Cells by part, in pieces of ``cells_of`` the part."""
         owners = np.searchsorted(self.firsts, cells, side="right") - 1
         for index in np.unique(owners):
             part, rows = self.parts[index], cells[owners == index] - self.firsts[index]
-            beside = 0 if alone or part.neighbours is None else part.neighbours.shape[1]
-            size = max(1, tokens // ((1 + beside) * len(part.genes)))
+            size = cells_of(part)
             for start in range(0, len(rows), size):
                 yield part, rows[start : start + size]
 
     def _where(self, *, held: bool) -> Ints:
         found = [
-            first + np.flatnonzero((part.held == held) & (np.diff(part.ranks.starts) > 0))
+            first + np.flatnonzero((part.held == held) & (np.diff(part.values.starts) > 0))
             for first, part in zip(self.firsts, self.parts, strict=False)
         ]
         return np.concatenate(found)
 
 
 def genes_of(
-    source: CellSource, vocabulary: GenePanel | None, most: int, context: JobContext
+    source: CellSource, vocabulary: GenePanel | None, most: int | None, context: JobContext
 ) -> GenePanel:
     """The genes of a source to read, each once, by name: all that the vocabulary knows, or those
-    ``most`` whose log-normalised values vary most.
+    ``most`` whose log-normalised values vary most, all if None.
 
     Raises
     ------
@@ -170,24 +144,24 @@ def genes_of(
             "Check species and kind of gene ids, or train anew.",
             {"init": None},
         )
-    if len(columns) > most:
+    if most is not None and len(columns) > most:
         spread = _variances(source, context)[columns]
         columns = np.sort(columns[np.argsort(-spread, kind="stable")[:most]])
     names = [source.panel.symbols[column] for column in columns]
     return source.panel.take(columns[np.argsort(np.array(names), kind="stable")])
 
 
-def ranks_of(
-    source: CellSource, panel: GenePanel, scratch: Path | None, context: JobContext
-) -> Ranks:
-    """A source's ranks over ``panel``; with ``scratch`` they are kept in files there."""
+def values_of(
+    source: CellSource, panel: GenePanel, encode: Encode, scratch: Path | None, context: JobContext
+) -> CellValues:
+    """What is read of a source over ``panel``; with ``scratch`` it is kept in files there."""
     columns, seen = panel.columns_in(source.panel), hashlib.sha256()
     starts, values, places = [np.zeros(1, np.int64)], [], []
     for block in _heard(source, context):
-        ranks = soft_ranks(block[:, columns])
-        starts.append(starts[-1][-1] + ranks.indptr[1:].astype(np.int64))
-        pair = ranks.data, ranks.indices.astype(np.int32)
-        for array in (*pair, ranks.indptr):
+        read = encode(block, columns)
+        starts.append(starts[-1][-1] + read.indptr[1:].astype(np.int64))
+        pair = read.data, read.indices.astype(np.int32)
+        for array in (*pair, read.indptr):
             seen.update(array.tobytes())
         if scratch is None:
             values.append(pair[0])
@@ -197,23 +171,23 @@ def ranks_of(
             _append(pair[1], scratch / _COLUMNS)
     whole = np.concatenate(starts)
     if scratch is None:
-        return Ranks(
+        return CellValues(
             np.concatenate(values), np.concatenate(places), whole, len(panel), seen.hexdigest()
         )
     np.save(scratch / _STARTS, whole)
     (scratch / _DIGEST).write_text(seen.hexdigest())
-    return mapped_ranks(scratch, len(panel))
+    return mapped_values(scratch, len(panel))
 
 
-def mapped_ranks(scratch: Path, genes: int) -> Ranks:
-    """Ranks that :func:`ranks_of` kept in files, mapped."""
+def mapped_values(scratch: Path, genes: int) -> CellValues:
+    """Those that :func:`values_of` kept in files, mapped."""
     starts = np.load(scratch / _STARTS)
     values: npt.NDArray[np.float32] = np.empty(0, np.float32)
     columns: npt.NDArray[np.int32] = np.empty(0, np.int32)
     if starts[-1]:  # an empty file cannot be mapped
         values = np.memmap(scratch / _VALUES, np.float32, "r")
         columns = np.memmap(scratch / _COLUMNS, np.int32, "r")
-    return Ranks(values, columns, starts, genes, (scratch / _DIGEST).read_text())
+    return CellValues(values, columns, starts, genes, (scratch / _DIGEST).read_text())
 
 
 def _append(array: npt.NDArray[np.generic], path: Path) -> None:
@@ -223,17 +197,17 @@ def _append(array: npt.NDArray[np.generic], path: Path) -> None:
 
 def part_of(
     source: CellSource,
-    ranks: Ranks,
+    values: CellValues,
     genes: Ints,
     held: npt.NDArray[np.bool_],
     neighbours: int,
     um_per_unit: float,
 ) -> Part:
-    """A source's cells, with the neighbours of those that have places."""
-    if source.xy is None:
-        return Part(source.name, genes, ranks, held)
+    """A source's cells, with as many neighbours of those that have places."""
+    if source.xy is None or not neighbours:
+        return Part(source.name, genes, values, held)
     near = nearest_others(source.xy, neighbours, source.pieces)
-    return Part(source.name, genes, ranks, held, source.xy / um_per_unit, near)
+    return Part(source.name, genes, values, held, source.xy / um_per_unit, near)
 
 
 def held_out(cells: int, share: float, most: int, seed: int) -> npt.NDArray[np.bool_]:

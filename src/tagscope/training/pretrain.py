@@ -1,4 +1,4 @@
-"""Pretrain an OmniCell on cells without labels."""
+"""Pretrain a network on cells without labels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from tagscope.core.labels import LabelSet
 from tagscope.core.provenance import Provenance
@@ -20,15 +20,20 @@ from tagscope.jobs import JobCancelled, JobContext
 from tagscope.memory import keep_freed_memory
 from tagscope.models.bundle import Bundle, load_bundle, save_bundle
 from tagscope.models.device import choose_device, device_name
-from tagscope.models.omnicell.model import CAPABILITIES, KIND, Pooling, neighbours_of, pooling_of
-from tagscope.models.omnicell.network import OmniCellNetwork
-from tagscope.models.omnicell.objective import HIDDEN
 from tagscope.training.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from tagscope.training.parallel import World, joined, own_device
+from tagscope.training.pretrain_cellpatch import cellpatch_task
 from tagscope.training.pretrain_loop import PretrainLoop
+from tagscope.training.pretrain_omnicell import omnicell_task
 from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
-from tagscope.training.pretrain_task import Task, make_task
+from tagscope.training.pretrain_task import Asked, Task
 from tagscope.training.sitting import Progress, own_random_numbers, refuse_existing
+
+Pretrained = Literal["omnicell", "cellpatch"]
+
+_TASKS: dict[Pretrained, Callable[[Asked], Task]] = {
+    "omnicell": omnicell_task, "cellpatch": cellpatch_task,
+}  # fmt: skip
 
 
 def pretrain(
@@ -36,6 +41,7 @@ def pretrain(
     out: Path,
     config: PretrainConfig | None = None,
     *,
+    model: Pretrained = "omnicell",
     init: Bundle | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -43,7 +49,8 @@ def pretrain(
 ) -> Bundle:
     """Learn to tell hidden genes, and save the weights with the lowest loss on cells held out.
 
-    The vocabulary is the genes of the data, or that of ``init``, whose weights are gone on from.
+    The vocabulary is the genes of the data, or that of ``init``, whose weights are gone on from; a
+    CellPatch's grows by the genes that are new.
     ``context`` hears ``step("training", updates done, updates of all stages,
     partial=PretrainRecord)`` whenever the cells held out were looked at, and finer steps of the
     stages ``"reading genes"`` and ``"spatial updates"`` or ``"cells updates"``.
@@ -68,7 +75,7 @@ def pretrain(
     keep_freed_memory()
     device = own_device(choose_device(config.device))
     with joined(device) as world, own_random_numbers(config.seed), _scratch(out, world) as folder:
-        task = make_task(sources, config, init, device, world, folder, context)
+        task = _TASKS[model](Asked(sources, config, init, device, world, folder, context))
         restored = read_checkpoint(out, task.request) if resume else None
         progress = Progress.after(restored, _Standing)
         try:
@@ -98,7 +105,7 @@ class _Standing:
         """Updates done."""
         return self.history[-1].update if self.history else 0
 
-    def add(self, record: PretrainRecord, network: OmniCellNetwork) -> None:
+    def add(self, record: PretrainRecord, network: nn.Module) -> None:
         """Keep a record, and the weights where it is the best so far."""
         self.history.append(record)
         if record.validation_loss < self.lowest or not self.best:
@@ -143,7 +150,7 @@ def _run(task: Task, progress: Progress[_Standing], out: Path, context: JobConte
         standing = _begin(progress, loop)
         while standing.updates < loop.updates:
             standing.add(_round(loop, standing.updates, context), loop.network)
-            if task.world.leads:
+            if task.asked.world.leads:
                 write_checkpoint(out, progress.checkpoint(task.request, loop))
             context.step("training", _updates(progress), total, partial=standing.history[-1])
 
@@ -159,32 +166,13 @@ def _round(loop: PretrainLoop, first: int, context: JobContext) -> PretrainRecor
 def _save(task: Task, progress: Progress[_Standing], out: Path, *, stopped: str) -> Bundle:
     return save_bundle(
         out,
-        model=KIND,
-        config=task.network.config.to_dict(),
+        **task.contents(_learned(progress)),
         panel=task.vocabulary,
         labels=LabelSet(()),
-        preprocessing={
-            "transform": "soft rank", "um_per_unit": task.um_per_unit, "unit": task.unit,
-            "neighbors": _neighbours(task, progress), "hidden_value": HIDDEN,
-            "pooling": _pooling(task),
-        },
-        capabilities=CAPABILITIES,
         training=_account(task, progress, stopped),
         state=_last(progress).best,
         overwrite=True,  # asked for before training began
-    )  # fmt: skip
-
-
-def _pooling(task: Task) -> Pooling:
-    """As in training, unless weights are gone on from that are pooled otherwise."""
-    return "genes" if task.init is None else pooling_of(task.init.preprocessing)
-
-
-def _neighbours(task: Task, progress: Progress[_Standing]) -> int:
-    """Cells that it has learned to read with each."""
-    if "spatial" in _learned(progress):
-        return task.recipe.neighbors
-    return 0 if task.init is None else neighbours_of(task.init.preprocessing)
+    )
 
 
 def _learned(progress: Progress[_Standing]) -> list[str]:
@@ -195,16 +183,16 @@ def _learned(progress: Progress[_Standing]) -> list[str]:
 def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[str, Any]:
     """How it was trained, and how well it told the hidden genes of cells that it had not seen."""
     inputs = {f"cells_{index}": part.name for index, part in enumerate(task.corpus.parts)}
-    if task.init is not None:
-        inputs |= {"init": str(task.init.path), "init_digest": task.init.digest}
+    if task.asked.init is not None:
+        inputs |= {"init": str(task.asked.init.path), "init_digest": task.asked.init.digest}
     provenance = Provenance(
         verb="pretrain",
-        parameters=asdict(task.config),
+        parameters=asdict(task.asked.config),
         inputs={**inputs, "data_sha256": task.corpus.digest()},
-        seed=task.config.seed,
-        device=device_name(task.device),
+        seed=task.asked.config.seed,
+        device=device_name(task.asked.device),
         seconds=round(progress.seconds, 1),
-        extra={"precision": str(task.precision), "processes": task.world.size},
+        extra={"precision": str(task.asked.precision), "processes": task.asked.world.size},
     )
     return {
         "validation_loss": _last(progress).lowest,
@@ -215,6 +203,7 @@ def _account(task: Task, progress: Progress[_Standing], stopped: str) -> dict[st
             "training": len(task.corpus.training), "validation": len(task.corpus.validation)
         },
         "recipe": asdict(task.recipe),
+        **task.record(),
         "provenance": json.loads(provenance.to_json()),
     }  # fmt: skip
 

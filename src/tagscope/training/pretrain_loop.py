@@ -1,22 +1,20 @@
-"""Updates of an OmniCell that learns to tell hidden genes, and how well it does so."""
+"""Updates of a network that learns to tell hidden genes, and how well it does so."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tagscope.jobs import JobCancelled, JobContext
-from tagscope.models.device import reduced
-from tagscope.models.omnicell.network import OmniCellNetwork, balance
-from tagscope.models.omnicell.objective import Masking, balance_weight, hide, rank_loss
 from tagscope.training.corpus import Corpus, Ints, Part
 from tagscope.training.parallel import World
-from tagscope.training.pretrain_recipe import PretrainRecipe
+from tagscope.training.pretrain_recipe import Schedule
 
 # Numbers in the widest activations of one chunk. On a CPU a chunk takes well under a second, which
 # is how soon a cancel is noticed, and an update has some to be shared.
@@ -26,7 +24,7 @@ _VALIDATION = 1 << 32  # no chunk of training has such a number
 
 
 @dataclass(frozen=True)
-class PretrainLoop:
+class PretrainLoop(ABC):
     """One stage of a pretraining: ``number`` counts stages from 0.
 
     Cells of an update go through the network in chunks, which are dealt out to the processes of
@@ -34,9 +32,9 @@ class PretrainLoop:
     processes changes nothing.
     """
 
-    network: OmniCellNetwork
+    network: nn.Module
     optimizer: torch.optim.Optimizer
-    recipe: PretrainRecipe
+    recipe: Schedule
     corpus: Corpus
     stage: str
     number: int
@@ -45,15 +43,26 @@ class PretrainLoop:
     precision: torch.dtype
     world: World = field(default_factory=World)
 
-    @property
-    def alone(self) -> bool:
-        """Whether cells are read without neighbours."""
-        return self.stage == "cells"
+    @abstractmethod
+    def width_of(self, part: Part) -> int:
+        """Numbers in the widest activations of a cell of a part, and of what is read with it."""
 
-    @property
-    def masking(self) -> Masking:
-        """What is hidden."""
-        return self.recipe.masking[self.stage]
+    @abstractmethod
+    def loss(
+        self, part: Part, rows: Ints, seed: int, tally: Tensor, *, training: bool
+    ) -> tuple[Tensor, int]:
+        """Sum of the losses of the hidden genes of some cells, and how many were hidden.
+
+        All that is drawn is drawn by ``seed``. In training what the update has to know in its end
+        is added to ``tally``.
+        """
+
+    def tally(self) -> Tensor:
+        """What an update counts beside the losses, added up over all processes; nothing."""
+        return torch.zeros(0)
+
+    def settle(self, tally: Tensor, loss: float) -> None:  # noqa: B027 - most have nothing to add
+        """Add to the gradients what only the whole update tells, by its mean ``loss``."""
 
     @cached_property
     def training(self) -> Ints:
@@ -94,23 +103,21 @@ class PretrainLoop:
     def update(self, cells: Ints, number: int, context: JobContext) -> Tensor:
         """One update on the given cells; sum of the losses and how many genes were hidden, (2,).
 
-        The gradient is that of the mean over all hidden genes, plus that of the experts' balance.
+        The gradient is that of the mean over all hidden genes, and what :meth:`settle` adds.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        times = torch.zeros(len(self.network.genes.weight))
-        found = torch.zeros(2, dtype=torch.float64)
+        found, tally = torch.zeros(2, dtype=torch.float64), self.tally()
         cancelled = torch.zeros(1)
         for seed, part, rows in self._own_chunks(cells, number):
-            loss, hidden, read = self._loss(part, rows, seed, training=True)
+            loss, hidden = self.loss(part, rows, seed, tally, training=True)
             loss.backward()  # type: ignore[no-untyped-call]
             found += torch.tensor([loss.item(), hidden])
-            times[part.genes] += read
             self._heed(context, cancelled)
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        self._share(parameters, found, times, cancelled)
+        self._share(parameters, found, tally, cancelled)
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_div_(gradients, float(found[1].clamp_min(1)))
-        self._press_into_balance(times, float(found[0] / found[1].clamp_min(1)))
+        self.settle(tally, float(found[0] / found[1].clamp_min(1)))
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_norm)
         self.optimizer.step()
         return found
@@ -121,7 +128,7 @@ class PretrainLoop:
         self.network.eval()
         found, cancelled = torch.zeros(2, dtype=torch.float64), torch.zeros(1)
         for seed, part, rows in self._own_chunks(self.corpus.validation, _VALIDATION):
-            loss, hidden, _ = self._loss(part, rows, seed, training=False)
+            loss, hidden = self.loss(part, rows, seed, self.tally(), training=False)
             found += torch.tensor([loss.item(), hidden])
             self._heed(context, cancelled)
         self._share([], found, cancelled)
@@ -129,36 +136,14 @@ class PretrainLoop:
 
     def _own_chunks(self, cells: Ints, number: int) -> Iterator[tuple[int, Part, Ints]]:
         """This process's chunks with their seeds."""
-        config = self.network.config
-        tokens = _CHUNK[self.device.type] // max(config.ffn, config.width)
-        chunks = self.corpus.chunks(cells, alone=self.alone, tokens=tokens)
+        numbers = _CHUNK[self.device.type]
+        chunks = self.corpus.chunks(cells, lambda part: max(1, numbers // self.width_of(part)))
         for index, (part, rows) in enumerate(chunks):
             if index % self.world.size == self.world.rank:
                 asked = [self.seed, self.number, number, index]
                 yield int(np.random.SeedSequence(asked).generate_state(1)[0]), part, rows
 
-    def _loss(
-        self, part: Part, rows: Ints, seed: int, *, training: bool
-    ) -> tuple[Tensor, int, int]:
-        """Sum of the losses, how many genes were hidden, and how many cells were read."""
-        read, members = part.sequences(rows, alone=self.alone)
-        generator = torch.Generator().manual_seed(seed)
-        hidden = self.masking.draw(read, generator, part.asked(members, training=training))
-        torch.manual_seed(seed)
-        genes = torch.from_numpy(part.genes).to(self.device)
-        seen, ranks = hide(read, hidden).to(self.device), read.values.to(self.device)
-        with reduced(self.precision, self.device):
-            scores = self.network.scores(self.network(self.network.table(genes), seen))
-            loss = rank_loss(scores, ranks, hidden.to(self.device))
-        return loss, int(hidden.sum()), int((members >= 0).sum())
-
-    def _press_into_balance(self, times: Tensor, loss: float) -> None:
-        """Add the gradient of how unevenly experts are used by the genes that were read."""
-        genes = torch.from_numpy(np.flatnonzero(times.numpy())).to(self.device)
-        uneven = balance(self.network.table(genes), times.to(self.device)[genes])
-        (balance_weight(loss) * uneven).backward()  # type: ignore[no-untyped-call]
-
-    def _share(self, parameters: list[torch.nn.Parameter], *sums: Tensor) -> None:
+    def _share(self, parameters: list[nn.Parameter], *sums: Tensor) -> None:
         """Add up what all processes found, the last of it whether one was cancelled."""
         if self.world.alone:
             return

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from tagscope.errors import ArgumentError
+from tagscope.models.cellpatch.config import CellPatchConfig
+from tagscope.models.cellpatch.objective import GeneMasking
 from tagscope.models.device import Precision
 from tagscope.models.omnicell.config import OmniCellConfig
 from tagscope.models.omnicell.objective import CELLS, SPATIAL, Masking
@@ -20,16 +22,17 @@ class PretrainConfig:
     """How to pretrain on cells without labels. What is None is the preset's own choice."""
 
     preset: Preset = "small"
-    """``small`` learns from a single section within an hour; ``paper`` is the published network of
-    73.5 million parameters and its published schedule, for millions of cells and a cluster."""
+    """``small`` learns from a single section within an hour; ``paper`` is the published network
+    (OmniCell's of 73.5 million parameters) and its published schedule, for millions of cells."""
 
     stage: Stage | None = None
-    """``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after the other:
-    small alone first, paper with neighbours first. By default both where the data have places."""
+    """OmniCell: ``spatial`` reads cells with their neighbours, ``cells`` alone, ``both`` one after
+    the other: small alone first, paper with neighbours first. By default both where the data have
+    places."""
 
     neighbors: int | None = None
-    """Cells beside each that are read with it in the spatial stage; by default as many as the model
-    that is gone on from, else 4, 9 with paper."""
+    """OmniCell: cells beside each that are read with it in the spatial stage; by default as many as
+    the model that is gone on from, else 4, 9 with paper."""
 
     epochs: int | None = None
     """Passes of each stage over the training cells; by default enough for the preset's updates."""
@@ -41,8 +44,9 @@ class PretrainConfig:
     """Largest learning rate."""
 
     most_genes: int | None = None
-    """Genes read of a file at most, those that vary most; by default 100, 500 with paper. With more
-    of them a card is needed: time grows with their square."""
+    """Genes read of a file at most, those that vary most; by default all with CellPatch, with
+    OmniCell 100, 500 with paper: with more of them a card is needed, time grows with their
+    square."""
 
     validation: float = 0.1
     """Share of the cells, at most 2,000 of them, that is never learned from."""
@@ -77,8 +81,9 @@ class PretrainConfig:
 class PretrainRecord:
     """How well it does after some passes over the training cells of a ``stage``.
 
-    Losses are the mean Huber loss of a hidden gene's soft rank: ``train_loss`` while learning,
-    since the last record, ``validation_loss`` of cells held out.
+    Losses are those of a hidden gene, with OmniCell the Huber loss of its soft rank, with CellPatch
+    the squared error of its log value: ``train_loss`` while learning, since the last record,
+    ``validation_loss`` of cells held out.
     """
 
     stage: str
@@ -90,13 +95,10 @@ class PretrainRecord:
 
 
 @dataclass(frozen=True)
-class PretrainRecipe:
-    """Every number of a pretraining."""
+class Schedule:
+    """How long a stage is, and at what rates it learns."""
 
     name: Preset
-    network: OmniCellConfig
-    stages: tuple[Stage, ...]
-    """Stages where the data have places; cells alone otherwise."""
     epochs: int
     """Passes of each stage."""
     updates: int | None
@@ -107,17 +109,10 @@ class PretrainRecipe:
     """Learning rate of the last update."""
     warm_up: float
     """Share of a stage's updates over which the learning rate rises from 0."""
-    most_genes: int
-    neighbors: int
-    """Cells read with each in the spatial stage."""
-    um_per_unit: float
-    """µm in a unit of the coordinates that the network sees."""
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    clip_norm: float = 1.0
-    masking: dict[str, Masking] = field(
-        default_factory=lambda: {"spatial": SPATIAL, "cells": CELLS}
-    )
+    most_genes: int | None
+    """Genes read of a file at most; all if None."""
+    weight_decay: float
+    clip_norm: float
 
     def epochs_for(self, cells: int) -> int:
         """Passes over so many training cells."""
@@ -135,19 +130,46 @@ class PretrainRecipe:
         return self.floor + (self.learning_rate - self.floor) * swing
 
 
+@dataclass(frozen=True)
+class PretrainRecipe(Schedule):
+    """Every number of an OmniCell's pretraining."""
+
+    network: OmniCellConfig
+    stages: tuple[Stage, ...]
+    """Stages where the data have places; cells alone otherwise."""
+    neighbors: int
+    """Cells read with each in the spatial stage."""
+    um_per_unit: float
+    """µm in a unit of the coordinates that the network sees."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    masking: dict[str, Masking] = field(
+        default_factory=lambda: {"spatial": SPATIAL, "cells": CELLS}
+    )
+
+
+@dataclass(frozen=True)
+class PatchPretrainRecipe(Schedule):
+    """Every number of a CellPatch's pretraining."""
+
+    network: CellPatchConfig
+    masking: GeneMasking
+    target_sum: float = 1e4
+    """Total that counts are scaled to before log(1 + x)."""
+
+
 _SMALL: dict[str, Any] = {
     "network": OmniCellConfig(
         width=64, ffn=128, layers=2, heads=2, rotary_width=16, dropout=0.0
     ),
     "stages": ("cells", "spatial"), "epochs": 1, "updates": 1000, "batch_size": 32,
     "learning_rate": 2e-3, "floor": 1e-4, "warm_up": 0.1, "most_genes": 100, "neighbors": 4,
-    "um_per_unit": 10.0,
+    "um_per_unit": 10.0, "weight_decay": 0.01, "clip_norm": 1.0,
 }  # fmt: skip
 _PAPER: dict[str, Any] = {
     "network": OmniCellConfig(),
     "stages": ("spatial", "cells"), "epochs": 1, "updates": None, "batch_size": 3200,
     "learning_rate": 1e-6, "floor": 5e-7, "warm_up": 0.0, "most_genes": 500, "neighbors": 9,
-    "um_per_unit": 1.0,
+    "um_per_unit": 1.0, "weight_decay": 0.01, "clip_norm": 1.0,
 }  # fmt: skip
 
 
@@ -168,6 +190,41 @@ def pretrain_recipe_of(config: PretrainConfig, known: int | None = None) -> Pret
         numbers["stages"] = (config.stage,)
     numbers["floor"] = min(numbers["floor"], numbers["learning_rate"])
     return PretrainRecipe(name=config.preset, **numbers)
+
+
+# The published loop is not there; batch, rate, decay and what is hidden are of its configuration,
+# 50 passes of the name of its checkpoint.
+_PAPER_PATCHES: dict[str, Any] = {
+    "network": CellPatchConfig(), "masking": GeneMasking(), "epochs": 50, "updates": None,
+    "batch_size": 512, "learning_rate": 1e-4, "floor": 1e-4, "warm_up": 0.0, "most_genes": None,
+    "weight_decay": 5e-5, "clip_norm": math.inf,
+}  # fmt: skip
+_SMALL_PATCHES: dict[str, Any] = {
+    **_PAPER_PATCHES, "epochs": 1, "updates": 1000, "batch_size": 32, "learning_rate": 2e-3,
+    "floor": 1e-4, "warm_up": 0.1, "clip_norm": 1.0,
+}  # fmt: skip
+
+
+def patch_recipe_of(config: PretrainConfig) -> PatchPretrainRecipe:
+    """The recipe of a preset for CellPatch, with what the request says otherwise.
+
+    Raises
+    ------
+    ArgumentError
+        If it asks for neighbours: a CellPatch reads cells alone.
+    """
+    for name, asked in (("stage", config.stage not in (None, "cells")),
+                        ("neighbors", config.neighbors is not None)):  # fmt: skip
+        if asked:
+            _refuse(name, getattr(config, name), "none: a CellPatch reads cells alone")
+    numbers = dict(_PAPER_PATCHES if config.preset == "paper" else _SMALL_PATCHES)
+    for name in ("epochs", "batch_size", "learning_rate", "most_genes"):
+        if getattr(config, name) is not None:
+            numbers[name] = getattr(config, name)
+    if config.epochs is not None:
+        numbers["updates"] = None
+    numbers["floor"] = min(numbers["floor"], numbers["learning_rate"])
+    return PatchPretrainRecipe(name=config.preset, **numbers)
 
 
 def _refuse(name: str, value: Any, needed: str) -> None:

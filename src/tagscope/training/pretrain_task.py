@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from tagscope.core.panel import GenePanel
 from tagscope.errors import ArgumentError
@@ -18,92 +20,136 @@ from tagscope.io.cell_source import CellSource
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_precision
-from tagscope.models.omnicell.config import OmniCellConfig
-from tagscope.models.omnicell.model import neighbours_of
-from tagscope.models.omnicell.network import OmniCellNetwork
 from tagscope.training.corpus import (
+    CellValues,
     Corpus,
+    Encode,
+    Ints,
     Part,
-    Ranks,
-    genes_of,
     held_out,
-    mapped_ranks,
+    mapped_values,
     part_of,
-    ranks_of,
+    values_of,
 )
 from tagscope.training.parallel import World
 from tagscope.training.pretrain_loop import PretrainLoop
-from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecipe, pretrain_recipe_of
+from tagscope.training.pretrain_recipe import PretrainConfig, Schedule
 
 _MOST_HELD = 2000
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained on what.
+class Asked:
+    """What a pretraining was asked for, and where it runs; what stays on disk of the data is kept
+    in ``folder``."""
 
-    ``um_per_unit``: µm in a unit of the coordinates that the network sees, ``unit`` what their
-    files tell of them; ``request`` tells the training from any other.
-    """
-
-    network: OmniCellNetwork
-    vocabulary: GenePanel
-    corpus: Corpus
-    stages: tuple[str, ...]
-    recipe: PretrainRecipe
+    sources: Sequence[CellSource]
     config: PretrainConfig
-    um_per_unit: float
-    unit: str
     init: Bundle | None
     device: torch.device
-    precision: torch.dtype
     world: World
-    request: str
+    folder: Path
+    context: JobContext
 
+    @property
+    def precision(self) -> torch.dtype:
+        """bf16 by itself on cards that compute in it: the weights stay fp32."""
+        wanted, device = self.config.precision, self.device
+        if wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+            return torch.bfloat16
+        return choose_precision(wanted, device)
+
+    def started_from(self, model: str) -> Bundle | None:
+        """The bundle that is gone on from.
+
+        Raises
+        ------
+        ArgumentError
+            If it is of another model.
+        """
+        if self.init is not None and self.init.model != model:
+            raise ArgumentError(
+                f"{self.init.path} is a model of kind {self.init.model!r}.",
+                f"A bundle of {model} is gone on from.",
+                "Name one, or train anew.",
+                {"init": None},
+            )
+        return self.init
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is trained on what, in one stage or several."""
+
+    asked: Asked
+    network: nn.Module
+    vocabulary: GenePanel
+    corpus: Corpus
+    recipe: Schedule
+    stages: tuple[str, ...]
+
+    @property
+    def request(self) -> str:
+        """Tells the training from any other."""
+        said = {
+            "recipe": asdict(self.recipe), "seed": self.asked.config.seed,
+            "data": self.corpus.digest(), "vocabulary": self.vocabulary.digest,
+            "precision": self.asked.config.precision,
+            "init": self.asked.init.digest if self.asked.init is not None else "",
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    @abstractmethod
     def loop(self, number: int) -> PretrainLoop:
         """A stage, with an optimizer of its own."""
-        optimizer = torch.optim.AdamW(
-            _groups(self.network, self.recipe.weight_decay),
-            lr=self.recipe.learning_rate,
-            betas=self.recipe.betas,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
-        return PretrainLoop(
-            self.network, optimizer, self.recipe, self.corpus, self.stages[number], number,
-            self.config.seed, self.device, self.precision, self.world,
-        )  # fmt: skip
+
+    @abstractmethod
+    def contents(self, learned: Sequence[str]) -> dict[str, Any]:
+        """What a bundle of weights says that have ``learned`` these stages: its model, config,
+        preprocessing and capabilities."""
+
+    def record(self) -> dict[str, Any]:
+        """What else of the training the bundle's account says."""
+        return {}
 
 
-def make_task(
-    sources: Sequence[CellSource],
-    config: PretrainConfig,
-    init: Bundle | None,
-    device: torch.device,
-    world: World,
-    folder: Path,
-    context: JobContext,
-) -> Task:
-    """Read the data; what stays on disk is kept in ``folder``."""
-    recipe = pretrain_recipe_of(config, None if init is None else neighbours_of(init.preprocessing))
-    known = None if init is None else init.panel
-    panels = [genes_of(source, known, recipe.most_genes, context) for source in sources]
-    vocabulary = known or _joined_panel(panels)
-    network = _network(recipe.network, vocabulary, init)
-    um = recipe.um_per_unit if init is None else float(init.preprocessing["um_per_unit"])
-    corpus = _corpus(sources, panels, vocabulary, config, recipe, um, world, folder, context)
-    asked = {
-        "network": network.config.to_dict(), "recipe": asdict(recipe), "seed": config.seed,
-        "data": corpus.digest(), "vocabulary": vocabulary.digest, "precision": config.precision,
-        "init": init.digest if init is not None else "",
-    }  # fmt: skip
-    request = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return Task(
-        network.to(device), vocabulary, corpus, _stages(recipe, config, corpus), recipe, config,
-        um, _unit(sources), init, device, _precision(config, device), world, request,
-    )  # fmt: skip
+def corpus_of(
+    asked: Asked,
+    panels: Sequence[GenePanel],
+    encode: Encode,
+    rows_of: Callable[[GenePanel], Ints],
+    *,
+    neighbours: int = 0,
+    um_per_unit: float = 1.0,
+) -> Corpus:
+    """All cells over the genes that are read of each source, some of them held out.
+
+    ``rows_of`` gives the rows of the network's table that a cell of a panel is read over.
+    """
+    cells, config = sum(len(source) for source in asked.sources), asked.config
+    held = held_out(cells, config.validation, _MOST_HELD, config.seed)
+    parts: list[Part] = []
+    for source, panel in zip(asked.sources, panels, strict=True):
+        values = _values(asked, source, panel, encode, asked.folder / str(len(parts)))
+        own, held = np.split(held, [len(source)])
+        parts.append(part_of(source, values, rows_of(panel), own, neighbours, um_per_unit))
+    return Corpus(tuple(parts))
 
 
-def _joined_panel(panels: Sequence[GenePanel]) -> GenePanel:
+def _values(
+    asked: Asked, source: CellSource, panel: GenePanel, encode: Encode, scratch: Path
+) -> CellValues:
+    """What is read of a source; of a file on disk it is kept on disk, once for all processes."""
+    if not source.on_disk:
+        return values_of(source, panel, encode, None, asked.context)
+    if asked.world.leads:
+        scratch.mkdir(parents=True)
+        values_of(source, panel, encode, scratch, asked.context)
+    asked.world.wait()
+    return mapped_values(scratch, len(panel))
+
+
+def joined_panel(panels: Sequence[GenePanel]) -> GenePanel:
     """The genes of all panels, each once, in the order in which they come."""
     whole = panels[0]
     for panel in panels[1:]:
@@ -113,89 +159,3 @@ def _joined_panel(panels: Sequence[GenePanel]) -> GenePanel:
             ids = (*(whole.ensembl or ("",) * len(whole)), *(fresh.ensembl or ("",) * len(fresh)))
         whole = GenePanel(whole.symbols + fresh.symbols, ids)
     return whole
-
-
-def _network(config: OmniCellConfig, vocabulary: GenePanel, init: Bundle | None) -> OmniCellNetwork:
-    if init is None:
-        return OmniCellNetwork(config, len(vocabulary) + 2)
-    if init.model != "omnicell":
-        raise ArgumentError(
-            f"{init.path} is a model of kind {init.model!r}.",
-            "An OmniCell is gone on from.",
-            "Name a bundle of one, or train anew.",
-            {"init": None},
-        )
-    state = init.state()
-    network = OmniCellNetwork(OmniCellConfig.from_dict(init.config), len(state["genes.weight"]))
-    network.load_state_dict(state)
-    return network
-
-
-def _corpus(
-    sources: Sequence[CellSource],
-    panels: Sequence[GenePanel],
-    vocabulary: GenePanel,
-    config: PretrainConfig,
-    recipe: PretrainRecipe,
-    um_per_unit: float,
-    world: World,
-    folder: Path,
-    context: JobContext,
-) -> Corpus:
-    cells = sum(len(source) for source in sources)
-    held = held_out(cells, config.validation, _MOST_HELD, config.seed)
-    parts: list[Part] = []
-    for source, panel in zip(sources, panels, strict=True):
-        ranks = _ranks(source, panel, folder / str(len(parts)), world, context)
-        rows = np.array([len(vocabulary), *panel.columns_in(vocabulary), len(vocabulary) + 1])
-        own, held = np.split(held, [len(source)])
-        parts.append(part_of(source, ranks, rows, own, recipe.neighbors, um_per_unit))
-    return Corpus(tuple(parts))
-
-
-def _ranks(
-    source: CellSource, panel: GenePanel, scratch: Path, world: World, context: JobContext
-) -> Ranks:
-    """A source's ranks; those of a file on disk are kept on disk, once for all processes."""
-    if not source.on_disk:
-        return ranks_of(source, panel, None, context)
-    if world.leads:
-        scratch.mkdir(parents=True)
-        ranks_of(source, panel, scratch, context)
-    world.wait()
-    return mapped_ranks(scratch, len(panel))
-
-
-def _stages(recipe: PretrainRecipe, config: PretrainConfig, corpus: Corpus) -> tuple[str, ...]:
-    if corpus.in_tissue:
-        return recipe.stages
-    if config.stage in ("spatial", "both"):
-        raise ArgumentError(
-            "Some of the files have no coordinates.",
-            "Cells are read with their neighbours where they have places.",
-            "Read cells alone, or give sections.",
-            {"stage": "cells"},
-        )
-    return ("cells",)
-
-
-def _unit(sources: Sequence[CellSource]) -> str:
-    units = {source.unit for source in sources if source.xy is not None}
-    return units.pop() if len(units) == 1 else "unknown"
-
-
-def _precision(config: PretrainConfig, device: torch.device) -> torch.dtype:
-    """bf16 by itself on cards that compute in it: the weights stay fp32."""
-    if config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
-        return torch.bfloat16
-    return choose_precision(config.precision, device)
-
-
-def _groups(network: OmniCellNetwork, decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices alone."""
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    gains = [p for p in network.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": gains, "weight_decay": 0.0},
-    ]

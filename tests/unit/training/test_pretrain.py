@@ -24,8 +24,9 @@ from tagscope.models.omnicell.tokenise import soft_ranks
 from tagscope.models.registry import load_omnicell
 from tagscope.training import pretrain_recipe
 from tagscope.training.checkpoint import checkpoint_path
-from tagscope.training.corpus import Corpus, genes_of, held_out, part_of, ranks_of
+from tagscope.training.corpus import Corpus, genes_of, held_out, part_of, values_of
 from tagscope.training.pretrain import pretrain
+from tagscope.training.pretrain_omnicell import asked_about, ranked, sequences
 from tagscope.training.pretrain_recipe import (
     PretrainConfig,
     PretrainRecord,
@@ -161,8 +162,8 @@ def test_ranks_of_a_file_are_mapped_and_not_loaded(tmp_path):
     source = h5ad_source(as_h5ad(section(), tmp_path / "s.h5ad"))
     panel = genes_of(source, None, GENES, JobContext())
     (tmp_path / "scratch").mkdir()
-    mapped = ranks_of(source, panel, tmp_path / "scratch", JobContext())
-    loaded = ranks_of(source, panel, None, JobContext())
+    mapped = values_of(source, panel, ranked, tmp_path / "scratch", JobContext())
+    loaded = values_of(source, panel, ranked, None, JobContext())
     assert isinstance(mapped.values, np.memmap)
     assert mapped.digest == loaded.digest
     rows = np.array([7, 3, 3, 79])
@@ -176,12 +177,14 @@ def test_cells_held_out_are_never_learned_from(tmp_path):
     panel = genes_of(source, None, GENES, JobContext())
     held = held_out(80, 0.5, 30, 0)
     assert held.sum() == 30
-    ranks = ranks_of(source, panel, None, JobContext())
+    ranks = values_of(source, panel, ranked, None, JobContext())
     part = part_of(source, ranks, np.arange(GENES + 2), held, 3, 1.0)
     corpus = Corpus((part,))
     assert not set(corpus.training) & set(corpus.validation)
-    read, members = part.sequences(corpus.training, alone=False)
-    hidden = Masking(1.0, 1.0).draw(read, torch.Generator(), part.asked(members, training=True))
+    read, members = sequences(part, corpus.training, alone=False)
+    hidden = Masking(1.0, 1.0).draw(
+        read, torch.Generator(), asked_about(part, members, training=True)
+    )
     assert held[members].any()  # they are seen as neighbours
     assert not hidden[torch.from_numpy(held[members])].any()
     assert hidden[torch.from_numpy(~held[members])].any()

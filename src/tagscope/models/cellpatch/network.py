@@ -50,6 +50,12 @@ class Genes:
     padding: Tensor | None = None
     pads: Tensor | None = None
 
+    def to(self, device: torch.device) -> Genes:
+        """The same genes on ``device``."""
+        padding = None if self.padding is None else self.padding.to(device)
+        pads = None if self.pads is None else self.pads.to(device)
+        return Genes(self.genes.to(device), self.values.to(device), padding, pads)
+
 
 @dataclass(frozen=True)
 class Patches:
