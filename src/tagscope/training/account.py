@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 
 def save(
     out: Path,
-    members: list[Member],
+    members: Sequence[Member],
     standings: list[Standing],
     config: TrainConfig,
     baseline: BaselineScores | None,
@@ -51,7 +51,7 @@ def save(
 
 
 def _account(
-    members: list[Member],
+    members: Sequence[Member],
     standings: list[Standing],
     config: TrainConfig,
     baseline: BaselineScores | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class BaselineScores:
     seconds: float
 
 
-def logistic_regression(members: list[Member], context: JobContext) -> BaselineScores:
+def logistic_regression(members: Sequence[Member], context: JobContext) -> BaselineScores:
     """Fit on every member's training cells, score on its validation cells, pool the cells.
 
     Log values are standardised by the training cells and cut at ten standard deviations; C = 0.1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class Calibration:
 
 
 def calibrate(
-    members: list[Member],
+    members: Sequence[Member],
     standings: list[Standing],
     device: torch.device,
     precision: torch.dtype,
@@ -70,7 +71,7 @@ def calibrate(
 
 
 def held_out(
-    members: list[Member], standings: list[Standing]
+    members: Sequence[Member], standings: list[Standing]
 ) -> tuple[npt.NDArray[np.float32], Ints]:
     """Logits (V, C) of all validation cells by the network that had not seen them, and codes."""
     logits = torch.cat([standing.logits for standing in standings]).numpy()

@@ -60,12 +60,10 @@ def train(
     ``init``, a bundle of OmniCell, heads on its embedding of cells. ``model`` says which, where
     neither ``model_config`` nor ``init`` tells. With ``panel`` only the genes shared with it are
     used. With ``section``, the cells that the model is meant for, training and validation cells are
-    brought to their depth and background, and gene embeddings that start from how genes vary
-    together start from how they do there too.
-    ``context`` hears
-    ``step("training", epochs done, epochs of all networks, partial=EpochRecord)`` after every
-    epoch, and finer steps of the stages ``"preparing"``, ``"reading genes"``, ``"epoch N"``,
-    ``"validating"`` (cells), ``"embedding"`` (with ``init``) and ``"baseline"``.
+    brought to their depth and background, and first gene embeddings tell how genes vary together
+    there too. ``context`` hears ``step("training", epochs done, epochs of all networks,
+    partial=EpochRecord)`` after every epoch, and finer steps of the stages ``"preparing"``,
+    ``"reading genes"``, ``"epoch N"``, ``"validating"``, ``"embedding"`` and ``"baseline"``.
     A checkpoint beside ``out`` is kept until training has finished; ``resume`` goes on from it, to
     the same numbers as without a break.
 
@@ -88,9 +86,7 @@ def train(
     refuse_existing(out, resume or overwrite)
     keep_freed_memory()
     with own_random_numbers(config.seed):
-        members = list(
-            _members(model, reference, config, model_config, init, panel, section, context)
-        )
+        members = _members(model, reference, config, model_config, init, panel, section, context)
         task = _Task(members, config, _request(members, config))
         progress = Progress.after(read_checkpoint(out, task.request) if resume else None, Standing)
         try:
@@ -110,7 +106,7 @@ def train(
 class _Task:
     """What is trained on what; ``request`` tells it from any other."""
 
-    members: list[Member]
+    members: Sequence[Member]
     config: TrainConfig
     request: str
 
@@ -204,7 +200,7 @@ def _told_by(network: ModelConfig | None, init: Bundle | None) -> Trained:
     return "cellpatch" if init.model == "cellpatch" else "omnicell"
 
 
-def _request(members: list[Member], config: TrainConfig) -> str:
+def _request(members: Sequence[Member], config: TrainConfig) -> str:
     first = members[0]
     measured = first.prepared.measured
     asked = {
