@@ -193,7 +193,7 @@ _PUBLISHED_PATCH: dict[str, Any] = {
     "weight_decay": 5e-4, "schedule": "constant", "penalty": "loss",
 }  # fmt: skip
 _PAPER_PATCH: dict[str, Any] = {**_PUBLISHED_PATCH, "epochs": 50, "clip_norm": 5.0}
-_DEFAULT_PATCH: dict[str, Any] = {**_DEFAULT}
+_DEFAULT_PATCH: dict[str, Any] = {**_DEFAULT, "learning_rate": 1e-3}
 _RECIPES: dict[tuple[Trained, RecipeName], dict[str, Any]] = {
     ("cellmemory", "default"): _DEFAULT, ("cellmemory", "published"): _PUBLISHED,
     ("cellpatch", "default"): _DEFAULT_PATCH, ("cellpatch", "published"): _PUBLISHED_PATCH,
