@@ -24,16 +24,12 @@ _HIDDEN = (512, 100)  # of the layers that labels are told through
 
 @dataclass(frozen=True)
 class GeneTable:
-    """Genes as patches attend to them.
-
-    Gene g with value v has the key ``keys[g]`` + v ``key_step`` and likewise a value; ``keys`` and
-    ``values`` (V + 1, d), the last row that of padding, ``key_step`` and ``value_step`` (d,).
+    """Genes as patches attend to them: key and value of gene g with value v, side by side, are
+    ``genes[g]`` + v ``step``. ``genes`` (V + 1, 2d), the last row that of padding, ``step`` (2d,).
     """
 
-    keys: Tensor
-    values: Tensor
-    key_step: Tensor
-    value_step: Tensor
+    genes: Tensor
+    step: Tensor
 
 
 @dataclass(frozen=True)
@@ -90,8 +86,7 @@ class CellPatchNetwork(nn.Module):
         """All genes as patches attend to them."""
         weight, offset = self.gather.key_value()
         at_zero = F.linear(self.genes.weight + self.value.bias, weight, offset)
-        step = F.linear(self.value.weight[:, 0], weight)
-        return GeneTable(*at_zero.chunk(2, dim=-1), *step.chunk(2))
+        return GeneTable(at_zero, F.linear(self.value.weight[:, 0], weight))
 
     def forward(
         self, read: Genes, table: GeneTable | None = None, *, attention: bool = False
@@ -109,8 +104,8 @@ class CellPatchNetwork(nn.Module):
         genes, values, bias = self._with_pad(read)
         query = self.gather.query(self.patches).expand(len(genes), -1, -1)
         steps = values.to(query.dtype).unsqueeze(-1)
-        key = torch.addcmul(F.embedding(genes, table.keys), steps, table.key_step)
-        value = torch.addcmul(F.embedding(genes, table.values), steps, table.value_step)
+        both = torch.addcmul(F.embedding(genes, table.genes), steps, table.step)
+        key, value = both.chunk(2, dim=-1)
         if bias is not None:
             nothing = bias.isneginf().all(dim=1, keepdim=True)
             bias = bias.masked_fill(nothing, 0.0).to(query.dtype)
