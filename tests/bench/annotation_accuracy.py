@@ -6,7 +6,8 @@
 ``run`` trains and scores every task, variant and seed that OUT does not hold yet, and adds a line
 each; several processes may share one OUT, and leave a file beside it for what they took on.
 ``table`` prints means over seeds as markdown. Tasks are those of ``annotation_tasks.py``; a model
-is trained for the query section (``--panel SECTION``). "full" is one network in full mode.
+is trained for the query section (``--panel SECTION``). "default", "full" (one network in full mode)
+and "published" are CellMemory's, "cellpatch" and those with its name CellPatch's from scratch.
 The baseline is that of the data's README: counts scaled to the reference's median total, log1p,
 z-scored with the reference's mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
 """
@@ -39,9 +40,13 @@ from tagscope.evaluation.annotation import evaluate_labels
 from tagscope.inference.annotate import annotate
 from tagscope.models.registry import load_model
 from tagscope.training.fit import train
+from tagscope.training.recipe import RecipeName
 
 FULL_GENES = 300  # full mode reads every gene of every cell: no more than these
-VARIANTS = ("logistic", "balanced", "default", "full", "published")
+PATCHES: dict[str, RecipeName] = {
+    "cellpatch": "default", "cellpatch-published": "published", "cellpatch-paper": "paper",
+}  # fmt: skip
+VARIANTS = ("logistic", "balanced", "default", "full", "published", *PATCHES)
 
 
 @dataclass(frozen=True)
@@ -93,18 +98,23 @@ def baseline(name: str, variant: str, among: GenePanel | None = None) -> Row:
                time.monotonic() - started)  # fmt: skip
 
 
-def cellmemory(name: str, variant: str, seed: int) -> Row:
+def trained(name: str, variant: str, seed: int) -> Row:
+    """A CellMemory, or a CellPatch from scratch, by one of its recipes."""
     task, started = TASKS[name](), time.monotonic()
-    recipe = "published" if variant == "published" else "default"
-    folds = 1 if variant == "full" else None  # every gene of every cell takes its time
-    config = ts.TrainConfig(recipe=recipe, seed=seed, folds=folds, device="cpu")
-    mode = "expressed" if variant == "default" else "full"
-    panel = most_variable(task) if variant == "full" else task.query.panel
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # scanpy's numba has set its own
+    if variant in PATCHES:
+        config = ts.TrainConfig(recipe=PATCHES[variant], seed=seed, device="cpu")
+        network, panel = ts.network_for(config, "cellpatch"), task.query.panel
+    else:
+        recipe = "published" if variant == "published" else "default"
+        folds = 1 if variant == "full" else None  # every gene of every cell takes its time
+        config = ts.TrainConfig(recipe=recipe, seed=seed, folds=folds, device="cpu")
+        network = ts.network_for(config, mode="expressed" if variant == "default" else "full")
+        panel = most_variable(task) if variant == "full" else task.query.panel
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(
             task.reference, Path(folder) / "model", config, panel=panel,
-            section=task.query, model_config=ts.network_for(config, mode=mode),
+            section=task.query, model_config=network,
         )  # fmt: skip
         seconds = time.monotonic() - started
         model = load_model(bundle, torch.device("cpu"))
@@ -138,7 +148,7 @@ def run(options: argparse.Namespace) -> None:
                 if wanted in done or not claimed(claim):
                     continue
                 plain = variant in VARIANTS[:2]
-                found = baseline(task, variant) if plain else cellmemory(*wanted)
+                found = baseline(task, variant) if plain else trained(*wanted)
                 with options.out.open("a") as file:
                     file.write(json.dumps(asdict(found)) + "\n")
                 print(found, file=sys.stderr, flush=True)
