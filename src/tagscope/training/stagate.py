@@ -40,7 +40,7 @@ _WHOLE = 30_000  # cells at most that one update is of, unless asked otherwise
 _BATCH = 8_192  # cells of an update of larger sections
 _PATCHES = 8  # of which they are, at least
 _UPDATES = 1_000  # by default, the published number
-_DENSE = {"cpu": 0.4, "cuda": 0.05, "mps": 0.0}  # share of values from which products are dense
+_DENSE = {"cpu": 0.4, "cuda": 0.05}  # share of values from which products are dense
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Cells:
     def dense(self) -> bool:
         """Whether products with expression are quicker with its zeros."""
         share = self.values.nnz / max(1, self.values.shape[0] * self.values.shape[1])
-        return share >= _DENSE[self.device.type]
+        return bool(share >= _DENSE[self.device.type])
 
     @cached_property
     def whole(self) -> Batch:
@@ -167,7 +167,9 @@ class Cells:
         if self.dense:
             return torch.from_numpy(values.toarray()).to(self.device)
         columns, offsets = (torch.from_numpy(part) for part in (values.indices, values.indptr))
-        found = SparseRows(Pattern(columns, offsets, values.shape[1]), torch.from_numpy(values.data))
+        found = SparseRows(
+            Pattern(columns, offsets, values.shape[1]), torch.from_numpy(values.data)
+        )
         return found.to(self.device)
 
     def groups(self, size: int) -> list[list[Ints]]:
@@ -191,7 +193,7 @@ class Updates:
 
     def __post_init__(self) -> None:
         network, fused = self.network, True
-        weights = [network.first, network.source, network.target, network.second]
+        weights: list[Tensor] = [network.first, network.source, network.target, network.second]
         if self.config.compat == "published":
             # Other leaves of the same memory, each with its own gradient and moments. One is
             # updated after the other, in the published order: as one kernel they would race.
@@ -211,10 +213,23 @@ class Updates:
         coded = self.network(batch.x, batch.near, self.decoder)
         total = self.network.squared_error(batch.x, coded, batch.squares, self.decoder)
         loss = total / batch.numbers
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.config.clip_norm)
         self.optimizer.step()
         return loss.item(), norm.item(), coded.embedding.detach()
+
+
+def device_for(config: StagateConfig) -> torch.device:
+    """Where STAGATE learns: the device asked for, but the processor in place of Apple's graphics,
+    which know no float64, in which the loss is summed.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such device.
+    """
+    device = choose_device(config.device)
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def learn(
@@ -231,16 +246,17 @@ def learn(
     """
     config, context = config or StagateConfig(), context or JobContext()
     keep_freed_memory()
-    device, count = choose_device(config.device), len(graph)
+    device, count = device_for(config), len(graph)
     size = config.cells_per_update(count)
     patch = count if size >= count else max(1, size // _PATCHES)
-    values = values.astype(np.float32)
+    values = values.astype(np.float32, copy=False)
     cells = Cells(values, graph, patches_of(xy, patch), device)
     per_epoch = 1 if size >= count else len(cells.groups(size))
     epochs = config.epochs or -(-_UPDATES // per_epoch)
     with own_random_numbers(config.seed):
         network = StagateNetwork(values.shape[1], config.hidden, config.width).to(device)
-    updates, losses, done = Updates(network, config), [], 0
+    updates, done = Updates(network, config), 0
+    losses: list[float] = []
     latent: Tensor | None = None
     for epoch in range(epochs):
         errors = np.zeros(2)
@@ -288,7 +304,9 @@ def _batches(cells: Cells, size: int, epoch: int, seed: int) -> Iterator[Batch]:
     order = np.random.default_rng([seed, epoch]).permutation(len(cells.patches))
     count = len(cells.groups(size)[0])
     for begin in range(0, len(order), count):
-        yield cells.batch(np.concatenate([cells.patches[at] for at in order[begin : begin + count]]))
+        yield cells.batch(
+            np.concatenate([cells.patches[at] for at in order[begin : begin + count]])
+        )
 
 
 def _refuse(name: str, value: object, needed: str) -> None:

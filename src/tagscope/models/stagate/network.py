@@ -136,9 +136,7 @@ class StagateNetwork(nn.Module):
         """The matrices of the encoder, which decode as well."""
         return Decoder(self.first, self.second)
 
-    def forward(
-        self, x: Expression, near: Neighbourhood, decoder: Decoder | None = None
-    ) -> Coded:
+    def forward(self, x: Expression, near: Neighbourhood, decoder: Decoder | None = None) -> Coded:
         """Code and decode cells x (N, G), by a ``decoder`` of their own if given."""
         projected, attention, embedding = self._coded(x, near.coding)
         own = near.decoding
