@@ -70,6 +70,12 @@ class SparseRows:
     def __len__(self) -> int:
         return len(self.pattern)
 
+    @cached_property
+    def transposed(self) -> SparseRows:
+        """The transposed matrix (G, N)."""
+        pattern, order = self.pattern.transposed
+        return SparseRows(pattern, self.values[order])
+
     def to(self, device: torch.device) -> SparseRows:
         """The same on ``device``."""
         return SparseRows(self.pattern.to(device), self.values.to(device))
@@ -181,8 +187,9 @@ class StagateNetwork(nn.Module):
         if squares is None:
             squares = float(squares_of(x, own))
         projected = coded.projected if decoder is None else _times(x, first)
-        gram = (decoded.T @ decoded) * (first.T @ first)
-        return squares - 2 * _total(projected[:own] * decoded) + _total(gram)
+        told = _Told.apply(projected[:own], decoded, first)  # type: ignore[no-untyped-call]
+        error: Tensor = told + squares
+        return error
 
 
 def squares_of(x: Expression, rows: int) -> Tensor:
@@ -222,6 +229,20 @@ class _WeightedSum(torch.autograd.Function):
         return of_weights, of_values, None
 
 
+class _SparseProduct(torch.autograd.Function):
+    """A sparse matrix (N, G) times ``matrix`` (G, H)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: SparseRows, matrix: Tensor) -> Tensor:
+        ctx.x = x
+        return _bags(x.values, matrix, x.pattern)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        turned: SparseRows = ctx.x.transposed
+        return None, _bags(turned.values, grad.contiguous(), turned.pattern)
+
+
 class _EdgeSoftmax(torch.autograd.Function):
     """Softmax over the edges of a row of sigmoid(``sent`` (N,) + ``asked`` (R,)): (E,)."""
 
@@ -246,6 +267,27 @@ class _EdgeSoftmax(torch.autograd.Function):
         return _row_sums(of_edges[order], transposed), _row_sums(of_edges, edges), None
 
 
+class _Told(torch.autograd.Function):
+    """⟨h'h, W1'W1⟩ − 2 ⟨u, h⟩, a float64 scalar, of u (O, H), h (O, H) and W1 (G, H).
+
+    By hand, because Gram matrices are symmetric: that saves a third of the products.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, decoded: Tensor, first: Tensor) -> Tensor:
+        weighed = first @ (decoded.T @ decoded)
+        ctx.save_for_backward(projected, decoded, first, weighed)
+        return _inner(weighed, first) - 2 * _inner(projected, decoded)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        projected, decoded, first, weighed = ctx.saved_tensors
+        twice = 2 * float(grad)
+        gram = first.T @ first
+        of_decoded = torch.addmm(projected, decoded, gram, beta=-twice, alpha=twice)
+        return decoded * -twice, of_decoded, weighed * twice
+
+
 def _bags(weights: Tensor, values: Tensor, pattern: Pattern) -> Tensor:
     return F.embedding_bag(
         pattern.columns, values, pattern.offsets, mode="sum", per_sample_weights=weights,
@@ -258,7 +300,15 @@ def _row_sums(weights: Tensor, pattern: Pattern) -> Tensor:
 
 
 def _times(x: Expression, matrix: Tensor) -> Tensor:
-    return x @ matrix if isinstance(x, Tensor) else weighted_sum(x.values, matrix, x.pattern)
+    if isinstance(x, Tensor):
+        return x @ matrix
+    product: Tensor = _SparseProduct.apply(x, matrix)  # type: ignore[no-untyped-call]
+    return product
+
+
+def _inner(one: Tensor, other: Tensor) -> Tensor:
+    """Sum of the products of two matrices' values: by row in their precision, then in float64."""
+    return _total(torch.linalg.vecdot(one, other))
 
 
 def _total(values: Tensor) -> Tensor:
