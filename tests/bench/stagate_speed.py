@@ -170,11 +170,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="on the large section")
     parser.add_argument("--rounds", type=int, default=7, help="turns of every side at most")
     parser.add_argument("--seconds", type=float, default=90, help="for all turns, about")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--time", choices=("wall", "cpu"), default="wall", help="what is counted")
     chosen = parser.parse_args()
     device = torch.device(chosen.device)
     keep_freed_memory()
     Time.use(chosen.time)
+    torch.set_num_threads(chosen.threads)
     torch.set_float32_matmul_precision("highest")
     print(machine(device))
     if chosen.part == "large":
@@ -183,6 +185,7 @@ def main() -> None:
     else:
         size = (400, 100) if chosen.quick else (SPOTS, GENES)
         given = read(chosen.section) if chosen.section else drawn(*size, SHARE)
+        torch.set_num_threads(chosen.threads)  # scanpy's numba has set its own
         turns = Turns(device, chosen.rounds, chosen.seconds)
         report_epochs(given, 64 if chosen.quick else 512, turns)
     print(f"\n{machine(device)}")
