@@ -136,6 +136,15 @@ def sparse_whole(cells: Cells) -> SparseRows:
     return sparse(torch.from_numpy(cells.values.toarray()))
 
 
+def test_the_gradient_of_cells_that_need_one():
+    """They are coded and told at once."""
+    x = torch.rand(6, 9, dtype=torch.float64, requires_grad=True)
+    near = graph_at(np.random.default_rng(0).uniform(0, 9, (6, 2))).whole()
+    torch.manual_seed(0)
+    network = StagateNetwork(9, 5, 2).double()
+    assert torch.autograd.gradcheck(lambda x: network.squared_error(x, network(x, near)), (x,))
+
+
 @pytest.mark.parametrize("compat", ["none", "published"])
 def test_expression_may_be_sparse(cells, compat):
     batch = Batch(sparse_whole(cells), cells.graph.whole(), cells.whole.squares)

@@ -178,11 +178,11 @@ class StagateNetwork(nn.Module):
         """Sum of the squared errors of the own cells' reconstruction, a float64 scalar.
 
         ``squares``: the sum of their squared values, if known. The reconstruction is made where it
-        is narrower than the hidden layer, and never of more genes.
+        is narrower than the hidden layer, or where x itself needs a gradient.
         """
         decoded, own = coded.decoded, len(coded.decoded)
         first = self.first if decoder is None else decoder.first
-        if isinstance(x, Tensor) and len(first) < first.shape[1]:
+        if isinstance(x, Tensor) and (x.requires_grad or len(first) < first.shape[1]):
             return _total((x[:own] - decoded @ first.T).square())
         if squares is None:
             squares = float(squares_of(x, own))
