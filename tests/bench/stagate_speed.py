@@ -46,6 +46,7 @@ PARTS = ("epochs", "large")
 PLAIN, OURS, PUBLISHED = "plain", "TAGscope", "TAGscope, published trajectory"
 SPOTS, GENES, SHARE = 3639, 3000, 0.086  # of a slide of human cortex, and its values that are not 0
 UPDATES = 3  # of a turn
+_DRAWN = 10_000  # cells at a time
 
 
 def read(path: Path) -> tuple[sp.csr_matrix, np.ndarray, Graph]:
@@ -61,8 +62,13 @@ def read(path: Path) -> tuple[sp.csr_matrix, np.ndarray, Graph]:
 def drawn(cells: int, genes: int, share: float) -> tuple[sp.csr_matrix, np.ndarray, Graph]:
     """Cells at random places, of which a share of the values is not 0."""
     rng = np.random.default_rng(0)
-    values = sp.random(cells, genes, share, "csr", np.float32, random_state=rng)
-    values.data = np.log1p(rng.poisson(2.0, values.nnz) + 1).astype(np.float32)
+    parts = [  # by part: what drawing takes would hide what learning takes
+        sp.random(min(_DRAWN, cells - at), genes, share, "csr", np.float32, random_state=rng)
+        for at in range(0, cells, _DRAWN)
+    ]
+    values = sp.vstack(parts, "csr")
+    del parts
+    values.data = np.log1p(rng.integers(1, 6, values.nnz, np.int8), dtype=np.float32)
     xy = rng.uniform(0, 10 * cells**0.5, (cells, 2))
     measured = Measured(
         values, GenePanel(tuple(map(str, range(genes)))), np.arange(cells).astype(str)
