@@ -81,6 +81,7 @@ from tagscope.models.omnicell.config import HeadConfig
 from tagscope.simulation import Layout, SimulateConfig
 from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
+from tagscope.training.stagate import StagateConfig
 
 __all__ = [
     "AnnotateConfig", "Annotation", "AnnotationReport", "AnnotationResult", "Boundary",
@@ -92,14 +93,14 @@ __all__ = [
     "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig", "IntegrationReport",
     "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
     "Preflight", "PretrainConfig", "PretrainRecord", "Proportions", "SectionImage", "SectionSource",
-    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "TagTable", "TrainConfig",
-    "Transcripts", "TypeCount", "adjoining_domains", "alternatives", "annotate", "boundary_between",
-    "check", "coloured_like", "convert", "deconvolve", "delineate_domains", "distances",
-    "domain_features", "domain_markers", "domain_outlines", "embed", "enrich", "estimate_text",
-    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
-    "gene_embeddings", "info", "integration", "label_flows", "load_bundle", "merge_domains",
-    "network_for", "open_section", "pretrain", "read_images", "read_reference", "read_section",
-    "read_table", "read_transcripts", "recipe_of", "recolour_domain", "rename_domain", "sample",
-    "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
-    "train", "write_result",
+    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable",
+    "TrainConfig", "Transcripts", "TypeCount", "adjoining_domains", "alternatives", "annotate",
+    "boundary_between", "check", "coloured_like", "convert", "deconvolve", "delineate_domains",
+    "distances", "domain_features", "domain_markers", "domain_outlines", "embed", "enrich",
+    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
+    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
+    "load_bundle", "merge_domains", "network_for", "open_section", "pretrain", "read_images",
+    "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
+    "recolour_domain", "rename_domain", "sample", "selection_groups", "simulate", "slot_shares",
+    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from tagscope.domains.delineate import (
     embedded_features,
     expression_features,
 )
+from tagscope.domains.stagate import STAGATE, stagate_features
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
@@ -31,6 +32,7 @@ from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
 from tagscope.models.omnicell.model import OmniCell
 from tagscope.models.registry import load_omnicell
+from tagscope.training.stagate import StagateConfig
 
 
 def delineate_domains(
@@ -41,6 +43,7 @@ def delineate_domains(
     *,
     embedding: Embedding | None = None,
     reading: EmbedConfig | None = None,
+    stagate: StagateConfig | None = None,
     out: AnyPath | None = None,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -49,7 +52,8 @@ def delineate_domains(
     """Delineate the domains of a section; with ``out``, also write the store or ``.h5ad``.
 
     The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says; its embedding
-    is taken beside the components of expression, unless ``config`` says otherwise. With an
+    is taken beside the components of expression, unless ``config`` says otherwise. The model
+    ``"stagate"`` needs no bundle: it learns from the section itself, as ``stagate`` says. With an
     ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
     asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
     beside the column. ``choices`` are those of :func:`open_section`.
@@ -62,7 +66,15 @@ def delineate_domains(
     if out is not None and opened is not None:
         _refuse_beforehand(opened, key, out, overwrite)
     features = (
-        domain_features(opened or snapshot, model, bundle, config, reading=reading, context=context)
+        domain_features(
+            opened or snapshot,
+            model,
+            bundle,
+            config,
+            reading=reading,
+            stagate=stagate,
+            context=context,
+        )
         if embedding is None
         else embedded_features(snapshot, embedding, config)
     )
@@ -80,6 +92,7 @@ def domain_features(
     config: DomainConfig | None = None,
     *,
     reading: EmbedConfig | None = None,
+    stagate: StagateConfig | None = None,
     context: JobContext | None = None,
     **choices: Any,
 ) -> Embedding:
@@ -88,12 +101,16 @@ def domain_features(
 
     ``reading`` says how the model of ``bundle`` reads cells, and on which device. Where it does not
     say with how many neighbours, a model pretrained here reads each cell alone, a converted one as
-    many as it learned with.
+    many as it learned with. ``stagate`` says how a STAGATE learns; of its embedding, too, the first
+    ``config.components`` principal components are taken.
     """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
     if model == "smoothed":
         return expression_features(snapshot, config, inputs=said, context=context)
+    if model == STAGATE:
+        learned = stagate_features(snapshot, stagate, inputs=said, context=context)
+        return embedded_features(snapshot, learned, config)
     bundle = bundle_of(_given(bundle))
     if bundle.model != model:
         raise ArgumentError(

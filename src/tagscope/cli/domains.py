@@ -8,6 +8,7 @@ example:
   tagscope domains section.zarr --model smoothed --n-domains 7 --out domains.zarr
   tagscope domains section.zarr --model omnicell --bundle omnicell --cluster leiden \\
     --resolution 0.8 --refine --out domains.zarr
+  tagscope domains section.zarr --model stagate --n-domains 7 --out domains.zarr
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tagscope.api import (
     DomainMap,
     DomainModel,
     EmbedConfig,
+    StagateConfig,
     delineate_domains,
 )
 from tagscope.cli.options import (
@@ -30,9 +32,13 @@ from tagscope.cli.options import (
     given_options,
     section_choices,
 )
+from tagscope.core.fields import field_docs
+from tagscope.errors import ArgumentError
 from tagscope.jobs import JobContext
 
 _READING = ("batch_size", "device", "precision")
+_SHARED = ("batch_size", "device", "seed")  # options that other configs declare
+_LEARNING = tuple(name for name in field_docs(StagateConfig) if name not in _SHARED)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "store or .h5ad with domains")
     add_config_options(parser, DomainConfig)
     add_config_options(parser, EmbedConfig, _READING)
+    add_config_options(parser.add_argument_group("stagate"), StagateConfig, _LEARNING)
     add_section_options(parser)
 
 
@@ -66,6 +73,7 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         options.bundle,
         DomainConfig(**given_options(options, DomainConfig)),
         reading=EmbedConfig(**_of_the_model(options)),
+        stagate=_stagate(options),
         out=options.out,
         overwrite=options.overwrite,
         context=context,
@@ -89,6 +97,21 @@ def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:
     given = given_options(options, EmbedConfig)  # whose neighbors are those to average over, here
     chosen = {name: given[name] for name in _READING if name in given}
     return {**chosen, "neighbors": options.read_with}
+
+
+def _stagate(options: argparse.Namespace) -> StagateConfig | None:
+    given = given_options(options, StagateConfig)
+    if options.model == "stagate":
+        return StagateConfig(**given)
+    others = [name for name in _LEARNING if name in given]
+    if others:
+        raise ArgumentError(
+            f"For the model {options.model} no {', '.join(others).replace('_', ' ')} can be given.",
+            "That is how a STAGATE learns.",
+            "Leave it out, or choose the model stagate.",
+            {"model": "stagate"},
+        )
+    return None
 
 
 def _told(result: DomainMap) -> list[str]:

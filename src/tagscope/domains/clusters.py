@@ -73,7 +73,12 @@ def mixture(
         )
         # matrices are narrow: threads would wait for each other, on a busy machine most of the time
         with threadpool_limits(1, user_api="blas"):
-            codes = model.fit_predict(features)
+            try:
+                codes = model.fit_predict(features)
+            except ValueError:
+                # Directions in which cells hardly differ, as weight decay leaves them in an
+                # embedding: single precision rounds such a covariance to one that has no inverse.
+                codes = model.fit_predict(features.astype(np.float64))
         return float(model.lower_bound_), codes
 
     return _best_of(fit, features, count, starts, seed, context)

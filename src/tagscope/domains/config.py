@@ -7,8 +7,8 @@ from typing import Literal
 
 from tagscope.errors import ArgumentError
 
-DomainModel = Literal["smoothed", "omnicell"]
-"""What cells are compared by: smoothed components, or an embedding by OmniCell."""
+DomainModel = Literal["smoothed", "omnicell", "stagate"]
+"""What cells are compared by: smoothed components, or an embedding by OmniCell or STAGATE."""
 Cluster = Literal["mixture", "leiden", "kmeans"]
 
 
@@ -30,7 +30,7 @@ class DomainConfig:
     components: int = 20
     """Principal components that are kept."""
     expression: bool = True
-    """Compare cells by the components of their expression beside the model's embedding."""
+    """Compare cells by the components of their expression beside an OmniCell's embedding."""
     refine: bool = False
     """Give every cell the domain of most cells next to it."""
     starts: int = 10

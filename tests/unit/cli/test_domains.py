@@ -139,6 +139,9 @@ def test_leiden_tells_its_resolution(tagscope, file, tmp_path):
         (["--model", "omnicell"], 2, "No bundle was given for the model omnicell"),
         (["--resolution", 1], 2, "Options: --cluster leiden, --n-domains"),
         (["--cluster", "ward"], 2, "invalid choice"),
+        (["--epochs", 5], 2, "For the model smoothed no epochs can be given"),
+        (["--model", "stagate", "--graph", "radius"], 2, "Options: --radius, --graph nearest"),
+        (["--model", "stagate", "--hidden", 0], 2, "Hidden is 0. A number from 1 on is needed."),
     ],
 )
 def test_what_is_wrong_is_told(tagscope, file, tmp_path, words, code, said):
@@ -201,3 +204,42 @@ def test_fewer_than_no_cells_read_together(tagscope, store, tmp_path):
     ran = tagscope("domains", store, "--read-with=-1", "--out", tmp_path / "out.zarr")
     assert ran.code == 2
     assert "--read-with: -1 is not a number of cells, 0 or more" in ran.err
+
+
+LEARNING = ("--epochs", 20, "--hidden", 32, "--width", 8, "--device", "cpu")
+
+
+def test_by_a_stagate_that_learns_from_the_section(tagscope, store, file, tmp_path):
+    out = tmp_path / "domains.zarr"
+    ran = tagscope("domains", store, "--model", "stagate", *LEARNING, "--out", out, *QUICK)
+    assert ran.code == 0, ran.err
+    assert_outlined(out, "stagate")
+    record = json.loads(read_table(out).uns["tagscope"]["stagate_domain"])
+    assert "bundle" not in record["inputs"]
+    learned = record["extra"]["features"]
+    assert learned["dimensions"] == 8
+    assert learned["parameters"] == {
+        "model": "stagate", "graph": "nearest", "nearest": 6, "radius": None, "most_genes": 3000,
+        "hidden": 32, "width": 8, "epochs": 20, "learning_rate": 1e-3, "weight_decay": 1e-4,
+        "clip_norm": 5.0, "batch_size": None, "compat": "none", "seed": 0, "device": "cpu",
+    }  # fmt: skip
+
+
+def test_a_stagate_from_python_is_that_of_the_command(tagscope, file, tmp_path):
+    out = tmp_path / "out.h5ad"
+    ran = tagscope("domains", file, "--model", "stagate", *LEARNING, "--graph", "delaunay",
+                   "--batch-size", 200, "--seed", 3, "--out", out, *QUICK)  # fmt: skip
+    assert ran.code == 0, ran.err
+    config = api.DomainConfig(n_domains=5, starts=2, seed=3)
+    learning = api.StagateConfig(
+        epochs=20, hidden=32, width=8, graph="delaunay", batch_size=200, seed=3, device="cpu"
+    )
+    section = api.open_section(file)
+    features = api.domain_features(section, "stagate", config=config, stagate=learning)
+    again = api.delineate_domains(section, "stagate", config=config, embedding=features)
+    assert again.names().tolist() == read_h5ad(out).obs["stagate_domain"].tolist()
+    assert again.key == "stagate"
+    api.write_result(section, features, tmp_path / "embedded.h5ad")
+    np.testing.assert_array_equal(
+        read_h5ad(tmp_path / "embedded.h5ad").obsm["X_stagate"], features.values
+    )

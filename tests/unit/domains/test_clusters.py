@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
 
 from tagscope.domains.clusters import by_size, kmeans, leiden, leiden_with, mixture
 from tagscope.errors import ArgumentError
@@ -18,6 +19,18 @@ def blobs():
     truth = np.repeat(np.arange(3), SIZES)
     stretched = rng.normal(size=(len(truth), 2)) @ np.diag([1.6, 0.3])
     return (stretched + np.outer(truth, [0.0, 2.5])).astype(np.float32), truth
+
+
+def test_a_mixture_of_features_some_of_which_say_nothing_new():
+    """Twelve features of four directions: in single precision their covariance has no inverse."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(3), 200)
+    directions = 30 * (rng.normal(size=(600, 4)) + 6.0 * truth[:, None])
+    features = (directions @ rng.normal(size=(4, 12))).astype(np.float32)
+    with pytest.raises(ValueError, match="ill-defined empirical covariance"):
+        GaussianMixture(3, covariance_type="tied", random_state=0).fit(features)
+    found = mixture(features, 3, starts=2, seed=0, context=JobContext())
+    assert adjusted_rand_score(truth, found.codes) > 0.95
 
 
 def told(stages):

@@ -1,0 +1,1 @@
+"""STAGATE: cells embedded with attention to their neighbours in the tissue."""
