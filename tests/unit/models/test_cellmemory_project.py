@@ -259,5 +259,5 @@ def test_what_was_asked_for_must_agree(tmp_path: Path) -> None:
     for wrong in ({"layers": 0}, {"pad_to": -1}, {"mode": "fast"}, {"target_sum": 0.0}):
         with pytest.raises(ArgumentError, match=str(next(iter(wrong.values())))):
             ts.ConvertConfig(**wrong)
-    with pytest.raises(ArgumentError, match="'cellpatch'"):
-        ts.convert(folder, "cellpatch", out=tmp_path / "bundle")
+    with pytest.raises(ArgumentError, match="'scbert'"):
+        ts.convert(folder, "scbert", out=tmp_path / "bundle")
