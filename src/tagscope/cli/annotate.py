@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tagscope.api import AnnotateConfig, annotate
+from tagscope.api import AnnotateConfig, annotate, load_bundle
 from tagscope.cli.options import (
     add_config_options,
     add_out,
@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="trained model")
     add_out(parser, "annotated store or .h5ad")
     parser.add_argument(
-        "--attention", action="store_true", help="also write gene scores and memory-slot scores"
+        "--attention",
+        action="store_true",
+        help="also write gene scores, and of a CellMemory memory-slot scores",
     )
     names = ("key", "min_confidence", "max_novelty", "batch_size", "device", "precision", "seed")
     add_config_options(parser, AnnotateConfig, names)
@@ -38,11 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Annotate, write and count."""
-    given = {**given_options(options, AnnotateConfig), "slots": options.attention}
+    bundle = load_bundle(options.bundle)
+    slots = options.attention and "slot_scores" in bundle.capabilities
     result = annotate(
         options.section,
-        options.bundle,
-        AnnotateConfig(**given),
+        bundle,
+        AnnotateConfig(**given_options(options, AnnotateConfig), slots=slots),
         out=options.out,
         overwrite=options.overwrite,
         context=context,
