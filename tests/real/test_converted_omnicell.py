@@ -144,7 +144,7 @@ def test_the_commands(case, tmp_path, capsys):
     assert main(["embed", str(out), "--bundle", bundle, "--out", str(out)]) == 2
     assert "already has obsm['X_omnicell']" in capsys.readouterr().err
     assert main(["convert", checkpoint, "--out", bundle, "--mode", "full", "--no-flash"]) == 2
-    assert "both CellMemory and OmniCell" in capsys.readouterr().err
+    assert "not those of converting omnicell: mode" in capsys.readouterr().err
 
 
 def test_genes_of_a_real_section(shared, of_mice, tmp_path, capsys):

@@ -10,6 +10,7 @@ example:
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from tagscope.api import AnnotateConfig, annotate, load_bundle
@@ -40,12 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, context: JobContext) -> int:
     """Annotate, write and count."""
+    config = AnnotateConfig(**given_options(options, AnnotateConfig))
     bundle = load_bundle(options.bundle)
     slots = options.attention and "slot_scores" in bundle.capabilities
     result = annotate(
         options.section,
         bundle,
-        AnnotateConfig(**given_options(options, AnnotateConfig), slots=slots),
+        replace(config, slots=slots),
         out=options.out,
         overwrite=options.overwrite,
         context=context,
