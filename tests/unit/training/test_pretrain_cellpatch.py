@@ -117,7 +117,7 @@ def test_several_files_and_genes_that_are_new(tmp_path):
 
 def test_labels_are_learned_from_it(tmp_path):
     first = learned(tmp_path / "first")
-    config = TrainConfig(folds=1, epochs=5, batch_size=16, learning_rate=3e-3, device="cpu")
+    config = TrainConfig(folds=1, epochs=30, batch_size=16, learning_rate=3e-3, device="cpu")
     found = train(small_reference(), tmp_path / "labels", config, init=first)
     assert found.config["patches"] == 8
     assert found.training["accuracy"] > 0.6
