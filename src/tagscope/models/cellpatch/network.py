@@ -1,6 +1,6 @@
 """CellPatch: the genes of a cell are gathered into patches by cross attention.
 
-CellPatch (Zhu et al. 2024), from the paper alone. Layers are normalised behind their residuals, and
+CellPatch (2024), from the paper alone. Layers are normalised behind their residuals, and
 dropout is on attention only. A gene g with value v is the vector E_g + v w + b, so that keys and
 values of the first attention are those of the gene, made once for all cells, and v times a vector.
 
