@@ -13,7 +13,7 @@ import numpy.typing as npt
 from psygnal import Signal
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, DomainMap, OpenedSection
+    from tagscope.api import AnnotationResult, DomainMap, LabelAgreement, OpenedSection
 
 
 Rows = npt.NDArray[np.int64]
@@ -30,6 +30,8 @@ class ViewerState:
     """``AnnotationResult | None``: the result on view."""
     domains_changed = Signal(object)
     """``DomainMap | None``: the domains on view."""
+    agreement_changed = Signal(object)
+    """``LabelAgreement | None``: the comparison of models on view."""
     label_selected = Signal(object)
     """``str | None``: a cell type, None for all."""
     domain_selected = Signal(object)
@@ -45,6 +47,8 @@ class ViewerState:
         self._opened: OpenedSection | None = None
         self._choices: dict[str, Any] = {}
         self._result: AnnotationResult | None = None
+        self._results: dict[str, AnnotationResult] = {}
+        self._agreement: LabelAgreement | None = None
         self._domains: DomainMap | None = None
         self._label: str | None = None
         self._domain: str | None = None
@@ -66,6 +70,16 @@ class ViewerState:
     def result(self) -> AnnotationResult | None:
         """The result on view."""
         return self._result
+
+    @property
+    def results(self) -> dict[str, AnnotationResult]:
+        """The results of the section that were on view so far, the latest of every key."""
+        return dict(self._results)
+
+    @property
+    def agreement(self) -> LabelAgreement | None:
+        """The comparison of models on view."""
+        return self._agreement
 
     @property
     def domains(self) -> DomainMap | None:
@@ -98,9 +112,12 @@ class ViewerState:
         return self._rows
 
     def set_section(
-        self, opened: OpenedSection | None, choices: Mapping[str, Any] | None = None
+        self,
+        opened: OpenedSection | None,
+        choices: Mapping[str, Any] | None = None,
+        results: Mapping[str, AnnotationResult] | None = None,
     ) -> None:
-        """Open another section: nothing of the one before stays."""
+        """Open another section, with ``results`` it had before: nothing of the last one stays."""
         if opened is self._opened:
             return
         self.select_cell(None)
@@ -108,6 +125,8 @@ class ViewerState:
         self.select_gene(None)
         self.set_result(None)
         self.set_domains(None)
+        self.set_agreement(None)
+        self._results = dict(results or {})
         self._opened = opened
         self._choices = dict(choices or {})
         self.section_changed.emit(opened)
@@ -121,6 +140,8 @@ class ViewerState:
         ):
             self.select_label(None)
         self._result = result
+        if result is not None:
+            self._results[result.key] = result
         self.result_changed.emit(result)
 
     def set_domains(self, domains: DomainMap | None) -> None:
@@ -133,6 +154,12 @@ class ViewerState:
             self.select_domain(None)
         self._domains = domains
         self.domains_changed.emit(domains)
+
+    def set_agreement(self, agreement: LabelAgreement | None) -> None:
+        """Show another comparison of models."""
+        if agreement is not self._agreement:
+            self._agreement = agreement
+            self.agreement_changed.emit(agreement)
 
     def select_label(self, label: str | None) -> None:
         """Select a cell type, None for all."""

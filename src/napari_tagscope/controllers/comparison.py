@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 NO_RESULT = "Annotate the section to compare its types with a column of labels."
 NO_DOMAINS = "Find domains to compare them with regions that the section has."
+NO_AGREEMENT = "Compare models, and choose two of them."
 UNNAMED = "No name is in common: groups can be compared, names cannot."
 NO_COLUMN = "This section has no other column of labels."
 CHOOSE = "Choose a column of labels that the section has."
@@ -123,6 +124,15 @@ class ColumnComparison(Observed[ComparisonState], ABC):
     def _given(self) -> _Given | None:
         """What is on view, None where there is nothing yet."""
 
+    def _columns(self, opened: OpenedSection, given: _Given) -> tuple[str, ...]:
+        """What it can be compared with: columns of labels, its own left out."""
+        obs = opened.table.obs
+        return tuple(str(name) for name in obs if name not in given.own and holds_labels(obs[name]))
+
+    def _column(self, opened: OpenedSection, name: str) -> Series[Any]:
+        """The labels of one of them, (N,)."""
+        return opened.table.obs[name]
+
     def choose_column(self, name: str) -> None:
         """Compare with another column."""
         self._drop(column=name)
@@ -162,7 +172,7 @@ class ColumnComparison(Observed[ComparisonState], ABC):
         if given is None or opened is None:
             self._clear()
             return
-        columns = _columns_beside(opened, given)
+        columns = self._columns(opened, given)
         column = self.state.column if self.state.column in columns else ""
         if column != self.state.column:
             self._drop()
@@ -175,7 +185,7 @@ class ColumnComparison(Observed[ComparisonState], ABC):
         if opened is None or given is None or not name:
             return
         self._update(running=True, failure=None, hint="")
-        column = opened.table.obs[name]
+        column = self._column(opened, name)
         self._runner.start(
             Task(
                 topic=self.topic,
@@ -235,6 +245,51 @@ class DomainComparison(ColumnComparison):
         return None if found is None else _of_domains(found)
 
 
+class ModelComparison(ColumnComparison):
+    """Compares two of the models whose agreement is on view: the first beside the second."""
+
+    topic = "compare two models"
+    nothing_yet = NO_AGREEMENT
+
+    def __init__(self, viewer_state: ViewerState, runner: Runner) -> None:
+        super().__init__(viewer_state, runner)
+        self.first = ""
+        viewer_state.agreement_changed.connect(lambda _: self._on_changed())
+
+    def choose_pair(self, first: str, second: str) -> None:
+        """Compare other two; ``second`` is the rows of the confusion."""
+        if (first, second) != (self.first, self.state.column):
+            self.first = first
+            self.choose_column(second)
+
+    def _on_changed(self) -> None:
+        super()._on_changed()
+        if self.state.columns and not self.state.column:
+            self.choose_column(self.state.columns[0])
+
+    @property
+    def _given(self) -> _Given | None:
+        found = self._viewer_state.agreement
+        if found is None:
+            return None
+        if self.first not in found.models:
+            self.first = found.models[0]
+        codes = found.codes[found.models.index(self.first)]
+        return _Given(found.names, codes, None, frozenset((self.first,)), UNNAMED)
+
+    def _columns(self, opened: OpenedSection, given: _Given) -> tuple[str, ...]:  # noqa: ARG002
+        found = self._viewer_state.agreement
+        return () if found is None else tuple(m for m in found.models if m not in given.own)
+
+    def _column(self, opened: OpenedSection, name: str) -> Series[Any]:  # noqa: ARG002 - its own
+        import pandas as pd
+
+        found = self._viewer_state.agreement
+        assert found is not None
+        codes = found.codes[found.models.index(name)]
+        return pd.Series(pd.Categorical.from_codes(codes, categories=list(found.names)), name=name)
+
+
 def _of_types(result: AnnotationResult) -> _Given:
     annotation, tree = result.annotation, result.annotation.tree
     coarser = () if tree is None else tree.columns[:-1]
@@ -245,12 +300,6 @@ def _of_types(result: AnnotationResult) -> _Given:
 def _of_domains(found: DomainMap) -> _Given:
     own = frozenset((Slots(found.key).domain,))
     return _Given(found.domains.names, found.codes, None, own, "")
-
-
-def _columns_beside(opened: OpenedSection, given: _Given) -> tuple[str, ...]:
-    """Columns of labels that a section has, its own left out."""
-    obs = opened.table.obs
-    return tuple(str(name) for name in obs if name not in given.own and holds_labels(obs[name]))
 
 
 def agreement_text(state: ComparisonState) -> str:

@@ -42,12 +42,14 @@ class InspectorState:
     """What the Inspector shows: a cell, the selected cells, or both.
 
     ``domain`` is the cell's: of the domains on view, else of a column of the table. ``place`` says
-    which of how many cells it is; ``steps`` whether there are others to step to; ``comparable``
-    whether cells like it can be found. ``gene`` is the one painted.
+    which of how many cells it is, ``said`` what each model says of it and how sure it is, where
+    models were compared; ``steps`` whether there are others to step to; ``comparable`` whether
+    cells like it can be found. ``gene`` is the one painted.
     """
 
     cell: CellProfile | None = None
     domain: str = ""
+    said: tuple[tuple[str, str, float], ...] = ()
     place: str = ""
     steps: bool = False
     comparable: bool = False
@@ -71,6 +73,7 @@ class InspectorController(Observed[InspectorState]):
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.cell_selected.connect(lambda _: self._show_cell())
         viewer_state.domains_changed.connect(lambda _: self._show_cell())
+        viewer_state.agreement_changed.connect(lambda _: self._show_cell())
         viewer_state.rows_selected.connect(self._on_rows)
         viewer_state.gene_selected.connect(lambda gene: self._update(gene=gene or ""))
 
@@ -117,7 +120,7 @@ class InspectorController(Observed[InspectorState]):
         state = self.state
         parts = []
         if state.cell is not None:
-            parts.append(_cell_text(state.cell, state.domain))
+            parts.append(_cell_text(state.cell, state.domain, state.said))
         if state.selection is not None:
             parts.append(_selection_text(state.selection))
         return "\n\n".join(parts)
@@ -161,11 +164,12 @@ class InspectorController(Observed[InspectorState]):
         among = self._among()
         shown = {"place": self._place(among), "steps": len(among) > 0}
         if profiles is None or row is None:
-            self._update(cell=None, domain="", comparable=False, **shown)
+            self._update(cell=None, domain="", said=(), comparable=False, **shown)
         else:
             self._update(
                 cell=profiles.of_cell(row),
                 domain=self._domain(row),
+                said=self._said(row),
                 comparable=profiles.has_embedding,
                 **shown,
             )
@@ -234,6 +238,10 @@ class InspectorController(Observed[InspectorState]):
             return f"{place + 1:,} of {len(among):,} {what}"
         return f"not among the {len(among):,} {what}"
 
+    def _said(self, row: int) -> tuple[tuple[str, str, float], ...]:
+        found = self._viewer_state.agreement
+        return () if found is None else tuple(found.said(row))
+
     def _domain(self, row: int) -> str:
         opened, found = self._viewer_state.opened, self._viewer_state.domains
         if found is not None:
@@ -261,7 +269,7 @@ def _domain_column(obs: Any) -> str | None:
     return None
 
 
-def _cell_text(cell: CellProfile, domain: str) -> str:
+def _cell_text(cell: CellProfile, domain: str, said: tuple[tuple[str, str, float], ...]) -> str:
     unit = "value" if cell.normalised else "counts"
     lines = [f"cell\t{cell.id}", f"{unit} in all\t{number(cell.total)}"]
     if cell.label:
@@ -272,6 +280,7 @@ def _cell_text(cell: CellProfile, domain: str) -> str:
         lines.append(f"novelty\t{cell.novelty:.3f}")
     if domain:
         lines.append(f"domain\t{domain}")
+    lines += [f"{model} says\t{label}\t{sure:.3f}" for model, label, sure in said]
     lines += [f"neighbours\t{one.name}\t{one.cells}" for one in cell.neighbours]
     lines.append(f"gene\tattention\t{unit}\tmean of its type\tmean of its neighbours")
     lines += [

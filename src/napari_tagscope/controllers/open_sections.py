@@ -14,7 +14,7 @@ from napari_tagscope.controllers.section_card import Card
 from napari_tagscope.state import Rows, ViewerState
 
 if TYPE_CHECKING:
-    from tagscope.api import AnnotationResult, DomainMap, OpenedSection
+    from tagscope.api import AnnotationResult, DomainMap, LabelAgreement, OpenedSection
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,21 @@ class Left:
     cell: int | None = None
     rows: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     seen: Any = None
+    agreement: LabelAgreement | None = None
 
     @classmethod
     def of(cls, state: ViewerState, seen: Any) -> Left:
         """What is on view now."""
         return cls(
             state.result, state.domains, state.label, state.domain, state.gene, state.cell,
-            state.rows, seen,
+            state.rows, seen, state.agreement,
         )  # fmt: skip
 
     def put_back(self, state: ViewerState) -> None:
         """Show and select it again."""
         state.set_domains(self.domains)
-        state.set_result(self.result)  # painted over the domains
+        state.set_agreement(self.agreement)
+        state.set_result(self.result)  # painted over the others
         state.select_label(self.label)
         state.select_domain(self.domain)
         state.select_gene(self.gene)

@@ -112,8 +112,8 @@ class Painter(Protocol):
         """Rows of the cells on the screen."""
         ...
 
-    def bring_into_view(self, row: int) -> None:
-        """Move the view to a cell that is not on the screen; the zoom stays."""
+    def bring_into_view(self, row: int, *, centred: bool = False) -> None:
+        """Move the view to a cell that is not on the screen, or to any; the zoom stays."""
         ...
 
     def seen(self) -> Any:

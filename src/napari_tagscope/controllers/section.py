@@ -166,8 +166,8 @@ class SectionController(Observed[SectionState]):
         section = self._active
         if section is None or key == self.state.key:
             return
-        if key in section.results:
-            self._viewer_state.set_result(section.results[key])
+        if key in self._viewer_state.results:
+            self._viewer_state.set_result(self._viewer_state.results[key])
             return
         opened = section.opened
         self._runner.start(
@@ -248,6 +248,7 @@ class SectionController(Observed[SectionState]):
         section = self._active
         if section is not None:
             section.left = Left.of(self._viewer_state, self._painter.seen())
+            section.results = self._viewer_state.results
             section.keys, section.look, section.shape = (
                 self.state.keys, self.state.look, self.state.shape,
             )  # fmt: skip
@@ -261,7 +262,7 @@ class SectionController(Observed[SectionState]):
     def _paint(self, section: OpenSection) -> None:
         """Paint a section's counts, under what was on view of it before."""
         left, section.left = section.left, None
-        self._viewer_state.set_section(section.opened, section.choices)
+        self._viewer_state.set_section(section.opened, section.choices, section.results)
         self._painter.set_look(section.look)
         self._painter.set_shape(section.shape)
         cells = section.opened.section.cells
@@ -303,9 +304,8 @@ class SectionController(Observed[SectionState]):
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         key = "" if result is None else result.key
-        keys, section = self.state.keys, self._active
-        if result is not None and section is not None:
-            section.results[key] = result
+        keys = self.state.keys
+        if result is not None and self._active is not None:
             keys = keys if key in keys else (key, *keys)
         self._update(key=key, keys=keys)
 

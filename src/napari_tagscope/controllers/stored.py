@@ -132,7 +132,7 @@ def renamed(result: AnnotationResult, name: str, shown: str) -> AnnotationResult
         If the new name is empty, stands for no label, or is another label's.
     """
     labels, extra = result.annotation.labels, result.provenance.extra
-    _refuse_name(shown, labels)
+    refuse_name(shown, labels)
     names = tuple(shown if one == name else one for one in labels.names)
     extra = {**extra, "labels": list(names), OWN_NAMES: list(own_names(result))}
     annotation = result.annotation.shown(labels=LabelSet(names, labels.colors))
@@ -162,7 +162,8 @@ def prepared(result: AnnotationResult) -> AnnotationResult:
     return result
 
 
-def _refuse_name(name: str, labels: LabelSet) -> None:
+def refuse_name(name: str, labels: LabelSet) -> None:
+    """Refuse a name that is empty, stands for no label, or is another label's."""
     if name in labels.names:
         raise ArgumentError(
             f"Another type is called {name!r} already.",

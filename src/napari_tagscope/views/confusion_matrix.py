@@ -46,7 +46,8 @@ class ConfusionMatrix(QWidget):
 
     def __init__(self, given: str) -> None:
         super().__init__()
-        self._corner = f"{given} →\nlabel ↓"
+        self._corner = ""
+        self.name_axes(given, "label")
         self.confusion = Confusion((), (), ())
         self.chosen: tuple[int, int] | None = None
         self.current = (0, 0)
@@ -57,6 +58,11 @@ class ConfusionMatrix(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumWidth(LEAST_WIDTH)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def name_axes(self, columns: str, rows: str) -> None:
+        """Say what columns and rows are."""
+        self._corner = f"{columns} →\n{rows} ↓"
+        self.update()
 
     def show_confusion(self, confusion: Confusion, chosen: tuple[int, int] | None) -> None:
         """Show other counts, and which cell is picked."""

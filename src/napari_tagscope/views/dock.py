@@ -7,6 +7,7 @@ from typing import Any
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from napari_tagscope.views.agreement_card import AgreementCard
 from napari_tagscope.views.annotate_panel import AnnotatePanel
 from napari_tagscope.views.attention_panel import AttentionPanel
 from napari_tagscope.views.boundary_card import BoundaryCard
@@ -23,6 +24,7 @@ from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.legends import Legends
 from napari_tagscope.views.markers_card import MarkersCard
 from napari_tagscope.views.preflight_panel import PreflightPanel
+from napari_tagscope.views.result_switch import ResultSwitch
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
 from napari_tagscope.views.session import Session, session_of
@@ -30,6 +32,8 @@ from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
 
 LEGEND = 210  # pixels of height that the legend keeps: three types, and the confidence slider
+
+_COLOURED = (AgreementCard, BoundaryCard, CompositionCard, DomainsPanel, MarkersCard)
 
 
 class PanelDock(QWidget):
@@ -74,7 +78,7 @@ class PanelDock(QWidget):
         for inspector in self.findChildren(InspectorPanel):
             inspector.set_colors(colors)
         for part in self.findChildren(QWidget):
-            if isinstance(part, (DomainsPanel, CompositionCard, MarkersCard, BoundaryCard)):
+            if isinstance(part, _COLOURED):
                 part.set_colors(colors)
         for comparison in self.findChildren(ComparisonView):
             comparison.matrix.set_colors(colors)
@@ -99,12 +103,14 @@ class PanelDock(QWidget):
         card.add(self.preflight)
         return card
 
-    def _make_annotate(self) -> Card:
+    def _make_annotate(self) -> tuple[Card, ...]:
         session = self.session
         self.annotate = AnnotatePanel(session.annotate, session.training, session.comparison)
         card = Card("Annotate", "Give every cell a type")
-        card.add(self.annotate)
-        return card
+        self.result_switch = ResultSwitch(session.section)
+        card.add(self.annotate, self.result_switch)
+        self.agreement = AgreementCard(session.agreement, session.model_comparison)
+        return card, self.agreement
 
     def _make_attention(self) -> tuple[Card, ...]:
         self.attention = AttentionPanel(self.session.attention)
@@ -138,9 +144,11 @@ class PanelDock(QWidget):
 
     def _make_legend(self) -> Card:
         session = self.session
-        self.legends = Legends(session.state, session.legend, session.domain_legend)
+        self.legends = Legends(
+            session.state, session.legend, session.domain_legend, session.agreement_legend
+        )
         self.legend, self.domain_legend = self.legends.types, self.legends.domains
-        card = Card("Legend", "Cell types and domains: show, hide, colour and rename them")
+        card = Card("Legend", "Cell types, domains, agreement: show, hide, colour and rename them")
         card.add(self.legends)
         return card
 
@@ -162,7 +170,7 @@ class TagscopeDock(PanelDock):
             "&Annotate",
             "Give every cell a type (Alt+A)",
             self._make_preflight(),
-            self._make_annotate(),
+            *self._make_annotate(),
         )
         self._add_tab("A&ttention", "See why a cell is what it is (Alt+T)", *self._make_attention())
         self._add_tab("&Domains", "See which parts the tissue has (Alt+D)", *self._make_domains())
@@ -193,7 +201,7 @@ class AnnotateDock(PanelDock):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self._show_alone(self._make_preflight(), self._make_annotate(), self._make_legend())
+        self._show_alone(self._make_preflight(), *self._make_annotate(), self._make_legend())
 
 
 class AttentionDock(PanelDock):

@@ -57,6 +57,11 @@ SLOTS = (
     Column("share", "Part of the cell's genes that goes into the slot", 10, percent, "share"),
     Column("genes", "The genes that go into it most"),
 )
+SAID = (
+    Column("model", "Models that were compared"),
+    Column("says", "The type that it gives the cell"),
+    Column("confidence", "How sure it is, of 1 at most", 14, number, "confidence"),
+)
 CELLS = Column("cells", "Number of cells", 14, _count, "cells")
 TYPES = (Column("types selected", "Types of the selected cells, most first"), CELLS)
 BACK, NEXT = "Alt+Left", "Alt+Right"
@@ -98,6 +103,7 @@ class CellView(QWidget):
         self.runner_up = TypeLine("runner-up")
         self.facts = eliding_label(muted=True)
         self.near = eliding_label(muted=True)
+        self.said = Table("What each model says of the cell", SAID)
         self.caption = eliding_label(muted=True)
         self.genes = Table("Top genes of the cell", GENES_OF_CELL)
         self.slots = Table("Memory slots of the cell", SLOTS)
@@ -105,15 +111,17 @@ class CellView(QWidget):
             "Memory slots", "Where the cell's genes go in the model's memory", self.slots
         )
         _column(
-            self, self.label, self.runner_up, self.facts, self.near, self.caption, self.genes,
-            self.slots_toggle, self.slots,
+            self, self.label, self.runner_up, self.said, self.facts, self.near, self.caption,
+            self.genes, self.slots_toggle, self.slots,
         )  # fmt: skip
 
-    def show_cell(self, cell: CellProfile | None, domain: str, gene: str) -> None:
+    def show_cell(self, state: InspectorState) -> None:
         """Show a cell, or nothing."""
+        cell, domain, gene = state.cell, state.domain, state.gene
         self.setVisible(cell is not None)
         if cell is None:
             return
+        self.said.show_rows([Row(one) for one in state.said])
         self.label.show_type(cell.label, cell.color, cell.confidence)
         other = cell.runner_up
         if other is None:
@@ -202,7 +210,7 @@ class InspectorPanel(QWidget):
         self.place.setVisible(cell is not None)
         for button in (self.back_button, self.next_button):
             button.setVisible(state.steps)
-        self.cell.show_cell(cell, state.domain, state.gene)
+        self.cell.show_cell(state)
         self.like_button.setVisible(cell is not None and state.comparable)
         self.copy_button.setVisible(cell is not None or state.selection is not None)
         self.selection.show_selection(state.selection, state.gene)

@@ -31,6 +31,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tagscope.controllers.agreement_legend import AgreementLegend
 from napari_tagscope.controllers.category_legend import (
     CategoryLegend,
     LegendRow,
@@ -360,3 +361,11 @@ class DomainLegendView(CategoryLegendView):
     def __init__(self, controller: DomainLegend) -> None:
         hint = "Find domains, and they are listed here."
         super().__init__(controller, "domains", hint, ("cells", "name"))
+
+
+class AgreementLegendView(CategoryLegendView):
+    """The legend of who agrees."""
+
+    def __init__(self, controller: AgreementLegend) -> None:
+        hint = "Compare models, and who agrees is listed here."
+        super().__init__(controller, "kinds of agreement", hint, ("model", "cells", "name"))

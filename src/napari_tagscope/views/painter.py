@@ -187,9 +187,9 @@ class CanvasPainter:
         """Rows of the cells on the screen."""
         return np.zeros(0, np.int64) if self.canvas is None else self.canvas.rows_in_view()
 
-    def bring_into_view(self, row: int) -> None:
-        """Move the view to a cell that is not on the screen; the zoom stays."""
-        if self.canvas is not None and row not in self.canvas.rows_in_view():
+    def bring_into_view(self, row: int, *, centred: bool = False) -> None:
+        """Move the view to a cell that is not on the screen, or to any; the zoom stays."""
+        if self.canvas is not None and (centred or row not in self.canvas.rows_in_view()):
             x, y = self.canvas.section.xy[row]
             if np.isfinite([x, y]).all():
                 self._viewer.scene.camera.center = (0.0, y, x)

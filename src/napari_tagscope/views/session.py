@@ -8,11 +8,17 @@ from typing import Any
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_tagscope.canvas.units import axis_units
+from napari_tagscope.controllers.agreement import AgreementController
+from napari_tagscope.controllers.agreement_legend import AgreementLegend
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.attention import AttentionController
 from napari_tagscope.controllers.boundary import BoundaryController
 from napari_tagscope.controllers.bundles import KnownBundles, bundle_folder
-from napari_tagscope.controllers.comparison import ComparisonController, DomainComparison
+from napari_tagscope.controllers.comparison import (
+    ComparisonController,
+    DomainComparison,
+    ModelComparison,
+)
 from napari_tagscope.controllers.composition import CompositionController
 from napari_tagscope.controllers.domain_edits import DomainEdits
 from napari_tagscope.controllers.domain_legend import DomainLegend
@@ -65,6 +71,9 @@ class Session:
         )
         self.faithfulness = FaithfulnessController(self.state, self.runner)
         self.comparison = ComparisonController(self.state, self.runner)
+        self.agreement_legend = AgreementLegend(self.state, self.painter)
+        self.agreement = AgreementController(self.state, self.runner, self.painter)
+        self.model_comparison = ModelComparison(self.state, self.runner)
         self._make_domains(bundles)
         self._window: QWidget | None = None
         Thread(target=_import_engine, name="tagscope-imports", daemon=True).start()

@@ -8,7 +8,7 @@ Paths may be strings. A SECTION is a SpatialData zarr store, a vendor's output f
 from __future__ import annotations
 
 from tagscope.api.annotation import annotate
-from tagscope.api.comparison import distances, evaluate, flows, integration
+from tagscope.api.comparison import agree, distances, evaluate, flows, integration
 from tagscope.api.conversion import convert
 from tagscope.api.deconvolution import deconvolve
 from tagscope.api.domains import delineate_domains, domain_features
@@ -43,6 +43,8 @@ from tagscope.domains.edits import (
 )
 from tagscope.domains.markers import DomainMarkers, domain_markers
 from tagscope.domains.outlines import domain_outlines
+from tagscope.evaluation.agreement import ModelLabels, label_agreement
+from tagscope.evaluation.agreement_result import LabelAgreement
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances
 from tagscope.evaluation.integration import IntegrationConfig, IntegrationReport
@@ -91,16 +93,17 @@ __all__ = [
     "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
     "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneConfig", "GeneEmbeddings",
     "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig", "IntegrationReport",
-    "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
-    "Preflight", "PretrainConfig", "PretrainRecord", "Proportions", "SectionImage", "SectionSource",
-    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable",
-    "TrainConfig", "Transcripts", "TypeCount", "adjoining_domains", "alternatives", "annotate",
-    "boundary_between", "check", "coloured_like", "convert", "deconvolve", "delineate_domains",
-    "distances", "domain_features", "domain_markers", "domain_outlines", "embed", "enrich",
-    "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",
-    "faithfulness_of_result", "flows", "gene_embeddings", "info", "integration", "label_flows",
-    "load_bundle", "merge_domains", "network_for", "open_section", "pretrain", "read_images",
-    "read_reference", "read_section", "read_table", "read_transcripts", "recipe_of",
-    "recolour_domain", "rename_domain", "sample", "selection_groups", "simulate", "slot_shares",
-    "slot_summary", "slots", "tag_table", "tags", "train", "write_result",
+    "LabelAgreement", "LabelTree", "Layout", "ModelLabels", "OmniCellConvertConfig",
+    "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord",
+    "Proportions", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
+    "SlotScores", "SlotSummary", "StagateConfig", "TagTable", "TrainConfig", "Transcripts",
+    "TypeCount", "adjoining_domains", "agree", "alternatives", "annotate", "boundary_between",
+    "check", "coloured_like", "convert", "deconvolve", "delineate_domains", "distances",
+    "domain_features", "domain_markers", "domain_outlines", "embed", "enrich", "estimate_text",
+    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
+    "gene_embeddings", "info", "integration", "label_agreement", "label_flows", "load_bundle",
+    "merge_domains", "network_for", "open_section", "pretrain", "read_images", "read_reference",
+    "read_section", "read_table", "read_transcripts", "recipe_of", "recolour_domain",
+    "rename_domain", "sample", "selection_groups", "simulate", "slot_shares", "slot_summary",
+    "slots", "tag_table", "tags", "train", "write_result",
 ]  # fmt: skip

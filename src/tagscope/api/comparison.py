@@ -16,6 +16,8 @@ from tagscope.core.hierarchy import label_flows
 from tagscope.core.keys import Slots
 from tagscope.core.results import read_provenance
 from tagscope.errors import ArgumentError
+from tagscope.evaluation.agreement import AGREEMENT, MODELS, ModelLabels, label_agreement
+from tagscope.evaluation.agreement_result import LabelAgreement
 from tagscope.evaluation.annotation import AnnotationReport, evaluate_labels
 from tagscope.evaluation.distances import DistanceConfig, GroupDistances, group_distances
 from tagscope.evaluation.integration import (
@@ -26,7 +28,8 @@ from tagscope.evaluation.integration import (
 from tagscope.evaluation.space import Space
 from tagscope.io.atomic import written_whole
 from tagscope.io.columns import column_of
-from tagscope.io.store import read_table
+from tagscope.io.readers import open_section
+from tagscope.io.store import read_table, write_results
 from tagscope.jobs import JobContext
 from tagscope.models.bundle import Bundle
 
@@ -183,6 +186,45 @@ def flows(
     if out is not None:
         with written_whole(Path(out), overwrite=overwrite) as beside:
             found.to_csv(beside, index=False)
+    return found
+
+
+def agree(
+    store: AnyPath,
+    by: Sequence[str] | None = None,
+    *,
+    key: str = AGREEMENT,
+    table: str | None = None,
+    out: AnyPath | None = None,
+    into: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+) -> LabelAgreement:
+    """Where several models agree on the cells of an annotated store, and where not.
+
+    ``by`` are columns of labels (``obs``), by default those of ``cellmemory``, ``cellpatch`` and
+    ``omnicell`` that there are; confidences are read from ``<column>_confidence``. ``out`` is a
+    folder for tables and pictures (:meth:`LabelAgreement.write`). ``into`` is the store itself, or
+    a copy of it, that gets the map, the doubt and the consensus as columns of ``obs``, named after
+    ``key``.
+    """
+    obs = read_table(Path(store), table=table).obs
+    chosen = list(by) if by is not None else [name for name in MODELS if name in obs]
+    for name in chosen:
+        column_of(obs, name, "by")
+    models = [ModelLabels.of_column(obs, name) for name in chosen]
+    ids = np.asarray(obs.index.astype(str), dtype=np.str_)
+    found = label_agreement(models, ids, key=key, inputs={"store": str(store)})
+    if out is not None:
+        found.write(Path(out), overwrite=overwrite)
+    if into is not None:
+        write_results(
+            open_section(Path(store), table=table).source,
+            lambda written: found.write_to(written, overwrite=overwrite),
+            Path(into),
+            overwrite=overwrite,
+            context=context,
+        )
     return found
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "enrich": "find gene sets that are over-represented among TAGs",
     "faithfulness": "test whether labels hang on the genes with the most attention",
     "evaluate": "compare predicted labels with true ones",
+    "agree": "say where several models agree on the cells, and which to look at",
     "distances": "say which reference type each group of a query is nearest to",
     "flows": "count the cells that go from label to label",
     "export": "hand an annotated store over to other tools",

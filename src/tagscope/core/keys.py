@@ -70,3 +70,13 @@ class Slots:
     def domains(self) -> str:
         """``shapes``: outlines of the domains."""
         return f"{self.key}_domains"
+
+    @property
+    def doubt(self) -> str:
+        """``obs``: how doubtful the label is where several models were asked, 0 to 1."""
+        return f"{self.key}_doubt"
+
+    @property
+    def consensus(self) -> str:
+        """``obs``: the label of more than half of the models, categorical."""
+        return f"{self.key}_label"

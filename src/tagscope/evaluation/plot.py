@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from tagscope.evaluation.agreement_result import LabelAgreement
 
 _LONGEST_NAME = 30
 # above this many types the counts inside the cells are no longer legible
@@ -13,28 +18,61 @@ _MOST_WITH_COUNTS = 25
 _FEW_CELLS = 10
 
 
-def confusion_figure(confusion: pd.DataFrame) -> Figure:
-    """Rows of ``confusion`` as shares of each true type, the counts written inside.
+def confusion_figure(
+    confusion: pd.DataFrame, *, rows: str = "true type", columns: str = "predicted label"
+) -> Figure:
+    """Rows of ``confusion`` as shares of each, the counts written inside; the axes' names are
+    given.
 
     Drawn with the Agg canvas alone: no global state, so it is safe in any thread.
     """
-    rows, columns = confusion.shape
-    figure = Figure(figsize=(3.5 + 0.32 * columns, 2.6 + 0.32 * rows), layout="constrained")
+    height, width = confusion.shape
+    figure = Figure(figsize=(3.5 + 0.32 * width, 2.6 + 0.32 * height), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     counts = confusion.to_numpy(dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(columns), [_elided(c) for c in confusion.columns], rotation=90)
-    axes.set_yticks(range(rows), [_elided(r) for r in confusion.index])
-    axes.set_xlabel("predicted label")
-    axes.set_ylabel("true type")
-    figure.colorbar(image, ax=axes, label="share of the true type's cells", shrink=0.7)
-    if max(rows, columns) <= _MOST_WITH_COUNTS:
+    axes.set_xticks(range(width), [_elided(c) for c in confusion.columns], rotation=90)
+    axes.set_yticks(range(height), [_elided(r) for r in confusion.index])
+    axes.set_xlabel(columns)
+    axes.set_ylabel(rows)
+    figure.colorbar(image, ax=axes, label="share of the row's cells", shrink=0.7)
+    if max(height, width) <= _MOST_WITH_COUNTS:
         for row, column in zip(*np.nonzero(counts), strict=True):
             ink = "black" if shares[row, column] > 0.5 else "white"
             text = f"{int(counts[row, column]):,}"
             axes.text(column, row, text, ha="center", va="center", fontsize=6, color=ink)
+    return figure
+
+
+def agreement_figure(agreement: LabelAgreement) -> Figure:
+    """Kinds of agreement as shares of a bar: of all cells, and of the cells of every label that
+    any model gives, most cells first."""
+    types = agreement.types.index
+    codes = {name: code for code, name in enumerate(agreement.names)}
+    of_bar = [("all cells", np.ones(len(agreement), np.bool_))]
+    of_bar += [(str(name), (agreement.codes == codes[str(name)]).any(axis=0)) for name in types]
+    figure = Figure(figsize=(7.5, 1.6 + 0.26 * len(of_bar)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes, left = figure.add_subplot(), np.zeros(len(of_bar))
+    size = len(agreement.kinds)
+    counts = np.array([np.bincount(agreement.kind[rows], minlength=size) for _, rows in of_bar])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for kind, (name, color) in enumerate(
+        zip(agreement.kinds.names, agreement.kinds.colors, strict=True)
+    ):
+        if counts[:, kind].any():
+            axes.barh(range(len(of_bar)), shares[:, kind], 0.8, left, color=color, label=name)
+            left += shares[:, kind]
+    names = [
+        f"{_elided(name)} ({total:,})"
+        for (name, _), total in zip(of_bar, counts.sum(axis=1), strict=True)
+    ]
+    axes.set_yticks(range(len(of_bar)), names)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share of the cells that any model gives the label")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     return figure
 
 

@@ -120,7 +120,7 @@ class RecordingPainter:
     def rows_in_view(self):
         return self.view
 
-    def bring_into_view(self, row):
+    def bring_into_view(self, row, *, centred=False):
         self.calls.append(("bring_into_view", row))
 
     def seen(self):
