@@ -79,6 +79,7 @@ from tagscope.models.cellpatch.config import CellPatchConfig
 from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.simulation import Layout, SimulateConfig
+from tagscope.training.cellpatch_stagate import UnionConfig, UnionRecipe
 from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 from tagscope.training.stagate import StagateConfig
@@ -94,7 +95,8 @@ __all__ = [
     "LabelTree", "Layout", "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation",
     "Preflight", "PretrainConfig", "PretrainRecord", "Proportions", "SectionImage", "SectionSource",
     "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable",
-    "TrainConfig", "Transcripts", "TypeCount", "adjoining_domains", "alternatives", "annotate",
+    "TrainConfig", "Transcripts", "TypeCount", "UnionConfig", "UnionRecipe",
+    "adjoining_domains", "alternatives", "annotate",
     "boundary_between", "check", "coloured_like", "convert", "deconvolve", "delineate_domains",
     "distances", "domain_features", "domain_markers", "domain_outlines", "embed", "enrich",
     "estimate_text", "evaluate", "evaluate_labels", "export", "faithfulness",

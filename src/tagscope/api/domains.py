@@ -20,7 +20,7 @@ from tagscope.domains.delineate import (
     embedded_features,
     expression_features,
 )
-from tagscope.domains.stagate import STAGATE, stagate_features
+from tagscope.domains.stagate import STAGATE, UNION, stagate_features, union_features
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
@@ -32,6 +32,7 @@ from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
 from tagscope.models.omnicell.model import OmniCell
 from tagscope.models.registry import load_omnicell
+from tagscope.training.cellpatch_stagate import UnionConfig
 from tagscope.training.stagate import StagateConfig
 
 
@@ -44,6 +45,7 @@ def delineate_domains(
     embedding: Embedding | None = None,
     reading: EmbedConfig | None = None,
     stagate: StagateConfig | None = None,
+    union: UnionConfig | None = None,
     out: AnyPath | None = None,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -53,7 +55,8 @@ def delineate_domains(
 
     The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says; its embedding
     is taken beside the components of expression, unless ``config`` says otherwise. The model
-    ``"stagate"`` needs no bundle: it learns from the section itself, as ``stagate`` says. With an
+    ``"stagate"`` needs no bundle: it learns from the section itself, as ``stagate`` says; so does
+    ``"cellpatch-stagate"``, as ``union`` says, from a CellPatch's weights if given one. With an
     ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
     asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
     beside the column. ``choices`` are those of :func:`open_section`.
@@ -73,6 +76,7 @@ def delineate_domains(
             config,
             reading=reading,
             stagate=stagate,
+            union=union,
             context=context,
         )
         if embedding is None
@@ -93,6 +97,7 @@ def domain_features(
     *,
     reading: EmbedConfig | None = None,
     stagate: StagateConfig | None = None,
+    union: UnionConfig | None = None,
     context: JobContext | None = None,
     **choices: Any,
 ) -> Embedding:
@@ -101,8 +106,9 @@ def domain_features(
 
     ``reading`` says how the model of ``bundle`` reads cells, and on which device. Where it does not
     say with how many neighbours, a model pretrained here reads each cell alone, a converted one as
-    many as it learned with. ``stagate`` says how a STAGATE learns; of its embedding, too, the first
-    ``config.components`` principal components are taken.
+    many as it learned with. ``stagate`` says how a STAGATE learns, ``union`` how one behind a
+    CellPatch does; of their embeddings, too, the first ``config.components`` principal components
+    are taken.
     """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
@@ -110,6 +116,11 @@ def domain_features(
         return expression_features(snapshot, config, inputs=said, context=context)
     if model == STAGATE:
         learned = stagate_features(snapshot, stagate, inputs=said, context=context)
+        return embedded_features(snapshot, learned, config)
+    if model == UNION:
+        start = None if bundle is None else bundle_of(bundle)
+        said |= {} if start is None else _of_bundle(start)
+        learned = union_features(snapshot, union, start, inputs=said, context=context)
         return embedded_features(snapshot, learned, config)
     bundle = bundle_of(_given(bundle))
     if bundle.model != model:
@@ -119,7 +130,7 @@ def domain_features(
             "Choose another bundle, or the model smoothed.",
             {"bundle": None},
         )
-    said |= {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    said |= _of_bundle(bundle)
     reading = reading or EmbedConfig()
     network = load_omnicell(bundle, choose_device(reading.device))
     if reading.neighbors is None:
@@ -128,6 +139,10 @@ def domain_features(
     if config.expression:
         embedded = beside_expression(snapshot, embedded, config)
     return embedded_features(snapshot, embedded, config)
+
+
+def _of_bundle(bundle: Bundle) -> dict[str, str]:
+    return {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
 
 
 def _usual_neighbours(network: OmniCell) -> int:
