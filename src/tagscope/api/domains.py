@@ -20,6 +20,7 @@ from tagscope.domains.delineate import (
     embedded_features,
     expression_features,
 )
+from tagscope.domains.feature_map import feature_map
 from tagscope.domains.stagate import STAGATE, UNION, stagate_features, union_features
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
@@ -46,6 +47,7 @@ def delineate_domains(
     reading: EmbedConfig | None = None,
     stagate: StagateConfig | None = None,
     union: UnionConfig | None = None,
+    drawn: bool = False,
     out: AnyPath | None = None,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -59,7 +61,9 @@ def delineate_domains(
     ``"cellpatch-stagate"``, as ``union`` says, from a CellPatch's weights if given one. With an
     ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
     asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
-    beside the column. ``choices`` are those of :func:`open_section`.
+    beside the column; if ``drawn``, the table also gets the features, the graph of like cells as
+    scanpy's own and its UMAP (:class:`FeatureMap`), ready for PAGA. ``choices`` are those of
+    :func:`open_section`.
 
     Several sections side by side are delineated together, and a cell's neighbours are of its own.
     """
@@ -67,7 +71,7 @@ def delineate_domains(
     config = config or DomainConfig()
     key = config.key or (embedding.key if embedding is not None else model)
     if out is not None and opened is not None:
-        _refuse_beforehand(opened, key, out, overwrite)
+        _refuse_beforehand(opened, key, out, drawn, overwrite)
     features = (
         domain_features(
             opened or snapshot,
@@ -84,6 +88,9 @@ def delineate_domains(
     )
     inputs = said_of(snapshot, opened) | features.provenance.inputs
     result = domains_of(snapshot, features, config, inputs=inputs, context=context)
+    if drawn:
+        found = feature_map(snapshot, features, config, key=result.key, context=context)
+        result = replace(result, map=found)
     if out is not None and opened is not None:
         write_or_keep(opened, result, out, overwrite, context)
     return result
@@ -162,9 +169,15 @@ def _given(bundle: Bundle | AnyPath | None) -> Bundle | AnyPath:
     return bundle
 
 
-def _refuse_beforehand(opened: OpenedSection, key: str, out: AnyPath, overwrite: bool) -> None:
-    slots = Slots(key)
-    refuse_existing(slots.domain in opened.table.obs, "obs", slots.domain, overwrite)
+def _refuse_beforehand(
+    opened: OpenedSection, key: str, out: AnyPath, drawn: bool, overwrite: bool
+) -> None:
+    slots, table = Slots(key), opened.table
+    refuse_existing(slots.domain in table.obs, "obs", slots.domain, overwrite)
+    if drawn:
+        for name in (slots.domain_features, slots.domain_picture):
+            refuse_existing(name in table.obsm, "obsm", name, overwrite)
+        refuse_existing(slots.domain in table.uns, "uns", slots.domain, overwrite)
     if opened.sdata is not None and Path(out).suffix != ".h5ad":
         refuse_shapes(opened.sdata, slots.domains, overwrite)
     size = len(opened.section) * np.dtype(np.int8).itemsize

@@ -68,6 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tagscope, which reads each alone; 9 of a converted one)",
     )
     add_out(parser, "store or .h5ad with domains")
+    parser.add_argument(
+        "--map",
+        action="store_true",
+        help="also write the features, their graph and its UMAP, as scanpy and PAGA take them",
+    )
     add_config_options(parser, DomainConfig)
     add_config_options(parser, EmbedConfig, _READING)
     learning = parser.add_argument_group("stagate and cellpatch-stagate")
@@ -93,6 +98,7 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         reading=EmbedConfig(**_of_the_model(options)),
         stagate=_stagate(options),
         union=_union(options),
+        drawn=options.map,
         out=options.out,
         overwrite=options.overwrite,
         context=context,
