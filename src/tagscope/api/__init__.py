@@ -17,6 +17,7 @@ from tagscope.api.explanation import enrich, faithfulness, slots, tags
 from tagscope.api.learning import network_for, train
 from tagscope.api.pretraining import pretrain
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
+from tagscope.core.feature_map import FeatureMap
 from tagscope.core.hierarchy import LabelTree, label_flows
 from tagscope.core.results import (
     Annotation,
@@ -41,6 +42,7 @@ from tagscope.domains.edits import (
     recolour_domain,
     rename_domain,
 )
+from tagscope.domains.feature_map import feature_map
 from tagscope.domains.markers import DomainMarkers, domain_markers
 from tagscope.domains.outlines import domain_outlines
 from tagscope.evaluation.agreement import ModelLabels, label_agreement
@@ -81,6 +83,7 @@ from tagscope.models.cellpatch.config import CellPatchConfig
 from tagscope.models.omnicell.checkpoint import OmniCellConvertConfig
 from tagscope.models.omnicell.config import HeadConfig
 from tagscope.simulation import Layout, SimulateConfig
+from tagscope.training.cellpatch_stagate import UnionConfig, UnionRecipe
 from tagscope.training.pretrain_recipe import PretrainConfig, PretrainRecord
 from tagscope.training.recipe import EpochRecord, TrainConfig, recipe_of
 from tagscope.training.stagate import StagateConfig
@@ -91,19 +94,20 @@ __all__ = [
     "CellProfile", "CellProfiles", "ConvertConfig", "DeconvolveConfig", "DistanceConfig",
     "DomainConfig", "DomainMap", "DomainMarkers", "DomainModel", "EmbedConfig", "Embedding",
     "EnrichConfig", "Enrichment", "EpochRecord", "ExportConfig", "ExportFormat",
-    "FaithfulnessConfig", "FaithfulnessReport", "Finding", "GeneConfig", "GeneEmbeddings",
-    "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig", "IntegrationReport",
-    "LabelAgreement", "LabelTree", "Layout", "ModelLabels", "OmniCellConvertConfig",
-    "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig", "PretrainRecord",
-    "Proportions", "SectionImage", "SectionSource", "SelectionProfile", "SimulateConfig",
-    "SlotScores", "SlotSummary", "StagateConfig", "TagTable", "TrainConfig", "Transcripts",
-    "TypeCount", "adjoining_domains", "agree", "alternatives", "annotate", "boundary_between",
-    "check", "coloured_like", "convert", "deconvolve", "delineate_domains", "distances",
-    "domain_features", "domain_markers", "domain_outlines", "embed", "enrich", "estimate_text",
-    "evaluate", "evaluate_labels", "export", "faithfulness", "faithfulness_of_result", "flows",
-    "gene_embeddings", "info", "integration", "label_agreement", "label_flows", "load_bundle",
-    "merge_domains", "network_for", "open_section", "pretrain", "read_images", "read_reference",
-    "read_section", "read_table", "read_transcripts", "recipe_of", "recolour_domain",
-    "rename_domain", "sample", "selection_groups", "simulate", "slot_shares", "slot_summary",
-    "slots", "tag_table", "tags", "train", "write_result",
+    "FaithfulnessConfig", "FaithfulnessReport", "FeatureMap", "Finding", "GeneConfig",
+    "GeneEmbeddings", "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig",
+    "IntegrationReport", "LabelAgreement", "LabelTree", "Layout", "ModelLabels",
+    "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig",
+    "PretrainRecord", "Proportions", "SectionImage", "SectionSource", "SelectionProfile",
+    "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable", "TrainConfig",
+    "Transcripts", "TypeCount", "UnionConfig", "UnionRecipe", "adjoining_domains", "agree",
+    "alternatives", "annotate", "boundary_between", "check", "coloured_like", "convert",
+    "deconvolve", "delineate_domains", "distances", "domain_features", "domain_markers",
+    "domain_outlines", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export",
+    "faithfulness", "faithfulness_of_result", "feature_map", "flows", "gene_embeddings", "info",
+    "integration", "label_agreement", "label_flows", "load_bundle", "merge_domains", "network_for",
+    "open_section", "pretrain", "read_images", "read_reference", "read_section", "read_table",
+    "read_transcripts", "recipe_of", "recolour_domain", "rename_domain", "sample",
+    "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
+    "train", "write_result",
 ]  # fmt: skip

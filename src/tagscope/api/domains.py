@@ -20,7 +20,8 @@ from tagscope.domains.delineate import (
     embedded_features,
     expression_features,
 )
-from tagscope.domains.stagate import STAGATE, stagate_features
+from tagscope.domains.feature_map import feature_map
+from tagscope.domains.stagate import STAGATE, UNION, stagate_features, union_features
 from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig
 from tagscope.inference.embed import embed as _embed
@@ -32,6 +33,7 @@ from tagscope.models.bundle import Bundle
 from tagscope.models.device import choose_device
 from tagscope.models.omnicell.model import OmniCell
 from tagscope.models.registry import load_omnicell
+from tagscope.training.cellpatch_stagate import UnionConfig
 from tagscope.training.stagate import StagateConfig
 
 
@@ -44,6 +46,8 @@ def delineate_domains(
     embedding: Embedding | None = None,
     reading: EmbedConfig | None = None,
     stagate: StagateConfig | None = None,
+    union: UnionConfig | None = None,
+    drawn: bool = False,
     out: AnyPath | None = None,
     overwrite: bool = False,
     context: JobContext | None = None,
@@ -53,10 +57,13 @@ def delineate_domains(
 
     The model ``"omnicell"`` embeds the cells with ``bundle``, as ``reading`` says; its embedding
     is taken beside the components of expression, unless ``config`` says otherwise. The model
-    ``"stagate"`` needs no bundle: it learns from the section itself, as ``stagate`` says. With an
+    ``"stagate"`` needs no bundle: it learns from the section itself, as ``stagate`` says; so does
+    ``"cellpatch-stagate"``, as ``union`` says, from a CellPatch's weights if given one. With an
     ``embedding`` (what :func:`domain_features` returned, or any other of these cells) no model is
     asked: clustering again takes the time of clustering alone. A store gets outlines of the domains
-    beside the column. ``choices`` are those of :func:`open_section`.
+    beside the column; if ``drawn``, the table also gets the features, the graph of like cells as
+    scanpy's own and its UMAP (:class:`FeatureMap`), ready for PAGA. ``choices`` are those of
+    :func:`open_section`.
 
     Several sections side by side are delineated together, and a cell's neighbours are of its own.
     """
@@ -64,7 +71,7 @@ def delineate_domains(
     config = config or DomainConfig()
     key = config.key or (embedding.key if embedding is not None else model)
     if out is not None and opened is not None:
-        _refuse_beforehand(opened, key, out, overwrite)
+        _refuse_beforehand(opened, key, out, drawn, overwrite)
     features = (
         domain_features(
             opened or snapshot,
@@ -73,6 +80,7 @@ def delineate_domains(
             config,
             reading=reading,
             stagate=stagate,
+            union=union,
             context=context,
         )
         if embedding is None
@@ -80,6 +88,9 @@ def delineate_domains(
     )
     inputs = said_of(snapshot, opened) | features.provenance.inputs
     result = domains_of(snapshot, features, config, inputs=inputs, context=context)
+    if drawn:
+        found = feature_map(snapshot, features, config, key=result.key, context=context)
+        result = replace(result, map=found)
     if out is not None and opened is not None:
         write_or_keep(opened, result, out, overwrite, context)
     return result
@@ -93,6 +104,7 @@ def domain_features(
     *,
     reading: EmbedConfig | None = None,
     stagate: StagateConfig | None = None,
+    union: UnionConfig | None = None,
     context: JobContext | None = None,
     **choices: Any,
 ) -> Embedding:
@@ -101,8 +113,9 @@ def domain_features(
 
     ``reading`` says how the model of ``bundle`` reads cells, and on which device. Where it does not
     say with how many neighbours, a model pretrained here reads each cell alone, a converted one as
-    many as it learned with. ``stagate`` says how a STAGATE learns; of its embedding, too, the first
-    ``config.components`` principal components are taken.
+    many as it learned with. ``stagate`` says how a STAGATE learns, ``union`` how one behind a
+    CellPatch does; of their embeddings, too, the first ``config.components`` principal components
+    are taken.
     """
     snapshot, opened = opened_of(section, None, choices)
     config, said = config or DomainConfig(), said_of(snapshot, opened)
@@ -110,6 +123,11 @@ def domain_features(
         return expression_features(snapshot, config, inputs=said, context=context)
     if model == STAGATE:
         learned = stagate_features(snapshot, stagate, inputs=said, context=context)
+        return embedded_features(snapshot, learned, config)
+    if model == UNION:
+        start = None if bundle is None else bundle_of(bundle)
+        said |= {} if start is None else _of_bundle(start)
+        learned = union_features(snapshot, union, start, inputs=said, context=context)
         return embedded_features(snapshot, learned, config)
     bundle = bundle_of(_given(bundle))
     if bundle.model != model:
@@ -119,7 +137,7 @@ def domain_features(
             "Choose another bundle, or the model smoothed.",
             {"bundle": None},
         )
-    said |= {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    said |= _of_bundle(bundle)
     reading = reading or EmbedConfig()
     network = load_omnicell(bundle, choose_device(reading.device))
     if reading.neighbors is None:
@@ -128,6 +146,10 @@ def domain_features(
     if config.expression:
         embedded = beside_expression(snapshot, embedded, config)
     return embedded_features(snapshot, embedded, config)
+
+
+def _of_bundle(bundle: Bundle) -> dict[str, str]:
+    return {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
 
 
 def _usual_neighbours(network: OmniCell) -> int:
@@ -147,9 +169,15 @@ def _given(bundle: Bundle | AnyPath | None) -> Bundle | AnyPath:
     return bundle
 
 
-def _refuse_beforehand(opened: OpenedSection, key: str, out: AnyPath, overwrite: bool) -> None:
-    slots = Slots(key)
-    refuse_existing(slots.domain in opened.table.obs, "obs", slots.domain, overwrite)
+def _refuse_beforehand(
+    opened: OpenedSection, key: str, out: AnyPath, drawn: bool, overwrite: bool
+) -> None:
+    slots, table = Slots(key), opened.table
+    refuse_existing(slots.domain in table.obs, "obs", slots.domain, overwrite)
+    if drawn:
+        for name in (slots.domain_features, slots.domain_picture):
+            refuse_existing(name in table.obsm, "obsm", name, overwrite)
+        refuse_existing(slots.domain in table.uns, "uns", slots.domain, overwrite)
     if opened.sdata is not None and Path(out).suffix != ".h5ad":
         refuse_shapes(opened.sdata, slots.domains, overwrite)
     size = len(opened.section) * np.dtype(np.int8).itemsize

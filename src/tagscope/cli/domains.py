@@ -9,11 +9,13 @@ example:
   tagscope domains section.zarr --model omnicell --bundle omnicell --cluster leiden \\
     --resolution 0.8 --refine --out domains.zarr
   tagscope domains section.zarr --model stagate --n-domains 7 --out domains.zarr
+  tagscope domains section.zarr --model cellpatch-stagate --n-domains 7 --out domains.zarr
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +25,8 @@ from tagscope.api import (
     DomainModel,
     EmbedConfig,
     StagateConfig,
+    UnionConfig,
+    UnionRecipe,
     delineate_domains,
 )
 from tagscope.cli.options import (
@@ -39,6 +43,7 @@ from tagscope.jobs import JobContext
 _READING = ("batch_size", "device", "precision")
 _SHARED = ("batch_size", "device", "seed")  # options that other configs declare
 _LEARNING = tuple(name for name in field_docs(StagateConfig) if name not in _SHARED)
+_PATCHES = tuple(field_docs(UnionConfig))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="smoothed",
         help="what cells are compared by (default: smoothed)",
     )
-    parser.add_argument("--bundle", type=Path, help="trained model, for omnicell")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        help="trained model, for omnicell; a CellPatch to start from, for cellpatch-stagate",
+    )
     parser.add_argument(
         "--read-with",
         type=_cells_beside,
@@ -59,9 +68,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tagscope, which reads each alone; 9 of a converted one)",
     )
     add_out(parser, "store or .h5ad with domains")
+    parser.add_argument(
+        "--map",
+        action="store_true",
+        help="also write the features, their graph and its UMAP, as scanpy and PAGA take them",
+    )
     add_config_options(parser, DomainConfig)
     add_config_options(parser, EmbedConfig, _READING)
-    add_config_options(parser.add_argument_group("stagate"), StagateConfig, _LEARNING)
+    learning = parser.add_argument_group("stagate and cellpatch-stagate")
+    add_config_options(learning, StagateConfig, _LEARNING)
+    patches = parser.add_argument_group("cellpatch-stagate")
+    patches.add_argument(
+        "--recipe",
+        choices=get_args(UnionRecipe),
+        help="how it learns, other options aside: the default, as the published script, or as "
+        "the paper says",
+    )
+    add_config_options(patches, UnionConfig, _PATCHES)
     add_section_options(parser)
 
 
@@ -74,6 +97,8 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
         DomainConfig(**given_options(options, DomainConfig)),
         reading=EmbedConfig(**_of_the_model(options)),
         stagate=_stagate(options),
+        union=_union(options),
+        drawn=options.map,
         out=options.out,
         overwrite=options.overwrite,
         context=context,
@@ -100,18 +125,31 @@ def _of_the_model(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _stagate(options: argparse.Namespace) -> StagateConfig | None:
-    given = given_options(options, StagateConfig)
     if options.model == "stagate":
-        return StagateConfig(**given)
-    others = [name for name in _LEARNING if name in given]
-    if others:
-        raise ArgumentError(
-            f"For the model {options.model} no {', '.join(others).replace('_', ' ')} can be given.",
-            "That is how a STAGATE learns.",
-            "Leave it out, or choose the model stagate.",
-            {"model": "stagate"},
-        )
+        _refuse_foreign(options, ("recipe", *_PATCHES), "cellpatch-stagate")
+        return StagateConfig(**given_options(options, StagateConfig))
+    if options.model != "cellpatch-stagate":
+        _refuse_foreign(options, ("recipe", *_PATCHES), "cellpatch-stagate")
+        _refuse_foreign(options, _LEARNING, "stagate")
     return None
+
+
+def _union(options: argparse.Namespace) -> UnionConfig | None:
+    if options.model != "cellpatch-stagate":
+        return None
+    recipe = UnionConfig.of(options.recipe or "default")
+    return replace(recipe, **given_options(options, UnionConfig))
+
+
+def _refuse_foreign(options: argparse.Namespace, names: tuple[str, ...], model: str) -> None:
+    given = [name for name in names if getattr(options, name, None) is not None]
+    if given:
+        raise ArgumentError(
+            f"For the model {options.model} no {', '.join(given).replace('_', ' ')} can be given.",
+            f"That is how a {model} learns.",
+            f"Leave it out, or choose the model {model}.",
+            {"model": model},
+        )
 
 
 def _told(result: DomainMap) -> list[str]:

@@ -67,6 +67,17 @@ class Slots:
         return f"{self.key}_domain"
 
     @property
+    def domain_features(self) -> str:
+        """``obsm``: (N, D) features that domains were found by; the graph of like cells by them has
+        the domain's name, in ``obsp`` and ``uns``."""
+        return f"X_{self.domain}"
+
+    @property
+    def domain_picture(self) -> str:
+        """``obsm``: (N, 2) UMAP of these features."""
+        return f"X_{self.domain}_umap"
+
+    @property
     def domains(self) -> str:
         """``shapes``: outlines of the domains."""
         return f"{self.key}_domains"

@@ -264,13 +264,15 @@ class Embedding:
 
 @dataclass(frozen=True)
 class DomainMap:
-    """A domain for every cell: ``codes`` (N,) int64 into ``domains``, the largest domain first."""
+    """A domain for every cell: ``codes`` (N,) int64 into ``domains``, the largest domain first;
+    with a ``map`` what it was found by is written as well."""
 
     key: str
     ids: npt.NDArray[np.str_]
     domains: LabelSet
     codes: npt.NDArray[np.int64]
     provenance: Provenance
+    map: Result | None = None
 
     @classmethod
     def of_table(cls, table: AnnData, key: str) -> DomainMap:
@@ -323,6 +325,8 @@ class DomainMap:
         table.obs[slot] = pd.Categorical.from_codes(self.codes[rows], categories=names)
         table.uns[Slots(slot).colors] = np.array(self.domains.colors)
         write_provenance(table, slot, self.provenance)
+        if self.map is not None:
+            self.map.write_to(table, overwrite=overwrite)
 
 
 def rows_of(ids: npt.NDArray[np.str_], table: AnnData) -> npt.NDArray[np.int64]:

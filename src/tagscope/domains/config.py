@@ -7,8 +7,9 @@ from typing import Literal
 
 from tagscope.errors import ArgumentError
 
-DomainModel = Literal["smoothed", "omnicell", "stagate"]
-"""What cells are compared by: smoothed components, or an embedding by OmniCell or STAGATE."""
+DomainModel = Literal["smoothed", "omnicell", "stagate", "cellpatch-stagate"]
+"""What cells are compared by: smoothed components, or an embedding by OmniCell, by STAGATE, or by
+CellPatch and STAGATE joined."""
 Cluster = Literal["mixture", "leiden", "kmeans"]
 
 

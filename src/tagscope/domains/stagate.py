@@ -1,8 +1,10 @@
-"""What STAGATE learns of a section's cells and their surroundings, as features of domains."""
+"""What STAGATE, alone or behind CellPatch, learns of a section's cells and their surroundings, as
+features of domains."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -15,11 +17,15 @@ from tagscope.core.section import Cells, Section
 from tagscope.errors import InputError
 from tagscope.inference.variable import most_variable
 from tagscope.jobs import JobContext
+from tagscope.models.bundle import Bundle
 from tagscope.models.device import device_name
+from tagscope.models.preprocessing import Preprocessing
 from tagscope.models.stagate.graph import graph_of
-from tagscope.training.stagate import StagateConfig, device_for, learn
+from tagscope.training.cellpatch_stagate import UnionConfig, joined_network
+from tagscope.training.initial import gene_components
+from tagscope.training.stagate import Network, StagateConfig, device_for, learn
 
-STAGATE = "stagate"
+STAGATE, UNION = "stagate", "cellpatch-stagate"
 _PREPARING = 3
 
 
@@ -43,19 +49,62 @@ def stagate_features(
     ArgumentError
         If the radius of the graph is missing or too large, or there is no such device.
     """
-    started = time.monotonic()
-    config, context = config or StagateConfig(), context or JobContext()
+    return _features(STAGATE, section, config or StagateConfig(), lambda _: None, inputs, context)
+
+
+def union_features(
+    section: Section,
+    config: UnionConfig | None = None,
+    bundle: Bundle | None = None,
+    *,
+    inputs: dict[str, str] | None = None,
+    context: JobContext | None = None,
+) -> Embedding:
+    """The same by CellPatch and STAGATE joined, written to ``obsm["X_cellpatch-stagate"]``.
+
+    Patches start from the weights of ``bundle``, a CellPatch, if one is given, and are learned
+    further; genes that it does not know start at random.
+
+    Raises
+    ------
+    InputError, ArgumentError
+        As :func:`stagate_features`, and if the bundle holds another model.
+    """
+    config = config or UnionConfig()
+
+    def start(read: Cells) -> Network:
+        if bundle is not None:
+            return joined_network(config, read.panel, bundle)
+        if not config.related:
+            return joined_network(config, read.panel)
+        width = config.patch_width
+        varying = gene_components([read], Preprocessing(), width, config.seed)
+        return joined_network(config, read.panel, varying)
+
+    return _features(UNION, section, config, start, inputs, context)
+
+
+def _features(
+    model: str,
+    section: Section,
+    config: StagateConfig,
+    start: Callable[[Cells], Network | None],
+    inputs: dict[str, str] | None,
+    context: JobContext | None,
+) -> Embedding:
+    started, context = time.monotonic(), context or JobContext()
     device = device_for(config)
     _refuse_empty(section)
     context.step("reading expression", 0, _PREPARING)
     read = variable_cells(section.cells, config.most_genes)
     context.step("reading expression", 1, _PREPARING)
     graph = graph_of(section, config.graph, nearest=config.nearest, radius=config.radius)
+    network = start(read)
     context.step("reading expression", _PREPARING, _PREPARING)
-    learned = learn(read.values, section.xy, graph, config, context)
+    learned = learn(read.values, section.xy, graph, config, context, network)
     provenance = Provenance(
         verb="domain_features",
-        parameters={**asdict(config), "model": STAGATE},
+        parameters={**asdict(config), "model": model},
         inputs=dict(inputs or {}),
         seed=config.seed,
         device=device_name(device),
@@ -71,7 +120,7 @@ def stagate_features(
             "last_loss": learned.losses[-1],
         },
     )
-    return Embedding(STAGATE, section.ids, learned.embedding, provenance)
+    return Embedding(model, section.ids, learned.embedding, provenance)
 
 
 def variable_cells(cells: Cells, count: int) -> Cells:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from torch import Tensor
 from tagscope.errors import ArgumentError
 from tagscope.jobs import JobContext
 from tagscope.memory import keep_freed_memory
+from tagscope.models.cellpatch_stagate.network import CellPatchStagate
 from tagscope.models.device import choose_device
 from tagscope.models.stagate.graph import Graph, GraphKind, Ints, patches_of
 from tagscope.models.stagate.network import (
@@ -35,8 +36,9 @@ from tagscope.models.stagate.network import (
 from tagscope.training.sitting import own_random_numbers
 
 Compat = Literal["none", "published"]
+Kept = Literal["last", "before the last", "lowest"]
+Network = StagateNetwork | CellPatchStagate
 
-_WHOLE = 30_000  # cells at most that one update is of, unless asked otherwise
 _BATCH = 8_192  # cells of an update of larger sections
 _PATCHES = 8  # of which they are, at least
 _UPDATES = 1_000  # by default, the published number
@@ -77,6 +79,8 @@ class StagateConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
+    whole: ClassVar[int] = 30_000  # cells at most that one update is of, unless asked otherwise
+
     def __post_init__(self) -> None:
         for name in ("nearest", "most_genes", "hidden", "width", "epochs", "batch_size"):
             value = getattr(self, name)
@@ -104,15 +108,21 @@ class StagateConfig:
         """Cells that an update is of, of a section's ``cells``."""
         if self.compat == "published":
             return cells
-        return min(cells, self.batch_size or (cells if cells <= _WHOLE else _BATCH))
+        return min(cells, self.batch_size or (cells if cells <= self.whole else _BATCH))
+
+    @property
+    def kept(self) -> Kept:
+        """The weights that cells are embedded with: those of the last update, before it, or of the
+        update of the lowest loss."""
+        return "before the last" if self.compat == "published" else "last"
 
 
 @dataclass(frozen=True)
 class Learned:
-    """``embedding`` (N, D) float32 of the last weights; the mean squared error of every epoch, and
-    of how many updates and cells an update they are."""
+    """``embedding`` (N, D) float32 of the weights that are kept; the mean squared error of every
+    epoch, and of how many updates and cells an update they are."""
 
-    network: StagateNetwork
+    network: Network
     embedding: npt.NDArray[np.float32]
     losses: tuple[float, ...]
     updates: int
@@ -186,14 +196,14 @@ class Cells:
 class Updates:
     """Adam on the weights, which decode as well: the gradients of both uses are added up."""
 
-    network: StagateNetwork
+    network: Network
     config: StagateConfig
     decoder: Decoder | None = None
     optimizer: torch.optim.Optimizer = field(init=False)
 
     def __post_init__(self) -> None:
         network, fused = self.network, True
-        weights: list[Tensor] = [network.first, network.source, network.target, network.second]
+        weights: list[Tensor] = list(network.parameters())
         if self.config.compat == "published":
             # Other leaves of the same memory, each with its own gradient and moments. One is
             # updated after the other, in the published order: as one kernel they would race.
@@ -238,11 +248,13 @@ def learn(
     graph: Graph,
     config: StagateConfig | None = None,
     context: JobContext | None = None,
+    network: Network | None = None,
 ) -> Learned:
     """Learn to embed cells of log-normalised ``values`` (N, G) at ``xy`` (N, 2), and embed them.
 
-    ``context`` hears of every update in the stage ``learning``, its loss as partial result, and of
-    ``embedding`` after each batch; a cancel is answered within an update. Nothing is written.
+    A ``network`` that is given goes on from the weights it has. ``context`` hears of every update
+    in the stage ``learning``, its loss as partial result, and of ``embedding`` after each batch; a
+    cancel is answered within an update. Nothing is written.
     """
     config, context = config or StagateConfig(), context or JobContext()
     keep_freed_memory()
@@ -254,32 +266,75 @@ def learn(
     per_epoch = 1 if size >= count else len(cells.groups(size))
     epochs = config.epochs or -(-_UPDATES // per_epoch)
     with own_random_numbers(config.seed):
-        network = StagateNetwork(values.shape[1], config.hidden, config.width).to(device)
-    updates, done = Updates(network, config), 0
-    losses: list[float] = []
-    latent: Tensor | None = None
-    for epoch in range(epochs):
-        errors = np.zeros(2)
-        for batch in _batches(cells, size, epoch, config.seed):
-            context.step("learning", done, epochs * per_epoch, losses[-1] if losses else None)
-            loss, _, latent = updates.step(batch)
-            errors += loss * batch.numbers, batch.numbers
-            done += 1
-        losses.append(float(errors[0] / errors[1]))
-    context.step("learning", done, epochs * per_epoch, losses[-1])
-    if config.compat == "published" and latent is not None:
-        embedding = latent.cpu().numpy()  # of the weights before the last update
-    else:
-        embedding = embedded(network, cells, size, context)
-    return Learned(network, embedding, tuple(losses), done, size)
+        if network is None:
+            network = StagateNetwork(values.shape[1], config.hidden, config.width)
+        updates = Updates(network.to(device).train(), config)
+        course = _Course(updates, config.kept)
+        for epoch in range(epochs):
+            for batch in _batches(cells, size, epoch, config.seed):
+                context.step("learning", course.done, epochs * per_epoch, course.last)
+                course.update(batch)
+            course.end_epoch()
+    context.step("learning", course.done, epochs * per_epoch, course.last)
+    embedding = course.latent
+    if embedding is None:
+        course.keep()
+        embedding = embedded(network.eval(), cells, size, context)
+    return Learned(network, embedding, tuple(course.losses), course.done, size)
+
+
+@dataclass
+class _Course:
+    """How learning goes: ``losses`` of the epochs, and what is kept of the weights on the way."""
+
+    updates: Updates
+    kept: Kept
+    losses: list[float] = field(default_factory=list)
+    done: int = 0
+    _errors: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
+    _lowest: float = np.inf
+    _weights: dict[str, Tensor] | None = None
+    _latent: Tensor | None = None
+
+    @property
+    def last(self) -> float | None:
+        """Loss of the last epoch, if there was one."""
+        return self.losses[-1] if self.losses else None
+
+    @property
+    def latent(self) -> npt.NDArray[np.float32] | None:
+        """The embedding by the weights before the last update, if that is what is kept."""
+        return None if self._latent is None else self._latent.cpu().numpy()
+
+    def update(self, batch: Batch) -> None:
+        """One update."""
+        loss, _, latent = self.updates.step(batch)
+        self._errors += loss * batch.numbers, batch.numbers
+        self.done += 1
+        if self.kept == "before the last":
+            self._latent = latent
+        if self.kept == "lowest" and loss < self._lowest:
+            self._lowest = loss
+            state = self.updates.network.state_dict()
+            self._weights = {name: value.clone() for name, value in state.items()}
+
+    def end_epoch(self) -> None:
+        """Note the loss of the epoch."""
+        self.losses.append(float(self._errors[0] / self._errors[1]))
+        self._errors[:] = 0
+
+    def keep(self) -> None:
+        """Give the network the weights that are kept."""
+        if self._weights is not None:
+            self.updates.network.load_state_dict(self._weights)
 
 
 def embedded(
-    network: StagateNetwork, cells: Cells, size: int, context: JobContext
+    network: Network, cells: Cells, size: int, context: JobContext
 ) -> npt.NDArray[np.float32]:
     """Embeddings of all cells, (N, D), by batches of about ``size`` cells that lie close."""
     count, done = len(cells.graph), 0
-    found = np.empty((count, network.second.shape[1]), np.float32)
+    found = np.empty((count, network.decoder.second.shape[1]), np.float32)
     context.step("embedding", done, count)
     with torch.inference_mode():
         if size >= count:

@@ -136,15 +136,6 @@ def sparse_whole(cells: Cells) -> SparseRows:
     return sparse(torch.from_numpy(cells.values.toarray()))
 
 
-def test_the_gradient_of_cells_that_need_one():
-    """They are coded and told at once."""
-    x = torch.rand(6, 9, dtype=torch.float64, requires_grad=True)
-    near = graph_at(np.random.default_rng(0).uniform(0, 9, (6, 2))).whole()
-    torch.manual_seed(0)
-    network = StagateNetwork(9, 5, 2).double()
-    assert torch.autograd.gradcheck(lambda x: network.squared_error(x, network(x, near)), (x,))
-
-
 @pytest.mark.parametrize("compat", ["none", "published"])
 def test_expression_may_be_sparse(cells, compat):
     batch = Batch(sparse_whole(cells), cells.graph.whole(), cells.whole.squares)
@@ -155,18 +146,6 @@ def test_expression_may_be_sparse(cells, compat):
         updates = Updates(network, StagateConfig(compat=compat, device="cpu"))
         told.append([updates.step(given)[:2] for _ in range(5)])
     np.testing.assert_allclose(told[0], told[1], rtol=1e-5)
-
-
-def test_features_that_need_gradients_and_another_loss(cells):
-    """What a network before STAGATE, and a layer after it, need."""
-    network, near = small(), cells.whole.near
-    x = dense(sparse_whole(cells)).double().requires_grad_()
-    last = torch.nn.Linear(20, 7).double()
-    told = last(network.reconstruction(network(x, near)))
-    told.square().sum().backward()
-    assert x.grad is not None
-    assert (x.grad.abs().sum(dim=1) > 0).all()
-    assert network.first.grad.abs().sum() > 0
 
 
 QUICK = StagateConfig(hidden=16, width=4, epochs=8, device="cpu", learning_rate=1e-2)

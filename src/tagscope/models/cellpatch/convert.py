@@ -76,14 +76,19 @@ def to_published(
     return found
 
 
-def _names(config: CellPatchConfig, labels: int) -> Iterator[tuple[str, str]]:
-    """Published names of all weights that are read, and ours."""
+def encoder_names(config: CellPatchConfig) -> Iterator[tuple[str, str]]:
+    """Published names of the weights that make patches, and ours."""
     yield "pathway_token", "patches"
     yield GENES, "genes.weight"
     yield from _both("count2vector", "value")
     yield from _layer("cross_extract_blocks", "", "gather")
     for index in range(config.layers):
         yield from _layer("self_extract_blocks", f".{index}", f"layers.{index}")
+
+
+def _names(config: CellPatchConfig, labels: int) -> Iterator[tuple[str, str]]:
+    """Published names of all weights that are read, and ours."""
+    yield from encoder_names(config)
     if config.projection and (not labels or config.bottleneck):
         yield from _both("encoder_projection", "projection")
     if labels:

@@ -81,8 +81,21 @@ class SparseRows:
         return SparseRows(self.pattern.to(device), self.values.to(device))
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Features (N, F) of cells and, behind them, their expression (N, G)."""
+
+    features: Tensor
+    expression: Tensor | SparseRows
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
 Expression = Tensor | SparseRows
 """Values of N cells, (N, G)."""
+Coding = Expression | Beside
+"""What cells are coded from."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class StagateNetwork(nn.Module):
         """The matrices of the encoder, which decode as well."""
         return Decoder(self.first, self.second)
 
-    def forward(self, x: Expression, near: Neighbourhood, decoder: Decoder | None = None) -> Coded:
+    def forward(self, x: Coding, near: Neighbourhood, decoder: Decoder | None = None) -> Coded:
         """Code and decode cells x (N, G), by a ``decoder`` of their own if given."""
         projected, attention, embedding = self._coded(x, near.coding)
         own = near.decoding
@@ -152,12 +165,12 @@ class StagateNetwork(nn.Module):
         decoded = F.elu(mixed @ (decoder or self.decoder).second.T)
         return Coded(embedding, decoded, projected, attention)
 
-    def embed(self, x: Expression, edges: Pattern) -> Tensor:
+    def embed(self, x: Coding, edges: Pattern) -> Tensor:
         """Embeddings alone of the cells (M, D) that ``edges`` (M, N) lead into."""
         return self._coded(x, edges)[2]
 
-    def _coded(self, x: Expression, edges: Pattern) -> tuple[Tensor, Tensor, Tensor]:
-        projected = _times(x, self.first)
+    def _coded(self, x: Coding, edges: Pattern) -> tuple[Tensor, Tensor, Tensor]:
+        projected = times(x, self.first)
         sent = projected @ self.source
         asked = projected[: len(edges)] @ self.target
         attention: Tensor = _EdgeSoftmax.apply(sent, asked, edges)  # type: ignore[no-untyped-call]
@@ -178,24 +191,40 @@ class StagateNetwork(nn.Module):
         """Sum of the squared errors of the own cells' reconstruction, a float64 scalar.
 
         ``squares``: the sum of their squared values, if known. The reconstruction is made where it
-        is narrower than the hidden layer, or where x itself needs a gradient.
+        is narrower than the hidden layer.
         """
         decoded, own = coded.decoded, len(coded.decoded)
         first = self.first if decoder is None else decoder.first
-        if isinstance(x, Tensor) and (x.requires_grad or len(first) < first.shape[1]):
+        if isinstance(x, Tensor) and len(first) < first.shape[1]:
             return _total((x[:own] - decoded @ first.T).square())
         if squares is None:
             squares = float(squares_of(x, own))
-        projected = coded.projected if decoder is None else _times(x, first)
-        told = _Told.apply(projected[:own], decoded, first)  # type: ignore[no-untyped-call]
-        error: Tensor = told + squares
-        return error
+        projected = coded.projected if decoder is None else times(x, first)
+        return squared_error_of(projected[:own], decoded, first) + squares
+
+
+def squared_error_of(projected: Tensor, decoded: Tensor, matrix: Tensor) -> Tensor:
+    """|x − h D'|² − |x|², a float64 scalar, of ``projected`` x D (O, H), ``decoded`` h (O, H) and
+    the ``matrix`` D (G, H)."""
+    told: Tensor = _Told.apply(projected, decoded, matrix)  # type: ignore[no-untyped-call]
+    return told
 
 
 def squares_of(x: Expression, rows: int) -> Tensor:
     """Sum of the squared values of the first ``rows`` cells, a float64 scalar."""
     values = x[:rows] if isinstance(x, Tensor) else x.values[: int(x.pattern.offsets[rows])]
     return _total(values.square())
+
+
+def times(x: Coding, matrix: Tensor) -> Tensor:
+    """What cells are coded from, times a ``matrix`` of as many rows."""
+    if isinstance(x, Beside):
+        width = x.features.shape[1]
+        return x.features @ matrix[:width] + times(x.expression, matrix[width:])
+    if isinstance(x, Tensor):
+        return x @ matrix
+    product: Tensor = _SparseProduct.apply(x, matrix)  # type: ignore[no-untyped-call]
+    return product
 
 
 def weighted_sum(weights: Tensor, values: Tensor, pattern: Pattern) -> Tensor:
@@ -297,13 +326,6 @@ def _bags(weights: Tensor, values: Tensor, pattern: Pattern) -> Tensor:
 
 def _row_sums(weights: Tensor, pattern: Pattern) -> Tensor:
     return _bags(weights, weights.new_ones(pattern.width, 1), pattern)[:, 0]
-
-
-def _times(x: Expression, matrix: Tensor) -> Tensor:
-    if isinstance(x, Tensor):
-        return x @ matrix
-    product: Tensor = _SparseProduct.apply(x, matrix)  # type: ignore[no-untyped-call]
-    return product
 
 
 def _inner(one: Tensor, other: Tensor) -> Tensor:
