@@ -99,6 +99,7 @@ class AgreementController(Observed[AgreementState]):
         self._runner = runner
         self._painter = painter
         self._stored: tuple[str, ...] = ()
+        self._seen: dict[str, AnnotationResult] = {}
         self._ranked: Rows = np.zeros(0, np.int64)  # doubtful first
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.result_changed.connect(self._on_result)
@@ -143,18 +144,18 @@ class AgreementController(Observed[AgreementState]):
         self._runner.cancel(TOPIC)
         self._stored = () if opened is None else tuple(stored_keys(opened.table))
         self._update(**vars(AgreementState()))
-        self._know(self._viewer_state.results)
+        self._know()
 
     def _on_result(self, result: AnnotationResult | None) -> None:
-        self._know(self._viewer_state.results)
-        if result is not None and result.key in self.state.compared:
+        other = result is not None and self._seen.get(result.key) is not result
+        self._know()
+        if other and result is not None and result.key in self.state.compared:
             self._compare(self.state.compared)
 
-    def _know(self, results: dict[str, AnnotationResult]) -> None:
+    def _know(self) -> None:
         """List the annotations there are; new ones are ticked."""
-        if self._viewer_state.opened is None:
-            return
-        before, keys = self.state, tuple(sorted({*self._stored, *results}))
+        self._seen = self._viewer_state.results
+        before, keys = self.state, tuple(sorted({*self._stored, *self._seen}))
         chosen = tuple(k for k in keys if k in before.chosen or k not in before.keys)
         self._update(keys=keys, chosen=chosen)
 

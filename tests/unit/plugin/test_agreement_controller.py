@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from napari_tagscope.controllers.agreement import AGAIN, COMPARE, TOO_FEW, AgreementController
 from napari_tagscope.controllers.agreement_legend import PAINTING, AgreementLegend
 from napari_tagscope.controllers.comparison import ModelComparison
 from napari_tagscope.controllers.inspector import InspectorController
-from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.stored import with_min_confidence
 from tagscope import api
+from tagscope.core.labels import LabelSet
 
 
 @pytest.fixture
@@ -177,10 +176,7 @@ def test_names_and_colours_of_kinds_are_kept(agreement, compared, state, legend,
 
 def test_the_inspector_says_what_each_model_says(state, runner, painter, compared):
     inspector = InspectorController(state, runner, painter)
-    state.set_section(state.opened)
-    state.select_cell(4)
-    assert inspector.state.said == ()
-    inspector._on_section(state.opened)
+    state.set_result(state.results["cellmemory"])
     state.select_cell(1)
     assert [one[:2] for one in inspector.state.said] == [
         ("cellmemory", "Excitatory"), ("cellpatch", "Astrocyte"), ("omnicell", "Excitatory"),
@@ -223,29 +219,32 @@ def test_a_section_that_is_left_gets_its_map_back(
     assert agreement.state.told
 
 
-def test_what_cannot_be_compared_says_why(agreement, state, result, opened):
-    other = opened.table.obs["batch"].cat.codes.to_numpy()
-    renamed = result.annotation.shown(labels=api.Annotation and type(result.annotation.labels)(
-        ("x", "y", "z")))  # fmt: skip
-    assert len(other) == 30
+def test_what_cannot_be_compared_says_why(agreement, state, result):
+    other = result.annotation.shown(labels=LabelSet(("x", "y", "z")))
     state.set_result(result)
-    state.set_result(replace(result, key="other", annotation=renamed))
+    state.set_result(replace(result, key="other", annotation=other))
     agreement.compare()
     assert "in common" in str(agreement.state.failure.error)
     assert not agreement.state.running
 
 
-def test_annotating_again_with_another_model_keeps_the_first(
-    annotate, state, runner, painter, opened, bundle, section
+def test_annotating_with_a_cellpatch_keeps_what_a_cellmemory_found(
+    annotate, section, state, section_file, bundle, tmp_path
 ):
-    legend = LegendController(state, painter)
-    state.set_section(opened)
-    annotate.use(bundle)
-    annotate.run()
-    first = state.result
-    annotate.use(replace(bundle, model=bundle.model))
-    state.set_result(replace(first, key="cellpatch"))
+    quick = api.TrainConfig(epochs=1, folds=1)
+    patches = api.train(
+        section_file, "cell_type", "cellpatch", out=tmp_path / "patches", config=quick
+    )
+    section.open(section_file)
+    for one in (bundle, patches):
+        annotate.use(one)
+        annotate.run()
+        assert annotate.state.failure is None
     assert set(state.results) == {"cellmemory", "cellpatch"}
-    assert state.results["cellmemory"] is first
-    assert legend.state.key == "cellpatch"
-    assert pd.Index(state.results).is_unique
+    assert state.result.key == section.state.key == "cellpatch"
+    assert state.result.gene_scores is not None
+    assert state.result.slot_scores is None
+    assert section.state.keys == ("cellpatch", "cellmemory")
+    first = state.results["cellmemory"]
+    section.show_key("cellmemory")
+    assert state.result is first
