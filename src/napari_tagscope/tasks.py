@@ -39,7 +39,7 @@ def failure_of(error: Exception, details: str) -> Failure:
     return Failure(wrapped, details)
 
 
-def _nothing(*_: object) -> None:
+def nothing(*_: object) -> None:
     """Listen to nothing."""
 
 
@@ -58,8 +58,8 @@ class Task(Generic[T]):
     work: Callable[[JobContext], T]
     done: Callable[[T], None]
     failed: Callable[[Failure], None]
-    reported: Callable[[Sequence[Progress]], None] = _nothing
-    cancelled: Callable[[], None] = _nothing
+    reported: Callable[[Sequence[Progress]], None] = nothing
+    cancelled: Callable[[], None] = nothing
     unit: str = ""
     heavy: bool = False
     cancel_text: str = "Cancel"

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_tagscope.controllers.bundles import KnownBundles
 from napari_tagscope.controllers.domain_legend import DomainLegend
-from napari_tagscope.controllers.domains_state import DomainsState, Model, told
+from napari_tagscope.controllers.domains_state import (
+    KINDS,
+    DomainsState,
+    Learned,
+    Learning,
+    Model,
+    told,
+)
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.per_section import PerSection
 from napari_tagscope.controllers.stored import stored_domains
 from napari_tagscope.state import ViewerState
-from napari_tagscope.tasks import Failure, Runner, Task
+from napari_tagscope.tasks import Failure, Runner, Task, nothing
 from tagscope.core.labels import LabelSet
 from tagscope.errors import BundleError
 from tagscope.jobs import JobContext, Progress
@@ -43,29 +50,37 @@ class DomainsController(Observed[DomainsState]):
         legend: DomainLegend,
         bundles: KnownBundles,
     ) -> None:
-        super().__init__(DomainsState(known=bundles.of_model(OMNICELL)))
+        super().__init__(DomainsState())
         self._viewer_state = viewer_state
         self._runner = runner
         self._legend = legend
         self._bundles = bundles
-        self._features: dict[str, Embedding] = {}  # by model and bundle
+        self._features: dict[str, Embedding] = {}  # by model, bundle and how it learned
+        self._taken: dict[Model, Bundle] = {}
         self._found: dict[str, DomainMap] = {}
         self._left: PerSection[tuple[dict[str, Embedding], dict[str, DomainMap]]] = PerSection()
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.domains_changed.connect(self._on_domains)
 
     def choose_model(self, model: Model) -> None:
-        """Compare cells by their smoothed expression, or as an OmniCell embeds them."""
+        """Compare cells by their smoothed expression, or as a model embeds them."""
         self._stop()
-        self._update(model=model, failure=None)
-        self._update(live=self._key in self._features)
-        if self.state.live:
-            self._cluster()
+        self._runner.cancel(LOAD_TOPIC)
+        bundle = self._taken.get(model)
+        self._update(
+            model=model,
+            known=self._bundles.of_model(KINDS[model].takes),
+            chosen=None if bundle is None else bundle.path,
+            bundle=bundle,
+            failure=None,
+        )
+        self._turn_live()
 
     def choose(self, path: Path) -> None:
-        """Load and verify a bundle of OmniCell."""
+        """Load and verify a bundle, and turn to the model that takes it."""
         self._stop()
-        self._update(model=OMNICELL, chosen=path, bundle=None, live=False, failure=None)
+        model = self.state.model if self.state.kind.takes else OMNICELL
+        self._update(model=model, chosen=path, bundle=None, live=False, failure=None)
         self._runner.start(
             Task(
                 topic=LOAD_TOPIC,
@@ -79,9 +94,22 @@ class DomainsController(Observed[DomainsState]):
     def use(self, bundle: Bundle) -> None:
         """Take a bundle that is loaded already, such as one just trained."""
         self._bundles.remember(bundle.path)
-        known = self._bundles.of_model(OMNICELL)
-        self._update(known=known, chosen=bundle.path, bundle=bundle)
-        self.choose_model(OMNICELL)
+        model = _taking(bundle)
+        self._taken[model] = bundle
+        self.choose_model(model)
+
+    def start_anew(self) -> None:
+        """Take no bundle, where the model may do without one."""
+        self._taken.pop(self.state.model, None)
+        self.choose_model(self.state.model)
+
+    def set_learning(self, **changes: Any) -> None:
+        """Change how the model learns: other settings are other features, to be asked for."""
+        learning = replace(self.state.learning, **changes)
+        if learning != self.state.learning:
+            self._stop()
+            self._update(learning=learning, failure=None)
+            self._turn_live()
 
     def set(self, **changes: Any) -> None:
         """Change settings; where features are there, the domains follow."""
@@ -127,14 +155,19 @@ class DomainsController(Observed[DomainsState]):
     @property
     def _key(self) -> str:
         """Whose features are asked for."""
-        bundle = self.state.bundle
-        if self.state.model == "smoothed" or bundle is None:
-            return self.state.model
-        return f"{OMNICELL} {bundle.digest}"
+        bundle, learning = self.state.bundle, self.state.learning
+        parts = [self.state.model, "" if bundle is None else bundle.digest]
+        return " ".join([*parts, str(learning.chosen) if self.state.kind.learns else ""])
+
+    def _turn_live(self) -> None:
+        """Cluster at once where there are features already."""
+        self._update(live=self._key in self._features)
+        if self.state.live:
+            self._cluster()
 
     def _stop(self) -> None:
         """Stop, and say so at once: a job may need a while until it hears of it."""
-        self._update(reading=False, clustering=False)
+        self._update(reading=False, clustering=False, learned=None)
         for topic in (FEATURES_TOPIC, CLUSTER_TOPIC):
             self._runner.cancel(topic)
 
@@ -142,25 +175,34 @@ class DomainsController(Observed[DomainsState]):
         opened, key = self._viewer_state.opened, self._key
         if opened is None:
             return
-        model, bundle = self.state.model, self.state.bundle
-        self._update(reading=True, failure=None, told="")
+        model, bundle, learning = self.state.model, self.state.bundle, self.state.learning
+        learns = self.state.kind.learns
+        self._update(reading=True, failure=None, told="", learned=None)
         self._runner.start(
             Task(
                 topic=FEATURES_TOPIC,
-                title="Reading cells",
-                work=lambda context: _features(opened, model, bundle, context),
+                title="Learning from the section" if learns else "Reading cells",
+                work=lambda context: _features(opened, model, bundle, learning, context),
                 done=lambda features: self._on_features(key, features),
                 failed=self._on_failed,
-                cancelled=lambda: self._update(reading=False),
-                unit="cells" if model == OMNICELL else "",
+                reported=self._on_learning if learns else nothing,
+                cancelled=lambda: self._update(reading=False, learned=None),
+                unit="cells" if model == OMNICELL else "updates" if learns else "",
                 heavy=True,
             )
         )
 
+    def _on_learning(self, reports: Sequence[Progress]) -> None:
+        """Say how far it is, unless somebody cancelled."""
+        last = next((report for report in reversed(reports) if report.stage == "learning"), None)
+        if last is not None and self.state.reading:
+            left = last.remaining_seconds
+            self._update(learned=Learned(last.done, last.total, last.partial, left))
+
     def _on_features(self, key: str, features: Embedding) -> None:
         self._features[key] = features
         wanted = self.state.reading and key == self._key  # else somebody cancelled
-        self._update(reading=False, live=self._key in self._features)
+        self._update(reading=False, learned=None, live=self._key in self._features)
         if wanted:
             self._cluster()
 
@@ -201,7 +243,7 @@ class DomainsController(Observed[DomainsState]):
         self._viewer_state.set_domains(found)
 
     def _on_failed(self, failure: Failure) -> None:
-        self._update(reading=False, clustering=False, failure=failure)
+        self._update(reading=False, clustering=False, learned=None, failure=failure)
 
     def _on_section(self, opened: OpenedSection | None) -> None:
         for topic in (FEATURES_TOPIC, CLUSTER_TOPIC, READ_TOPIC):
@@ -214,6 +256,7 @@ class DomainsController(Observed[DomainsState]):
             live=self._key in self._features,
             reading=False,
             clustering=False,
+            learned=None,
             keys=tuple(dict.fromkeys((*self._found, *keys))),
             key="",
             told="",
@@ -233,13 +276,18 @@ def _load(path: Path) -> Bundle:
     from tagscope import api
 
     bundle = api.load_bundle(path)
-    if bundle.model != OMNICELL:
+    if all(kind.takes != bundle.model for kind in KINDS.values()):
         raise BundleError(
             f"{path.name} is a model of kind {bundle.model!r}.",
-            "Domains take an OmniCell.",
+            "Domains take an OmniCell, or a CellPatch that STAGATE is joined with.",
             "Choose another, train a small one here, or take smoothed expression.",
         )
     return bundle
+
+
+def _taking(bundle: Bundle) -> Model:
+    """The model that takes a bundle."""
+    return next(model for model, kind in KINDS.items() if kind.takes == bundle.model)
 
 
 def _stored(table: Any, key: str) -> DomainMap:
@@ -249,11 +297,17 @@ def _stored(table: Any, key: str) -> DomainMap:
 
 
 def _features(
-    opened: OpenedSection, model: Model, bundle: Bundle | None, context: JobContext
+    opened: OpenedSection,
+    model: Model,
+    bundle: Bundle | None,
+    learning: Learning,
+    context: JobContext,
 ) -> Embedding:
     from tagscope import api
 
-    return api.domain_features(opened, model, bundle, context=context)
+    return api.domain_features(
+        opened, model, bundle, stagate=learning.stagate, union=learning.union, context=context
+    )
 
 
 def _clustered(

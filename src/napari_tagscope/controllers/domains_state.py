@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_tagscope.tasks import Failure
 
 if TYPE_CHECKING:
-    from tagscope.api import Bundle, DomainConfig, DomainMap
+    from tagscope.api import Bundle, DomainConfig, DomainMap, StagateConfig, UnionConfig
 
-Model = Literal["smoothed", "omnicell"]
+Model = Literal["smoothed", "omnicell", "stagate", "cellpatch-stagate"]
+Connect = Literal["nearest", "radius", "delaunay"]
 Way = Literal["mixture", "kmeans", "leiden", "leiden by number"]
 
 CLUSTERS: dict[Way, Literal["mixture", "kmeans", "leiden"]] = {
@@ -20,9 +21,33 @@ CLUSTERS: dict[Way, Literal["mixture", "kmeans", "leiden"]] = {
     "leiden": "leiden",
     "leiden by number": "leiden",
 }
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What features of a model are made with: a bundle of the model ``takes``, "" for none, which
+    it ``needs`` or may start from; ``learns`` where it learns from the section itself."""
+
+    takes: str = ""
+    needs: bool = False
+    learns: bool = False
+
+
+KINDS: dict[Model, ModelKind] = {
+    "smoothed": ModelKind(),
+    "omnicell": ModelKind(takes="omnicell", needs=True),
+    "stagate": ModelKind(learns=True),
+    "cellpatch-stagate": ModelKind(takes="cellpatch", learns=True),
+}
 NO_SECTION = "Open a section to find its domains."
 CHOOSE_BUNDLE = "Choose a bundle of OmniCell, or train a small one on this section."
 READY = "Press “Find domains”: cells with like surroundings become a domain."
+LEARN = (
+    "Press “Find domains”: it learns from this section first, which takes minutes. "
+    "Cancel harms nothing."
+)
+TOLD_FROM = 5  # updates, before which nobody knows how long the others take
+LEARNING = "Learning from this section; Cancel harms nothing."
 LIVE = "Number, method and smoothing move live: nothing is read again."
 
 
@@ -56,12 +81,60 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """How a STAGATE learns from the section; as long as usual where ``epochs`` is None.
+
+    ``radius`` is in the unit of the coordinates, for the graph of that name.
+    """
+
+    graph: Connect = "nearest"
+    nearest: int = 6
+    radius: float = 50.0
+    epochs: int | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The fields that matter, as the engine's settings name them."""
+        chosen: dict[str, Any] = {"graph": self.graph, "epochs": self.epochs}
+        if self.graph == "nearest":
+            chosen["nearest"] = self.nearest
+        elif self.graph == "radius":
+            chosen["radius"] = self.radius
+        return chosen
+
+    @property
+    def stagate(self) -> StagateConfig:
+        """The same as the engine takes them."""
+        from tagscope import api
+
+        return api.StagateConfig(**self.chosen)
+
+    @property
+    def union(self) -> UnionConfig:
+        """The same for CellPatch and STAGATE joined."""
+        from tagscope import api
+
+        return api.UnionConfig(**self.chosen)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How far a model is: ``done`` of all ``updates``, the loss of the last pass."""
+
+    done: int
+    updates: int
+    loss: float | None
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
 class DomainsState:
     """What the Domains panel shows.
 
-    ``known`` are bundles of OmniCell; ``bundle`` is None until the chosen one is loaded and
-    verified. ``live`` once features of the section are there for the model; ``keys`` are the
-    domains that the section has, ``key`` those on view. ``told`` says what became of the last run.
+    ``known`` are bundles that the model takes; ``bundle`` is None until the chosen one is loaded
+    and verified. ``learned`` says how far a model is that learns from the section. ``live`` once
+    features of the section are there for the model; ``keys`` are the domains that the section has,
+    ``key`` those on view. ``told`` says what became of the last run.
     """
 
     has_section: bool = False
@@ -70,6 +143,8 @@ class DomainsState:
     chosen: Path | None = None
     bundle: Bundle | None = None
     settings: Settings = Settings()
+    learning: Learning = Learning()
+    learned: Learned | None = None
     live: bool = False
     reading: bool = False
     clustering: bool = False
@@ -81,22 +156,46 @@ class DomainsState:
     @property
     def ready(self) -> bool:
         """Whether domains can be found."""
-        has_model = self.model == "smoothed" or self.bundle is not None
-        return self.has_section and has_model and not self.reading
+        waits = self.bundle is None and (self.kind.needs or self.chosen is not None)
+        return self.has_section and not waits and not self.reading
+
+    @property
+    def kind(self) -> ModelKind:
+        """What the chosen model is made with."""
+        return KINDS[self.model]
 
 
 def hint(state: DomainsState) -> str:
     """What to do next."""
     if not state.has_section:
         return NO_SECTION
-    if state.model == "omnicell" and state.bundle is None:
+    if state.bundle is None and (state.kind.needs or state.chosen is not None):
         reading = state.chosen is not None and state.failure is None
         return "Reading the bundle…" if reading else CHOOSE_BUNDLE
+    if state.reading and state.kind.learns:
+        return LEARNING if state.learned is None else _learned(state.learned)
     if state.reading:
         return "Reading cells; Cancel harms nothing."
     if state.clustering:
         return "Clustering…"
-    return LIVE if state.live else READY
+    if state.live:
+        return LIVE
+    return LEARN if state.kind.learns else READY
+
+
+def _learned(found: Learned) -> str:
+    """How far it is, how well it does, and how long it still takes."""
+    text = f"Learning: update {found.done:,} of {found.updates:,}"
+    if found.loss is not None:
+        text += f" · loss {found.loss:.4f}"
+    if found.seconds_left is not None and found.done >= TOLD_FROM:
+        text += f" · about {minutes(found.seconds_left)} left"
+    return text
+
+
+def minutes(seconds: float) -> str:
+    """A time to wait, in seconds where it is short."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def told(found: DomainMap, seconds: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_tagscope.controllers.bundles import KnownBundles, is_bundle
 from napari_tagscope.controllers.domains import DomainsController
+from napari_tagscope.controllers.domains_state import minutes
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
@@ -144,7 +145,7 @@ def progress_text(state: PretrainingState) -> str:
     if state.running and alone:
         lines.append("Then with their neighbours, which takes longer.")
     elif state.running and state.seconds_left is not None:
-        lines.append(f"about {_minutes(state.seconds_left)} left")
+        lines.append(f"about {minutes(state.seconds_left)} left")
     return "\n".join([*lines, state.notice] if state.notice else lines)
 
 
@@ -160,10 +161,6 @@ def updates_so_far(history: Sequence[PretrainRecord]) -> list[int]:
         earlier += history[n - 1].update if n in starts else 0
         found.append(earlier + record.update)
     return found
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _pretrain(opened: OpenedSection, out: Path, context: JobContext) -> Bundle:

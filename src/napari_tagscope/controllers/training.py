@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_tagscope.controllers.annotate import AnnotateController
 from napari_tagscope.controllers.bundles import KnownBundles, is_bundle
@@ -15,7 +15,12 @@ from napari_tagscope.controllers.reference import (
     count_reference,
     label_columns,
 )
-from napari_tagscope.controllers.training_state import TrainingState, stopped_text, usual_name
+from napari_tagscope.controllers.training_state import (
+    Model,
+    TrainingState,
+    stopped_text,
+    usual_name,
+)
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext, Progress
@@ -82,11 +87,12 @@ class TrainingController(Observed[TrainingState]):
 
     def choose_column(self, name: str) -> None:
         """Take the labels from this column."""
-        kept = self.state.name not in ("", usual_name(self.state))
-        self._update(column=name, summary=None, failure=None)
-        if not kept:
-            self._update(name=usual_name(self.state))
+        self._change(column=name, summary=None, failure=None)
         self._count()
+
+    def choose_model(self, model: Model) -> None:
+        """Train a CellMemory, or a CellPatch."""
+        self._change(model=model)
 
     def set_name(self, name: str) -> None:
         """Call the bundle so; one of that name that is there already is not replaced."""
@@ -101,7 +107,8 @@ class TrainingController(Observed[TrainingState]):
         state, opened = self.state, self._viewer_state.opened
         if not state.ready or state.reference is None:
             return
-        reference, column, epochs = self._source(), state.column, state.epochs
+        reference, column, model = self._source(), state.column, state.model
+        epochs = state.epochs
         section = None if opened is None else opened.section
         out = self._bundles.free_name(state.name or usual_name(state))
         self._update(running=True, stopping=False, networks=1, history=(), failure=None, notice="")
@@ -109,7 +116,9 @@ class TrainingController(Observed[TrainingState]):
             Task(
                 topic=TOPIC,
                 title="Training",
-                work=lambda context: _train(reference, column, out, epochs, section, context),
+                work=lambda context: _train(
+                    reference, column, model, out, epochs, section, context
+                ),
                 done=self._on_done,
                 failed=self._on_failed,
                 reported=self._on_reported,
@@ -124,6 +133,13 @@ class TrainingController(Observed[TrainingState]):
         if self.state.running:
             self._update(stopping=True)
             self._runner.cancel(TOPIC)
+
+    def _change(self, **changes: Any) -> None:
+        """Change what the bundle is called by, unless a person named it."""
+        kept = self.state.name not in ("", usual_name(self.state))
+        self._update(**changes)
+        if not kept:
+            self._update(name=usual_name(self.state))
 
     def _on_columns(self, columns: tuple[LabelColumn, ...]) -> None:
         names = [column.name for column in columns]
@@ -169,7 +185,7 @@ class TrainingController(Observed[TrainingState]):
     def _on_reported(self, reports: Sequence[Progress]) -> None:
         records = tuple(report.partial for report in reports if report.partial is not None)
         if records:
-            networks = _networks(self.state.epochs)
+            networks = _networks(self.state.model, self.state.epochs)
             self._update(history=self.state.history + records, networks=networks)
 
     def _on_done(self, bundle: Bundle) -> None:
@@ -195,15 +211,16 @@ def _sample_reference(context: JobContext) -> Path:
     return api.sample(context).reference
 
 
-def _networks(epochs: int | None) -> int:
+def _networks(model: Model, epochs: int | None) -> int:
     from tagscope import api
 
-    return api.recipe_of(api.TrainConfig(epochs=epochs)).folds
+    return api.recipe_of(api.TrainConfig(epochs=epochs), model).folds
 
 
 def _train(
     reference: Path | Reference,
     column: str,
+    model: Model,
     out: Path,
     epochs: int | None,
     section: Section | None,
@@ -213,4 +230,6 @@ def _train(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     config = api.TrainConfig(epochs=epochs)
-    return api.train(reference, column, out=out, config=config, panel=section, context=context)
+    return api.train(
+        reference, column, model, out=out, config=config, panel=section, context=context
+    )

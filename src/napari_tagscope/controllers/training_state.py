@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_tagscope.controllers.reference import LabelColumn, ReferenceSummary
 from napari_tagscope.tasks import Failure
@@ -14,6 +14,7 @@ from napari_tagscope.tasks import Failure
 if TYPE_CHECKING:
     from tagscope.api import EpochRecord
 
+Model = Literal["cellmemory", "cellpatch"]
 FEW_CELLS = 10  # of a type, below which a network hardly learns it
 MOST_NAMED = 3
 
@@ -27,6 +28,7 @@ class TrainingState:
     """
 
     reference: Path | None = None
+    model: Model = "cellmemory"
     columns: tuple[LabelColumn, ...] = ()
     column: str = ""
     name: str = ""
@@ -79,7 +81,10 @@ def summary_text(state: TrainingState) -> str:
 
 def usual_name(state: TrainingState) -> str:
     """What a bundle is called that nobody named."""
-    return f"{state.reference.stem}-{state.column}" if state.reference else ""
+    if state.reference is None:
+        return ""
+    name = f"{state.reference.stem}-{state.column}"
+    return name if state.model == "cellmemory" else f"{name}-{state.model}"
 
 
 def training_text(state: TrainingState) -> str:

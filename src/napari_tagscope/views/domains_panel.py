@@ -33,9 +33,11 @@ from napari_tagscope.controllers.domains_state import (
 from napari_tagscope.controllers.pretraining import PretrainingController
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.fold import Fold
+from napari_tagscope.views.learning_settings import LearningSettings
 from napari_tagscope.views.pretraining_form import PretrainingForm
 from napari_tagscope.views.theme import Colors
 
+NO_BUNDLE = "no bundle: start from this section"
 SETTLE_MS = 250  # after the last move of a control
 MOST_DOMAINS, MOST_NEIGHBORS = 30, 60
 STEPS = 20  # of the resolution's slider for every doubling
@@ -49,6 +51,16 @@ MODELS: dict[Model, tuple[str, str]] = {
     "omnicell": (
         "OmniCell",
         "How a trained model sees each cell, beside its expression, averaged over neighbours",
+    ),
+    "stagate": (
+        "STAGATE",
+        "What a graph attention auto-encoder learns from this section: cells with those around "
+        "them. It needs no bundle and takes minutes",
+    ),
+    "cellpatch-stagate": (
+        "CellPatch + STAGATE",
+        "A CellPatch's patches of genes, and a STAGATE behind them, learn from this section "
+        "together. A pretrained CellPatch may be the start; it takes longer than STAGATE",
     ),
 }
 WAYS: dict[Way, tuple[str, str]] = {
@@ -187,8 +199,8 @@ class DomainsPanel(QWidget):
         self._controller = controller
         self.model = _box("What cells are compared by", MODELS)
         self.bundles = QComboBox()
-        self.bundles.setToolTip("Bundles of OmniCell: those trained here, and those opened before")
-        self.bundles.setAccessibleName("Bundle of OmniCell")
+        self.bundles.setToolTip("Bundles of the model: those trained here, and those opened before")
+        self.bundles.setAccessibleName("Bundle of the model")
         self.bundles.setPlaceholderText("Choose a bundle")
         self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.browse_button = QPushButton("Browse…")
@@ -200,6 +212,7 @@ class DomainsPanel(QWidget):
             "Let a small OmniCell learn from this section, without labels",
             self.training,
         )
+        self.learning = LearningSettings(controller)
         self.settings = DomainSettings(controller)
         self.run_button = QPushButton("Find domains")
         self.run_button.setObjectName("main")
@@ -227,11 +240,9 @@ class DomainsPanel(QWidget):
     def show_state(self, state: DomainsState) -> None:
         """Show what the controller knows."""
         self.model.setCurrentIndex(self.model.findData(state.model))
-        _fill(self.bundles, [(path.name, path, str(path)) for path in _known(state)])
-        paths = _known(state)
-        self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
-        for widget in (self.bundle_row, self.train_toggle):
-            widget.setVisible(state.model == "omnicell")
+        self._show_bundles(state)
+        self.learning.show_state(state)
+        self.train_toggle.setVisible(state.model == "omnicell")
         if state.model != "omnicell":
             self.train_toggle.setChecked(False)
         self.settings.show_state(state)
@@ -247,6 +258,16 @@ class DomainsPanel(QWidget):
         self.told.setVisible(bool(state.told))
         self.hint.setText(hint(state))
         self.failure.show_failure(state.failure)
+
+    def _show_bundles(self, state: DomainsState) -> None:
+        paths: list[Path | None] = [*_known(state)]
+        entries: list[tuple[str, object, str]] = [(p.name, p, str(p)) for p in _known(state)]
+        if not state.kind.needs:
+            paths.insert(0, None)
+            entries.insert(0, (NO_BUNDLE, None, "All weights are learned from this section"))
+        _fill(self.bundles, entries)
+        self.bundles.setCurrentIndex(paths.index(state.chosen) if state.chosen in paths else -1)
+        self.bundle_row.setVisible(bool(state.kind.takes))
 
     def show_outlines(self, state: OutlinesState) -> None:
         """Show whether outlines are drawn."""
@@ -274,7 +295,9 @@ class DomainsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addLayout(compare)
-        for widget in (self.bundle_row, self.train_toggle, self.training, self.settings):
+        for widget in (
+            self.bundle_row, self.train_toggle, self.training, self.learning, self.settings,
+        ):  # fmt: skip
             column.addWidget(widget)
         column.addLayout(act)
         column.addLayout(shown)
@@ -284,14 +307,22 @@ class DomainsPanel(QWidget):
     def _connect(self) -> None:
         controller = self._controller
         self.model.activated.connect(lambda i: controller.choose_model(self.model.itemData(i)))
-        self.bundles.activated.connect(lambda i: controller.choose(self.bundles.itemData(i)))
+        self.bundles.activated.connect(self._on_bundle)
         self.browse_button.clicked.connect(self._choose_bundle)
         self.run_button.clicked.connect(controller.run)
         self.cancel_button.clicked.connect(controller.cancel)
         self.keys.activated.connect(lambda i: controller.show_key(self.keys.itemData(i)))
 
+    def _on_bundle(self, place: int) -> None:
+        path = self.bundles.itemData(place)
+        if path is None:
+            self._controller.start_anew()
+        else:
+            self._controller.choose(path)
+
     def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Open a bundle of OmniCell")
+        takes = self._controller.state.kind.takes
+        chosen = QFileDialog.getExistingDirectory(self, f"Open a bundle of {takes}")
         if chosen:
             self._controller.choose(Path(chosen))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -17,11 +18,20 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tagscope.controllers.training import TrainingController
-from napari_tagscope.controllers.training_state import TrainingState, summary_text, training_text
+from napari_tagscope.controllers.training_state import (
+    Model,
+    TrainingState,
+    summary_text,
+    training_text,
+)
 from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
 from napari_tagscope.views.table import Column, Row, Table
 
+MODELS: dict[Model, tuple[str, str]] = {
+    "cellmemory": ("CellMemory", "Genes compete for memory slots: attention by gene and by slot"),
+    "cellpatch": ("CellPatch", "Genes are gathered into patches: attention by gene, no slots"),
+}
 COLUMNS = (
     Column("type", "Type"),
     Column("cells", "Labelled cells", 10, "{:,}".format),
@@ -44,6 +54,12 @@ class TrainingForm(QWidget):
         self.column.setAccessibleName("Label column")
         self.counts = hint_label()
         self.types = Table("Types of the reference", COLUMNS, most_rows=7, sortable=True)
+        self.model = QComboBox()
+        for model, (text, tip) in MODELS.items():
+            self.model.addItem(text, model)
+            self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.model.setToolTip("The network that learns; each annotates under a key of its own")
+        self.model.setAccessibleName("Model to train")
         self.name = QLineEdit()
         self.name.setToolTip("What the bundle is called; a number is added where it is taken")
         self.name.setAccessibleName("Name of the bundle")
@@ -63,6 +79,7 @@ class TrainingForm(QWidget):
         self.browse_button.clicked.connect(self._choose_reference)
         self.sample_button.clicked.connect(controller.choose_sample_reference)
         self.column.activated.connect(self._on_column)
+        self.model.activated.connect(lambda i: controller.choose_model(self.model.itemData(i)))
         self.name.textEdited.connect(controller.set_name)
         self.epochs.valueChanged.connect(lambda value: controller.set_epochs(value or None))
         self.train_button.clicked.connect(controller.train)
@@ -85,6 +102,8 @@ class TrainingForm(QWidget):
         self.counts.setVisible(bool(self.counts.text()))
         types = () if state.summary is None or state.history else state.summary.types
         self.types.show_rows([Row(one, one[0]) for one in types])
+        self.model.setCurrentIndex(self.model.findData(state.model))
+        self.model.setEnabled(not state.running)
         if not self.name.hasFocus():
             self.name.setText(state.name)
         self.name.setEnabled(bool(state.column) and not state.running)
@@ -115,6 +134,7 @@ class TrainingForm(QWidget):
         form.addRow("Labels", self.column)
         form.addRow(self.counts)
         form.addRow(self.types)
+        form.addRow("Model", self.model)
         form.addRow("Name", self.name)
         form.addRow("Epochs", fit)
         column = QVBoxLayout(self)

@@ -134,9 +134,7 @@ def test_any_two_have_a_confusion_that_selects(state, runner, agreement, result,
     assert state.rows.tolist() == [4, 7]
 
 
-def test_a_bound_on_confidence_repaints_in_place(
-    agreement, state, painter, legend, result, second
-):
+def test_a_bound_on_confidence_repaints_in_place(agreement, state, painter, legend, result, second):
     state.set_result(second)
     state.set_result(result)
     agreement.compare()

@@ -158,6 +158,22 @@ def test_training_gives_a_bundle_that_is_ready_to_run(
     assert annotate.state.ready
 
 
+def test_a_cellpatch_is_trained_as_a_cellmemory_is(training, annotate, state, section_file, opened):
+    training.choose_reference(section_file)
+    training.choose_model("cellpatch")
+    assert training.state.name == "section-cell_type-cellpatch"
+    training.set_epochs(1)
+    training.train()
+    assert training.state.failure is None
+    assert annotate.state.bundle.model == "cellpatch"
+    assert training.state.networks == max(record.fold for record in training.state.history)
+    training.choose_model("cellmemory")
+    assert training.state.name == "section-cell_type"
+    training.set_name("mine")
+    training.choose_model("cellpatch")
+    assert training.state.name == "mine"
+
+
 def test_genes_and_types_are_counted_before_training(
     training, annotate, state, runner, section_file, opened, bundles
 ):

@@ -15,7 +15,7 @@ from napari_tagscope.controllers.domain_edits import DomainEdits
 from napari_tagscope.controllers.domain_legend import PAINTING, DomainLegend
 from napari_tagscope.controllers.domain_outlines import DomainOutlines
 from napari_tagscope.controllers.domains import DomainsController
-from napari_tagscope.controllers.domains_state import CHOOSE_BUNDLE, LIVE, READY, hint
+from napari_tagscope.controllers.domains_state import CHOOSE_BUNDLE, LEARN, LIVE, READY, hint
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.legend import PAINTING as TYPES
 from napari_tagscope.controllers.legend import LegendController
@@ -532,3 +532,76 @@ def test_outlines_of_sections_side_by_side_lie_where_their_cells_are_drawn(
         assert (own.min(axis=0) < cells.min(axis=0)).all()
         assert (own.max(axis=0) > cells.max(axis=0)).all()
         assert (own.max(axis=0) < cells.max(axis=0) + 30).all()
+
+
+def test_a_stagate_learns_from_the_section_and_says_how_far_it_is(
+    domains, runner, state, halves, monkeypatch
+):
+    told = []
+    domains.choose_model("stagate")
+    assert domains.state.ready
+    assert hint(domains.state) == LEARN
+    domains.set_learning(epochs=8, nearest=4)
+    domains.changed.connect(lambda now: told.append(hint(now)) if now.learned else None)
+    domains.run()
+    assert domains.state.failure is None
+    assert "Learning: update 6 of 8 · loss " in " ".join(told)
+    assert any(text.endswith("left") for text in told)
+    config = api.StagateConfig(epochs=8, nearest=4)
+    features = api.domain_features(halves, "stagate", stagate=config)
+    same = api.DomainConfig(n_domains=2, neighbors=6)
+    expected = api.delineate_domains(halves, config=same, embedding=features)
+    np.testing.assert_array_equal(state.domains.codes, expected.codes)
+    assert domains.state.keys == ("stagate",)
+    assert (domains.state.live, domains.state.learned) == (True, None)
+
+
+def test_other_settings_of_learning_are_other_features(domains, runner, state):
+    domains.choose_model("stagate")
+    domains.set_learning(epochs=4)
+    domains.run()
+    runner.titles.clear()
+    domains.set_learning(graph="delaunay")
+    assert not domains.state.live
+    assert runner.titles == []
+    domains.run()
+    assert runner.titles == ["Learning from the section", "Clustering domains"]
+    runner.titles.clear()
+    domains.set_learning(graph="nearest")
+    assert domains.state.live
+    domains.set(n_domains=3)
+    assert "Learning from the section" not in runner.titles
+
+
+def test_a_cancelled_learning_leaves_it_as_it_was(domains, runner, state):
+    domains.choose_model("stagate")
+    runner.cancel_at = 6
+    domains.run()
+    assert state.domains is None
+    assert domains.state.ready
+    assert domains.state.learned is None
+
+
+def test_a_union_may_start_from_a_bundle(domains, bundles, state, halves, tmp_path):
+    quick = api.PretrainConfig(epochs=1)
+    patches = api.pretrain(halves.section, "cellpatch", out=tmp_path / "patches", config=quick)
+    bundles.remember(patches.path)
+    domains.choose_model("cellpatch-stagate")
+    assert domains.state.known == (patches.path,)
+    assert domains.state.ready
+    domains.set_learning(epochs=2)
+    domains.run()
+    assert domains.state.failure is None
+    assert domains.state.key == "cellpatch-stagate"
+    domains.choose(patches.path)
+    assert domains.state.bundle.digest == patches.digest
+    assert not domains.state.live
+    domains.run()
+    assert domains.state.failure is None
+    assert state.domains.provenance.inputs["bundle_digest"] == patches.digest
+    domains.choose_model("omnicell")
+    assert (domains.state.bundle, domains.state.known) == (None, ())
+    domains.choose_model("cellpatch-stagate")
+    assert domains.state.bundle is not None
+    domains.start_anew()
+    assert (domains.state.bundle, domains.state.live) == (None, True)
