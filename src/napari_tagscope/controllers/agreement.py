@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tagscope.api import AnnotationResult, LabelAgreement, OpenedSection
 
 TOPIC = "compare models"
+SAVE_TOPIC = "save agreement"
 LISTED = 200  # doubtful cells at most
 COMPARE = "Tick two models or more, and compare them: cells are painted by who agrees."
 AGAIN = "Other models are ticked than those on view: compare again."
@@ -63,6 +65,8 @@ class AgreementState:
     doubtful: tuple[Doubtful, ...] = ()
     cell: int | None = None
     place: str = ""
+    saving: bool = False
+    saved: str = ""
     failure: Failure | None = None
 
     @property
@@ -78,13 +82,13 @@ class AgreementState:
     @property
     def hint(self) -> str:
         """What to do next."""
-        if self.running:
-            return "Comparing…"
+        if self.running or self.saving:
+            return "Comparing…" if self.running else "Saving…"
         if len(self.chosen) < 2:
             return TOO_FEW
         if not self.compared:
             return COMPARE
-        return "" if self.chosen == self.compared else AGAIN
+        return self.saved if self.chosen == self.compared else AGAIN
 
 
 class AgreementController(Observed[AgreementState]):
@@ -133,6 +137,25 @@ class AgreementController(Observed[AgreementState]):
         if count:
             place = self._place_of(self._viewer_state.cell)
             self.go_to(int(self._ranked[0 if place is None else (place + by) % count]))
+
+    def save(self) -> None:
+        """Write the map, the doubt and the consensus into the section's own store."""
+        opened, found = self._viewer_state.opened, self._viewer_state.agreement
+        if opened is None or found is None:
+            return
+        path = opened.source.path
+        self._update(saving=True, saved="", failure=None)
+        self._runner.start(
+            Task(
+                topic=SAVE_TOPIC,
+                title=f"Saving {path.name}",
+                work=lambda context: _save(opened, found, path, context),
+                done=lambda _: self._update(saving=False, saved=f"Saved to {path}"),
+                failed=lambda failure: self._update(saving=False, failure=failure),
+                cancelled=lambda: self._update(saving=False),
+                unit="MB",
+            )
+        )
 
     def as_text(self) -> str:
         """The listed cells as tab-separated text, for a spreadsheet."""
@@ -184,9 +207,9 @@ class AgreementController(Observed[AgreementState]):
 
     def _on_agreement(self, found: LabelAgreement | None) -> None:
         if found is None:
-            self._update(compared=(), told="", pairs=())
+            self._update(compared=(), told="", pairs=(), saved="")
         else:
-            self._update(compared=found.models, told=_told(found), pairs=_pairs(found))
+            self._update(compared=found.models, told=_told(found), pairs=_pairs(found), saved="")
         self._rank()
 
     def _rank(self) -> None:
@@ -247,14 +270,20 @@ def _compared(
     return found
 
 
+def _save(opened: OpenedSection, found: LabelAgreement, out: Path, context: JobContext) -> Path:
+    from tagscope import api
+
+    return api.write_result(opened, found, out, overwrite=True, context=context)
+
+
 def _told(found: LabelAgreement) -> str:
     """Shares of the kinds that matter most."""
     count, cells = len(found.models), max(1, len(found))
     alike = int((found.agreeing == count).sum())
-    lines = [f"All {count} models agree on {alike:,} of {len(found):,} cells ({alike / cells:.0%})"]
+    lines = [f"All {count} models agree on {alike:,} of {len(found):,} cells ({alike / cells:.1%})"]
     if count > 2:
         most = int((found.consensus >= 0).sum())
-        lines.append(f"More than half of them on {most:,} ({most / cells:.0%})")
+        lines.append(f"More than half of them on {most:,} ({most / cells:.1%})")
     none = int((found.codes < 0).any(axis=0).sum())
     lines += [f"{none:,} Unassigned by at least one"] if none else []
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QHBoxLayout,
     QLabel,
@@ -44,6 +45,12 @@ class AgreementCard(Card):
         self.compare_button = QPushButton("Compare models")
         self.compare_button.setObjectName("main")
         self.compare_button.setToolTip("Compare the models that are ticked; paint who agrees")
+        self.save_button = QPushButton("Save")
+        self.save_button.setToolTip(
+            "Write who agrees, the doubt and the label of most into the section's store"
+        )
+        self.copy_button = QPushButton("Copy")
+        self.copy_button.setToolTip("Copy the doubtful cells as text, for a spreadsheet")
         self.hint = hint_label()
         self.told = hint_label()
         self.pairs = Table("Pairs of models", PAIRS)
@@ -83,8 +90,12 @@ class AgreementCard(Card):
             ]
         )
         found = bool(state.compared)
-        for widget in (self.confusion_toggle, self.back_button, self.next_button, self.place):
+        for widget in (
+            self.confusion_toggle, self.back_button, self.next_button, self.place,
+            self.copy_button, self.save_button,
+        ):  # fmt: skip
             widget.setVisible(found)
+        self.save_button.setEnabled(not state.saving)
         self.confusion.setVisible(found and self.confusion_toggle.isChecked())
         self.doubtful.show_rows([Row((one.said, one.doubt), one.id) for one in state.doubtful])
         rows = [one.row for one in state.doubtful]
@@ -125,10 +136,12 @@ class AgreementCard(Card):
         choose = QHBoxLayout()
         choose.addLayout(self.models, 1)
         choose.addWidget(self.compare_button)
+        choose.addWidget(self.save_button)
         step = QHBoxLayout()
         step.addWidget(self.back_button)
         step.addWidget(self.next_button)
         step.addWidget(self.place, 1)
+        step.addWidget(self.copy_button)
         self.body.addLayout(choose)
         self.add(self.hint, self.told, self.pairs, self.confusion_toggle, self.confusion)
         self.body.addLayout(step)
@@ -139,6 +152,8 @@ class AgreementCard(Card):
         self.compare_button.clicked.connect(controller.compare)
         self.back_button.clicked.connect(lambda: controller.step(-1))
         self.next_button.clicked.connect(lambda: controller.step(1))
+        self.save_button.clicked.connect(controller.save)
+        self.copy_button.clicked.connect(self._copy)
         self.pairs.row_chosen.connect(self._on_pair)
         self.doubtful.row_chosen.connect(self._on_cell)
 
@@ -146,6 +161,11 @@ class AgreementCard(Card):
         pair = self._controller.state.pairs[row]
         self._comparison.choose_pair(pair.first, pair.second)
         self.confusion_toggle.setChecked(True)
+
+    def _copy(self) -> None:
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(self._controller.as_text())
 
     def _on_cell(self, row: int) -> None:
         self._controller.go_to(self._controller.state.doubtful[row].row)

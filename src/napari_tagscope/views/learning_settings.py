@@ -19,9 +19,9 @@ from napari_tagscope.controllers.domains_state import Connect, DomainsState
 
 _TIP = Qt.ItemDataRole.ToolTipRole
 GRAPHS: dict[Connect, tuple[str, str]] = {
-    "nearest": ("the nearest cells", "So many cells next to each, however far"),
-    "radius": ("all within a radius", "All cells that are no farther"),
-    "delaunay": ("cells that touch", "Cells whose Voronoi regions touch (Delaunay)"),
+    "nearest": ("Nearest", "So many cells next to each, however far"),
+    "radius": ("Radius", "All cells that are no farther"),
+    "delaunay": ("Touching", "Cells whose Voronoi regions touch (Delaunay)"),
 }
 
 
@@ -50,7 +50,7 @@ class LearningSettings(QWidget):
         self.reach = QStackedWidget()
         for widget in (self.nearest, self.radius, QWidget()):
             self.reach.addWidget(widget)
-        self.reach.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.reach.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.epochs = QSpinBox()
         self.epochs.setRange(0, 100_000)
         self.epochs.setSingleStep(100)
@@ -61,7 +61,7 @@ class LearningSettings(QWidget):
             box.setKeyboardTracking(False)
         row = QHBoxLayout()
         row.addWidget(self.graph, 1)
-        row.addWidget(self.reach)
+        row.addWidget(self.reach, 1)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)

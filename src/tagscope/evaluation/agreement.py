@@ -26,7 +26,7 @@ ALL_AGREE, SPLIT, ALL_DIFFER, SOME_UNASSIGNED = (
 )  # fmt: skip
 # Okabe and Ito (2008): calm where all agree, warm where not
 _AGREE_COLOR, _DIFFER_COLOR, _SPLIT_COLOR = "#56b4e9", "#d55e00", "#882255"
-_ALL_BUT_COLORS = ("#e69f00", "#f0e442", "#cc79a7", "#009e73", "#0072b2")
+_ALL_BUT_COLORS = ("#f0e442", "#cc79a7", "#009e73", "#e69f00", "#0072b2")
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

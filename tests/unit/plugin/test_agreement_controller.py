@@ -84,7 +84,7 @@ def test_the_map_is_that_of_the_verb_and_painted(agreement, compared, painter, l
     np.testing.assert_array_equal(painter.codes[PAINTING], compared.kind)
     assert painter.front == PAINTING
     assert {row.name: row.count for row in legend.state.rows}["all agree"] == 27
-    assert "agree on 27 of 30 cells (90%)" in agreement.state.told
+    assert "agree on 27 of 30 cells (90.0%)" in agreement.state.told
     assert agreement.state.hint == ""
     pair = agreement.state.pairs[0]
     assert (pair.first, pair.second) == ("cellmemory", "cellpatch")
@@ -246,3 +246,13 @@ def test_annotating_with_a_cellpatch_keeps_what_a_cellmemory_found(
     first = state.results["cellmemory"]
     section.show_key("cellmemory")
     assert state.result is first
+
+
+def test_the_map_is_saved_beside_what_the_section_has(agreement, compared, opened):
+    agreement.save()
+    assert agreement.state.failure is None
+    assert agreement.state.hint == f"Saved to {opened.source.path}"
+    written = api.read_table(opened.source.path)
+    assert written.obs["agreement"].tolist() == list(np.array(compared.kinds.names)[compared.kind])
+    assert list(written.uns["agreement_colors"]) == list(compared.kinds.colors)
+    assert "cell_type" in written.obs
