@@ -7,7 +7,9 @@
 each; several processes may share one OUT, and leave a file beside it for what they took on.
 ``table`` prints means over seeds as markdown. Tasks are those of ``annotation_tasks.py``; a model
 is trained for the query section (``--panel SECTION``). "default", "full" (one network in full mode)
-and "published" are CellMemory's, "cellpatch" and those with its name CellPatch's from scratch.
+and "published" are CellMemory's, "cellpatch" and those with its name CellPatch's from scratch, but
+"cellpatch-pretrained": one network that goes on from a CellPatch that was pretrained by the small
+preset on the cells of reference and query, once a seed, kept in the folder ``$TAGSCOPE_BUNDLES``.
 The baseline is that of the data's README: counts scaled to the reference's median total, log1p,
 z-scored with the reference's mean and sd, clipped at ±10, ``LogisticRegression(C=0.1)``.
 """
@@ -38,14 +40,19 @@ from annotation_tasks import TASKS, Task, standardised
 from tagscope.core.panel import GenePanel
 from tagscope.evaluation.annotation import evaluate_labels
 from tagscope.inference.annotate import annotate
+from tagscope.io.cell_source import source_of
 from tagscope.models.registry import load_model
 from tagscope.training.fit import train
+from tagscope.training.pretrain import pretrain
 from tagscope.training.recipe import RecipeName
 
 FULL_GENES = 300  # full mode reads every gene of every cell: no more than these
 PATCHES: dict[str, RecipeName] = {
     "cellpatch": "default", "cellpatch-published": "published", "cellpatch-paper": "paper",
+    "cellpatch-pretrained": "default",
 }  # fmt: skip
+SAME_CELLS = {"hypo17": "hypo71", "bz14_5": "bz5_14", "pbmc_v2": "pbmc_v1", "pbmc_5": "pbmc_v1"}
+BUNDLES = Path(os.environ.get("TAGSCOPE_BUNDLES", Path(tempfile.gettempdir()) / "bundles"))
 VARIANTS = ("logistic", "balanced", "default", "full", "published", *PATCHES)
 
 
@@ -102,8 +109,12 @@ def trained(name: str, variant: str, seed: int) -> Row:
     """A CellMemory, or a CellPatch from scratch, by one of its recipes."""
     task, started = TASKS[name](), time.monotonic()
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # scanpy's numba has set its own
+    init = None
     if variant in PATCHES:
-        config = ts.TrainConfig(recipe=PATCHES[variant], seed=seed, device="cpu")
+        if variant == "cellpatch-pretrained":
+            init = pretrained(name, task, seed)
+        folds = None if init is None else 1
+        config = ts.TrainConfig(recipe=PATCHES[variant], seed=seed, folds=folds, device="cpu")
         network, panel = ts.network_for(config, "cellpatch"), task.query.panel
     else:
         recipe = "published" if variant == "published" else "default"
@@ -114,7 +125,7 @@ def trained(name: str, variant: str, seed: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(
             task.reference, Path(folder) / "model", config, panel=panel,
-            section=task.query, model_config=network,
+            section=task.query, model_config=network, init=init,
         )  # fmt: skip
         seconds = time.monotonic() - started
         model = load_model(bundle, torch.device("cpu"))
@@ -123,6 +134,15 @@ def trained(name: str, variant: str, seed: int) -> Row:
     unusual = -found.confidence if unusual is None else unusual
     return row(name, variant, seed, task, np.array(bundle.labels.names), found.probabilities,
                unusual, bundle.training["accuracy"], seconds)  # fmt: skip
+
+
+def pretrained(name: str, task: Task, seed: int) -> ts.Bundle:
+    """A CellPatch that has read the cells of both parts, without their labels."""
+    path = BUNDLES / f"cellpatch-{SAME_CELLS.get(name, name)}-{seed}"
+    if path.exists():
+        return ts.load_bundle(path)
+    sources = [source_of(cells) for cells in (task.reference.cells, task.query)]
+    return pretrain(sources, path, ts.PretrainConfig(seed=seed, device="cpu"), model="cellpatch")
 
 
 def most_variable(task: Task) -> GenePanel:

@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -100,6 +100,24 @@ class Small:
         return ts.domain_features(section, "omnicell", bundle, config, reading=reading)
 
 
+def stagate(_: str, section: Section, seed: int) -> ts.Embedding:
+    config = ts.StagateConfig(seed=seed, device="cpu")
+    return ts.domain_features(section, "stagate", config=ts.DomainConfig(seed=seed), stagate=config)
+
+
+@dataclass(frozen=True)
+class Union:
+    """CellPatch and STAGATE joined, which learn from the task's cells by a recipe; by those of the
+    published code and paper without dropout, with which a processor takes days."""
+
+    recipe: ts.UnionRecipe = "default"
+
+    def __call__(self, _: str, section: Section, seed: int) -> ts.Embedding:
+        config = replace(ts.UnionConfig.of(self.recipe), dropout=0.0, seed=seed, device="cpu")
+        domains = ts.DomainConfig(seed=seed)
+        return ts.domain_features(section, "cellpatch-stagate", config=domains, union=config)
+
+
 @cache
 def small_bundle(task: str, stage: Literal["spatial", "cells"], seed: int) -> ts.Bundle:
     path = BUNDLES / f"{task}-{stage}-{seed}"
@@ -142,6 +160,14 @@ METHODS = {
     "small OmniCell, without neighbours, not averaged": Method(
         Small("cells", expression=False), averaged=False
     ),
+    "STAGATE": Method(stagate),
+    "STAGATE, not averaged": Method(stagate, averaged=False),
+    "CellPatch + STAGATE": Method(Union()),
+    "CellPatch + STAGATE, not averaged": Method(Union(), averaged=False),
+    "CellPatch + STAGATE, paper": Method(Union("paper")),
+    "CellPatch + STAGATE, paper, not averaged": Method(Union("paper"), averaged=False),
+    "CellPatch + STAGATE, published": Method(Union("published")),
+    "CellPatch + STAGATE, published, not averaged": Method(Union("published"), averaged=False),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scanpy as sc
 
 from tagscope import api
 
@@ -82,3 +83,24 @@ def test_the_boundary_of_white_matter(shared):
     myelin = change.frame.set_index("gene").loc["MBP"]
     assert myelin["auc"] > 0.8
     assert myelin["log2_fold_change"] > 0
+
+
+def test_patches_and_a_stagate_tell_regions(shared):
+    """A tenth of the updates of STAGATE's figure; 0.59 and 0.72 without a model."""
+    section = opened(shared, OSMFISH)
+    regions = section.table.obs["region"].astype(str).to_numpy()
+    known = regions != "NA"
+    config = api.DomainConfig(n_domains=len(set(regions[known])), starts=5)
+    union = api.UnionConfig(epochs=60, patches=16, device="cpu")
+    found = api.delineate_domains(
+        section, "cellpatch-stagate", config=config, union=union, drawn=True
+    )
+    report = api.evaluate_labels(found.names()[known], regions[known])
+    assert report.ari > 0.5
+    assert report.nmi > 0.65
+    table = section.table.copy()
+    found.write_to(table)
+    slot = "cellpatch-stagate_domain"
+    sc.tl.paga(table, groups=slot, neighbors_key=slot)
+    strengths = table.uns["paga"]["connectivities"].toarray()
+    assert (strengths.max(axis=1) > 0.1).all(), "every domain passes into another"

@@ -64,13 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         with report_progress() as listen, _cancelled_by_interrupt(JobContext(listen)) as context:
-            return int(options.run(options, context))
+            code = int(options.run(options, context))
+            sys.stdout.flush()
+            return code
     except TagscopeError as error:
         answers = f" Options: {options_text(error.choices)}." if error.choices else ""
         print(f"error: {error}{answers}", file=sys.stderr)
         return 2 if isinstance(error, ArgumentError) else 1
     except JobCancelled:
         print("cancelled", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # the reader has left, such as head: what is buffered has nowhere to go, now or at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the process ends here, with a message
         return _unexpected(error)

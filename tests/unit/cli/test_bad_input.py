@@ -200,3 +200,15 @@ def test_help_has_an_example(tagscope, command):
     ran = tagscope(command, "--help")
     assert ran.code == 0
     assert f"tagscope {command}" in ran.out.split("example:")[1]
+
+
+def test_a_reader_that_leaves_is_no_error_of_ours(sample_data):
+    """As in ``tagscope info … | head``."""
+    words = [sys.executable, "-m", "tagscope", "info", str(sample_data / "section.zarr")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        ran.stdout.close()
+        said = ran.stderr.read().decode()
+        assert ran.wait(60) == 1
+    assert said == ""
