@@ -17,6 +17,7 @@ from napari_tagscope.controllers.domains_state import (
     Learning,
     Model,
     told,
+    usual_radius,
 )
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.per_section import PerSection
@@ -35,6 +36,7 @@ CLUSTER_TOPIC = "cluster domains"
 LOAD_TOPIC = "load bundle for domains"
 READ_TOPIC = "read domains"
 OMNICELL: Final = "omnicell"
+_Kept = tuple[dict[str, "Embedding"], dict[str, "DomainMap"], Learning]
 
 
 class DomainsController(Observed[DomainsState]):
@@ -58,7 +60,7 @@ class DomainsController(Observed[DomainsState]):
         self._features: dict[str, Embedding] = {}  # by model, bundle and how it learned
         self._taken: dict[Model, Bundle] = {}
         self._found: dict[str, DomainMap] = {}
-        self._left: PerSection[tuple[dict[str, Embedding], dict[str, DomainMap]]] = PerSection()
+        self._left: PerSection[_Kept] = PerSection()
         viewer_state.section_changed.connect(self._on_section)
         viewer_state.domains_changed.connect(self._on_domains)
 
@@ -105,7 +107,7 @@ class DomainsController(Observed[DomainsState]):
 
     def set_learning(self, **changes: Any) -> None:
         """Change how the model learns: other settings are other features, to be asked for."""
-        learning = replace(self.state.learning, **changes)
+        learning = self._fitting(replace(self.state.learning, **changes))
         if learning != self.state.learning:
             self._stop()
             self._update(learning=learning, failure=None)
@@ -158,6 +160,13 @@ class DomainsController(Observed[DomainsState]):
         bundle, learning = self.state.bundle, self.state.learning
         parts = [self.state.model, "" if bundle is None else bundle.digest]
         return " ".join([*parts, str(learning.chosen) if self.state.kind.learns else ""])
+
+    def _fitting(self, learning: Learning) -> Learning:
+        """With a radius that suits the section, where one is needed and nobody gave any."""
+        opened = self._viewer_state.opened
+        if opened is None or learning.graph != "radius" or learning.radius is not None:
+            return learning
+        return replace(learning, radius=usual_radius(opened.section.xy))
 
     def _turn_live(self) -> None:
         """Cluster at once where there are features already."""
@@ -248,8 +257,11 @@ class DomainsController(Observed[DomainsState]):
     def _on_section(self, opened: OpenedSection | None) -> None:
         for topic in (FEATURES_TOPIC, CLUSTER_TOPIC, READ_TOPIC):
             self._runner.cancel(topic)
-        kept = self._left.exchange(opened, (self._features, self._found))
-        self._features, self._found = kept or ({}, {})
+        before = self.state.learning
+        kept = self._left.exchange(opened, (self._features, self._found, before))
+        anew = self._fitting(replace(before, radius=None))
+        self._features, self._found, learning = kept or ({}, {}, anew)
+        self._update(learning=learning)
         keys = () if opened is None else tuple(stored_domains(opened.table))
         self._update(
             has_section=opened is not None,

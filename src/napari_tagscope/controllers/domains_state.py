@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from napari_tagscope.tasks import Failure
 
@@ -84,12 +88,13 @@ class Settings:
 class Learning:
     """How a STAGATE learns from the section; as long as usual where ``epochs`` is None.
 
-    ``radius`` is in the unit of the coordinates, for the graph of that name.
+    ``radius`` is in the unit of the coordinates, for the graph of that name; None until one is
+    needed, and then :func:`usual_radius`.
     """
 
     graph: Connect = "nearest"
     nearest: int = 6
-    radius: float = 50.0
+    radius: float | None = None
     epochs: int | None = None
 
     @property
@@ -163,6 +168,16 @@ class DomainsState:
     def kind(self) -> ModelKind:
         """What the chosen model is made with."""
         return KINDS[self.model]
+
+
+def usual_radius(xy: npt.NDArray[np.float64]) -> float:
+    """A radius within which a cell has about six others, were cells (N, 2) spread evenly; of two
+    digits."""
+    known = xy[np.isfinite(xy).all(axis=1)]
+    if len(known) < 2:
+        return 1.0
+    area = float(np.prod(np.maximum(np.ptp(known, axis=0), 1e-9)))
+    return float(f"{math.sqrt(7 * area / (math.pi * len(known))):.2g}")
 
 
 def hint(state: DomainsState) -> str:

@@ -42,10 +42,10 @@ class LearningSettings(QWidget):
         self.nearest.setToolTip("How many of the nearest cells a cell is connected with")
         self.nearest.setAccessibleName("Nearest cells connected")
         self.radius = QDoubleSpinBox()
-        self.radius.setRange(0.1, 100_000)
-        self.radius.setDecimals(1)
-        self.radius.setSuffix(" µm")
-        self.radius.setToolTip("Cells are connected up to this distance")
+        self.radius.setRange(0.001, 1_000_000)
+        self.radius.setDecimals(3)
+        self.radius.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.radius.setToolTip("Cells are connected up to this distance, in the scale bar's unit")
         self.radius.setAccessibleName("Radius within which cells are connected")
         self.reach = QStackedWidget()
         for widget in (self.nearest, self.radius, QWidget()):
@@ -88,7 +88,7 @@ class LearningSettings(QWidget):
         for box in boxes:
             box.blockSignals(True)
         self.nearest.setValue(learning.nearest)
-        self.radius.setValue(learning.radius)
+        self.radius.setValue(learning.radius or 0.0)
         self.epochs.setValue(learning.epochs or 0)
         for box in boxes:
             box.blockSignals(False)

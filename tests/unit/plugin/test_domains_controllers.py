@@ -573,6 +573,23 @@ def test_other_settings_of_learning_are_other_features(domains, runner, state):
     assert "Learning from the section" not in runner.titles
 
 
+def test_a_radius_is_proposed_that_suits_the_section(domains, state, halves, opened):
+    domains.choose_model("stagate")
+    assert domains.state.learning.radius is None
+    domains.set_learning(graph="radius", epochs=2)
+    radius = domains.state.learning.radius
+    xy = halves.section.xy
+    near = (np.linalg.norm(xy[:, None] - xy[None], axis=2) < radius).sum(axis=1) - 1
+    assert 2 < near.mean() < 12
+    domains.run()
+    assert domains.state.failure is None
+    domains.set_learning(radius=12.5)
+    state.set_section(opened)
+    assert domains.state.learning.radius not in (None, 12.5, radius)
+    state.set_section(halves)
+    assert domains.state.learning.radius == 12.5
+
+
 def test_a_cancelled_learning_leaves_it_as_it_was(domains, runner, state):
     domains.choose_model("stagate")
     runner.cancel_at = 6
