@@ -86,12 +86,12 @@ def test_the_boundary_of_white_matter(shared):
 
 
 def test_patches_and_a_stagate_tell_regions(shared):
-    """A tenth of the updates of STAGATE's figure; 0.59 and 0.72 without a model."""
+    """A fifth of the usual updates; 0.59 and 0.72 without a model."""
     section = opened(shared, OSMFISH)
     regions = section.table.obs["region"].astype(str).to_numpy()
     known = regions != "NA"
     config = api.DomainConfig(n_domains=len(set(regions[known])), starts=5)
-    union = api.UnionConfig(epochs=60, patches=16, device="cpu")
+    union = api.UnionConfig(epochs=60, device="cpu")
     found = api.delineate_domains(
         section, "cellpatch-stagate", config=config, union=union, drawn=True
     )

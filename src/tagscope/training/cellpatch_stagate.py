@@ -7,7 +7,7 @@ where gradients are clipped; each is a recipe here, and neither the default.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from tagscope.core.panel import GenePanel
 from tagscope.errors import ArgumentError
@@ -20,6 +20,7 @@ from tagscope.training.sitting import own_random_numbers
 from tagscope.training.stagate import Kept, StagateConfig
 
 UnionRecipe = Literal["default", "published", "paper"]
+_PUBLISHED: dict[str, Any] = {"patches": 64, "dropout": 0.1, "related": False, "epochs": 1000}
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class UnionConfig(StagateConfig):
 
     concatenate: bool = True
     """STAGATE codes expression beside patches, as in the paper; patches alone, as in its code."""
-    patches: int = 64
-    """Patches that the genes of a cell are gathered into."""
+    patches: int = 16
+    """Patches that the genes of a cell are gathered into; 64 as published."""
     patch_width: int = 32
     """Width of a patch; a multiple of the heads."""
     heads: int = 2
@@ -41,6 +42,7 @@ class UnionConfig(StagateConfig):
     """Gene embeddings start from how genes vary together in the section, not at random."""
 
     whole: ClassVar[int] = 10_000
+    updates: ClassVar[int] = 300  # more told regions no better, and take their time
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,9 +60,9 @@ class UnionConfig(StagateConfig):
         if recipe == "default":
             return cls()
         if recipe == "published":
-            return cls(concatenate=False, dropout=0.1, related=False, compat="published")
+            return cls(concatenate=False, compat="published", **_PUBLISHED)
         if recipe == "paper":
-            return cls(dropout=0.1, related=False, learning_rate=1e-4, clip_norm=0.1)
+            return cls(learning_rate=1e-4, clip_norm=0.1, **_PUBLISHED)
         raise ArgumentError(
             f"There is no recipe {recipe!r} of CellPatch + STAGATE.",
             "It is default, published or paper.",

@@ -41,7 +41,6 @@ Network = StagateNetwork | CellPatchStagate
 
 _BATCH = 8_192  # cells of an update of larger sections
 _PATCHES = 8  # of which they are, at least
-_UPDATES = 1_000  # by default, the published number
 _DENSE = {"cpu": 0.4, "cuda": 0.05}  # share of values from which products are dense
 
 
@@ -62,7 +61,8 @@ class StagateConfig:
     width: int = 30
     """Width of STAGATE's embedding."""
     epochs: int | None = None
-    """Passes over all cells; as many as come to 1,000 updates if not given."""
+    """Passes over all cells; as many as come to 1,000 updates if not given, of cellpatch-stagate
+    to 300."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
     weight_decay: float = 1e-4
@@ -80,6 +80,7 @@ class StagateConfig:
     """auto, cpu, cuda, cuda:N or mps."""
 
     whole: ClassVar[int] = 30_000  # cells at most that one update is of, unless asked otherwise
+    updates: ClassVar[int] = 1_000  # as published, unless asked otherwise
 
     def __post_init__(self) -> None:
         for name in ("nearest", "most_genes", "hidden", "width", "epochs", "batch_size"):
@@ -264,7 +265,7 @@ def learn(
     values = values.astype(np.float32, copy=False)
     cells = Cells(values, graph, patches_of(xy, patch), device)
     per_epoch = 1 if size >= count else len(cells.groups(size))
-    epochs = config.epochs or -(-_UPDATES // per_epoch)
+    epochs = config.epochs or -(-config.updates // per_epoch)
     with own_random_numbers(config.seed):
         if network is None:
             network = StagateNetwork(values.shape[1], config.hidden, config.width)

@@ -99,6 +99,7 @@ def test_recipes(recipe: UnionRecipe, concatenate, rate, clip):
     assert (config.concatenate, config.learning_rate, config.clip_norm) == (concatenate, rate, clip)
     assert config.dropout == (0.0 if recipe == "default" else 0.1)
     assert (config.weight_decay, config.hidden, config.width) == (1e-4, 512, 30)
+    assert (config.patches, config.epochs) == ((16, None) if recipe == "default" else (64, 1000))
     small = replace(config, patches=4, patch_width=8, hidden=16, width=4, epochs=6, device="cpu")
     found = learned(small)
     assert np.isfinite(found.embedding).all()
