@@ -47,8 +47,8 @@ NO_SECTION = "Open a section to find its domains."
 CHOOSE_BUNDLE = "Choose a bundle of OmniCell, or train a small one on this section."
 READY = "Press “Find domains”: cells with like surroundings become a domain."
 LEARN = (
-    "Press “Find domains”: it learns from this section first, which takes minutes. "
-    "Cancel harms nothing."
+    "Press “Find domains”: it learns from this section first, in minutes or longer; the time left "
+    "is told once it is known."
 )
 TOLD_FROM = 5  # updates, before which nobody knows how long the others take
 LEARNING = "Learning from this section; Cancel harms nothing."

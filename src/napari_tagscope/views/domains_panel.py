@@ -55,7 +55,7 @@ MODELS: dict[Model, tuple[str, str]] = {
     "stagate": (
         "STAGATE",
         "What a graph attention auto-encoder learns from this section: cells with those around "
-        "them. It needs no bundle and takes minutes",
+        "them. It needs no bundle",
     ),
     "cellpatch-stagate": (
         "CellPatch + STAGATE",

@@ -54,8 +54,10 @@ class LearningSettings(QWidget):
         self.epochs = QSpinBox()
         self.epochs.setRange(0, 100_000)
         self.epochs.setSingleStep(100)
-        self.epochs.setSpecialValueText("as many as make 1,000 updates")
-        self.epochs.setToolTip("Passes over all cells: fewer are quicker, and tell less")
+        self.epochs.setSpecialValueText("automatic")
+        self.epochs.setToolTip(
+            "Passes over all cells, automatic as many as the model usually takes: fewer are quicker"
+        )
         self.epochs.setAccessibleName("Passes over the cells")
         for box in (self.nearest, self.radius, self.epochs):
             box.setKeyboardTracking(False)
