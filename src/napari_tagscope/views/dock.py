@@ -17,11 +17,13 @@ from napari_tagscope.views.composition_card import CompositionCard
 from napari_tagscope.views.domains_panel import DomainsPanel
 from napari_tagscope.views.edits_card import EditsCard
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
+from napari_tagscope.views.gene_map_card import GeneMapCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.legends import Legends
 from napari_tagscope.views.markers_card import MarkersCard
+from napari_tagscope.views.patches_card import PatchesCard
 from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.section_panel import SectionPanel
 from napari_tagscope.views.selection_row import SelectionRow
@@ -29,6 +31,9 @@ from napari_tagscope.views.session import Session, session_of
 from napari_tagscope.views.slots_card import SlotsCard
 from napari_tagscope.views.theme import colors_of, style_sheet
 
+_COLOURED = (
+    DomainsPanel, CompositionCard, MarkersCard, BoundaryCard, PatchesCard, GeneMapCard
+)  # fmt: skip
 LEGEND = 210  # pixels of height that the legend keeps: three types, and the confidence slider
 
 
@@ -74,7 +79,7 @@ class PanelDock(QWidget):
         for inspector in self.findChildren(InspectorPanel):
             inspector.set_colors(colors)
         for part in self.findChildren(QWidget):
-            if isinstance(part, (DomainsPanel, CompositionCard, MarkersCard, BoundaryCard)):
+            if isinstance(part, _COLOURED):
                 part.set_colors(colors)
         for comparison in self.findChildren(ComparisonView):
             comparison.matrix.set_colors(colors)
@@ -110,9 +115,12 @@ class PanelDock(QWidget):
         self.attention = AttentionPanel(self.session.attention)
         self.faithfulness = FaithfulnessCard(self.session.faithfulness)
         self.slots = SlotsCard(self.session.slots)
+        self.patches = PatchesCard(self.session.patches)
+        self.gene_map = GeneMapCard(self.session.gene_map)
         card = Card("Top attention genes", "See which genes the model attends to, and where")
         card.add(self.attention)
-        return card, self.attention.heatmap_card, self.faithfulness, self.slots
+        of_model = (self.slots, self.patches, self.gene_map)
+        return card, self.attention.heatmap_card, self.faithfulness, *of_model
 
     def _make_domains(self) -> tuple[Card, ...]:
         session = self.session
