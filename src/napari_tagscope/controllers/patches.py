@@ -48,7 +48,6 @@ class PatchesState:
     chosen: int | None = None
     label: str = ""
     program: tuple[PatchGene, ...] = ()
-    gene: str = ""
     gene_sets: Path | None = None
     orthologues: Path | None = None
     sets: tuple[SetRow, ...] = ()
@@ -84,7 +83,6 @@ class PatchesController(Observed[PatchesState]):
         )
         viewer_state.result_changed.connect(self._on_result)
         viewer_state.label_selected.connect(lambda _: self._restrict())
-        viewer_state.gene_selected.connect(lambda gene: self._update(gene=gene or ""))
 
     def read(self, bundle: Path | None = None) -> None:
         """Ask the model that annotated, or the same from the folder ``bundle``."""

@@ -19,7 +19,7 @@ DIFFERENCE = "{:+.1f}".format
 PATCH_COLUMNS = (
     Column("patch", "Patch, from 0; at first those that tell types apart best", 6),
     Column(
-        "types", "Share of the variance of the patch's activity that lies between types", 7,
+        "types", "Share of the variance of the patch's activity that lies between types", 8,
         percent,
     ),
     Column("of type", "The chosen type, or the one in which the patch is most active"),
@@ -91,8 +91,6 @@ class PatchesCard(Card):
         numbers = [row.number for row in state.patches]
         self.table.mark(numbers.index(state.chosen) if state.chosen in numbers else -1)
         self.program.show_rows([_gene(row) for row in state.program])
-        genes = [row.gene for row in state.program]
-        self.program.mark(genes.index(state.gene) if state.gene in genes else -1)
         self.gene_sets.show_sets(state.sets, state.note, state.gene_sets, state.orthologues)
         self.gene_sets.setVisible(bool(state.patches))
         self.failure.show_failure(state.failure)
