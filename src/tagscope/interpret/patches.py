@@ -205,19 +205,7 @@ def patch_programs(
         genes are shared.
     """
     config, context, began = config or PatchConfig(), context or JobContext(), time.monotonic()
-    if codes.shape != cells.ids.shape:
-        raise InputError(
-            f"The section has {len(cells)} cells, the groups are of {len(codes)}.",
-            "Groups of the section's own cells are needed.",
-            "Annotate the section again.",
-        )
-    if not (codes >= 0).any():
-        raise InputError(
-            f"None of the {len(cells)} cells is in a group.",
-            "Patches are told by what they read in groups of cells.",
-            "Group by another column, or lower the confidence that labels need.",
-            {"by": None},
-        )
+    _require_groups(cells, codes)
     _require_network(model, config.network)
     keep_freed_memory()
     columns = listed_genes(cells, model.vocabulary, config.n_genes, gene_list)
@@ -347,6 +335,22 @@ def _by_type(
     highest = np.array(names, dtype=object)[eligible][means[eligible].argmax(axis=0)]
     patches = {"patch": np.arange(count), "explained": explained, "group": highest}
     return types, pd.DataFrame(patches)
+
+
+def _require_groups(cells: Cells, codes: npt.NDArray[np.int64]) -> None:
+    if codes.shape != cells.ids.shape:
+        raise InputError(
+            f"The section has {len(cells)} cells, the groups are of {len(codes)}.",
+            "Groups of the section's own cells are needed.",
+            "Annotate the section again.",
+        )
+    if not (codes >= 0).any():
+        raise InputError(
+            f"None of the {len(cells)} cells is in a group.",
+            "Patches are told by what they read in groups of cells.",
+            "Group by another column, or lower the confidence that labels need.",
+            {"by": None},
+        )
 
 
 def _require_network(model: CellPatch, network: int) -> None:
