@@ -156,10 +156,10 @@ def test_slots_are_read_painted_and_enriched(viewer, dock, wait, gene_sets, monk
     assert session.slots.state.chosen is not None
     assert changed(before, drawn(viewer)) > 0.02
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(gene_sets), ""))
-    click(card.sets_button)
+    click(card.gene_sets.sets_button)
     wait(lambda: session.slots.state.note and not session.busy)
-    assert card.file.text() == gene_sets.name
-    assert len(card.sets.rows) == len(session.slots.state.sets) > 0
+    assert card.gene_sets.file.text() == gene_sets.name
+    assert len(card.gene_sets.sets.rows) == len(session.slots.state.sets) > 0
     told = []
     session.state.gene_selected.connect(told.append)
     click_row(card.program, 1)

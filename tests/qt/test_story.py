@@ -341,13 +341,13 @@ def _read_the_slots(story: Story) -> None:
     assert slots.state.chosen is not None
     assert changed(before, drawn(story.viewer)) > 0.01
     story.answer("getOpenFileName", story.facts.gene_sets)
-    click(card.sets_button)
+    click(card.gene_sets.sets_button)
     story.wait(lambda: slots.state.note)
     if story.facts.orthologues is not None:
         story.answer("getOpenFileName", story.facts.orthologues)
-        click(card.orthologues_button)
+        click(card.gene_sets.orthologues_button)
         story.wait(lambda: slots.state.orthologues and slots.state.sets)
-    assert card.sets.rows
+    assert card.gene_sets.sets.rows
     scroll_to(card)
     story.keep("slots")
     click(card.heading)

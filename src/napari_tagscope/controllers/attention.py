@@ -42,7 +42,8 @@ SELECTED = "selected"
 NO_SECTION = "Open a section to begin."
 NO_RESULT = "Annotate the section to see which genes its cells get attention for."
 NO_SCORES = (
-    "This annotation has no attention scores. Annotate with a CellMemory and “Attention scores” on."
+    "This annotation has no attention scores. Annotate with a CellMemory or a CellPatch and "
+    "“Attention scores” on."
 )
 COMPUTING = "Ranking genes…"
 STOPPED = "Ranking was cancelled. Choose a type to rank its genes."

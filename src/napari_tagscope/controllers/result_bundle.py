@@ -86,6 +86,11 @@ class Question(Generic[T]):
         self._update(running=asked, **changes)
 
 
+def model_of(result: AnnotationResult | None) -> str:
+    """The kind of the model that gave a result, which older ones tell by their key alone."""
+    return "" if result is None else str(result.provenance.extra.get("model", result.key))
+
+
 def bundle_of(result: AnnotationResult, chosen: Path | None) -> Bundle:
     """Load the bundle that annotated, from where it was then or from ``chosen``.
 

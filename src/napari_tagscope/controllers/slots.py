@@ -10,19 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tagscope.controllers.contrast import spread_of
+from napari_tagscope.controllers.gene_sets import (
+    GENE_SETS,
+    ORTHOLOGUES,
+    GeneSets,
+    RememberedFiles,
+    SetRow,
+)
 from napari_tagscope.controllers.observed import Observed
 from napari_tagscope.controllers.painter import Painter
-from napari_tagscope.controllers.recent import read_list, write_list
-from napari_tagscope.controllers.result_bundle import Question
-from napari_tagscope.controllers.slot_rows import (
-    ProgramRow,
-    SetRow,
-    SlotRow,
-    note_on,
-    program_rows,
-    set_rows,
-    slot_rows,
-)
+from napari_tagscope.controllers.result_bundle import Question, model_of
+from napari_tagscope.controllers.slot_rows import ProgramRow, SlotRow, program_rows, slot_rows
 from napari_tagscope.state import ViewerState
 from napari_tagscope.tasks import Failure, Runner, Task
 from tagscope.jobs import JobContext
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from tagscope.api import (
         AnnotationResult,
         Bundle,
-        Enrichment,
         OpenedSection,
         SlotScores,
         SlotSummary,
@@ -39,10 +36,8 @@ if TYPE_CHECKING:
 
 TOPIC = "memory slots"
 SCORE_TOPIC = "score memory slots"
-ENRICH_TOPIC = "enrich memory slots"
 PAINTING = "memory slot"
 COLORMAP = "magma"
-GENE_SETS, ORTHOLOGUES = "gene sets", "orthologues"
 NO_RESULT = "Annotate the section to see what the model's memory slots hold."
 NO_SLOTS = "This annotation has no memory scores. “Read slots” asks the model for them."
 COMPUTING = "Reading the memory slots…"
@@ -52,6 +47,7 @@ COMPUTING = "Reading the memory slots…"
 class SlotsState:
     """What the panel shows; ``program`` and ``sets`` are those of the ``chosen`` slot.
 
+    ``applies`` is False where the model that annotated has no slots, but patches.
     ``note`` says how many sets were tested and how genes were matched.
     """
 
@@ -63,6 +59,7 @@ class SlotsState:
     sets: tuple[SetRow, ...] = ()
     note: str = ""
     hint: str = NO_RESULT
+    applies: bool = True
     can_score: bool = False
     running: bool = False
     failure: Failure | None = None
@@ -74,31 +71,6 @@ class Memory:
 
     summary: SlotSummary
     shares: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class RememberedFiles:
-    """Files that were chosen last, by what they are for; kept in a file of ``folder``."""
-
-    folder: Path
-
-    @property
-    def _list(self) -> Path:
-        return self.folder / "chosen_files.json"
-
-    def path(self, purpose: str) -> Path | None:
-        """The file, if it is still there."""
-        found = Path(self._known().get(purpose, ""))
-        return found if found.is_file() else None
-
-    def remember(self, purpose: str, path: Path) -> None:
-        """Keep a file for the next time."""
-        known = {**self._known(), purpose: str(path.absolute())}
-        write_list(self._list, list(known.items()))
-
-    def _known(self) -> dict[str, str]:
-        entries = read_list(self._list)
-        return dict(entry for entry in entries if isinstance(entry, list) and len(entry) == 2)
 
 
 class SlotsController(Observed[SlotsState]):
@@ -119,10 +91,9 @@ class SlotsController(Observed[SlotsState]):
         self._viewer_state = viewer_state
         self._runner = runner
         self._painter = painter
-        self._remembered = remembered
         self._looked_at = False
         self._memory: Memory | None = None
-        self._enriched: Enrichment | None = None
+        self._sets = GeneSets(runner, remembered, "slot", self._show, self._update)
         self._question = Question(
             viewer_state, runner, SCORE_TOPIC, "Reading memory slots", _score, self._on_scores,
             self._update,
@@ -152,24 +123,16 @@ class SlotsController(Observed[SlotsState]):
         """Select a gene of a program, here and everywhere."""
         self._viewer_state.select_gene(gene)
 
-    def choose_gene_sets(self, path: Path) -> None:
-        """Test the sets of a GMT file in every slot, now and in what is opened later."""
-        self._take(GENE_SETS, path, gene_sets=path)
-
-    def choose_orthologues(self, path: Path) -> None:
-        """Match genes with sets of the other species by a table of human and mouse symbols."""
-        self._take(ORTHOLOGUES, path, orthologues=path)
+    def choose_sets(self, purpose: str, path: Path) -> None:
+        """Test the sets of a GMT file in every slot (``GENE_SETS``), or match genes with those of
+        the other species (``ORTHOLOGUES``), now and in what is opened later."""
+        self._sets.choose(purpose, path)
+        if self._memory is not None:
+            self._sets.test(self._memory.summary)
 
     def score(self, bundle: Path | None = None) -> None:
         """Ask the model that annotated for its memory scores; labels stay as they are."""
         self._question.ask(bundle)
-
-    def _take(self, purpose: str, path: Path, **chosen: Path) -> None:
-        """Test with another file than before."""
-        self._remembered.remember(purpose, path)
-        self._enriched = None
-        self._update(sets=(), note="", failure=None, **chosen)
-        self._enrich()
 
     def _on_scores(self, scores: SlotScores) -> None:
         result = self._viewer_state.result
@@ -182,14 +145,15 @@ class SlotsController(Observed[SlotsState]):
 
     def _on_result(self, result: AnnotationResult | None) -> None:
         scores = None if result is None else result.slot_scores
-        self._memory = self._enriched = None
-        for topic in (TOPIC, ENRICH_TOPIC):
-            self._runner.cancel(topic)
+        self._memory = None
+        self._runner.cancel(TOPIC)
+        self._sets.forget()
         if self._question.follow(result):
             self._update(chosen=None)
         hint = NO_RESULT if result is None else NO_SLOTS if scores is None else COMPUTING
         can_score = result is not None and scores is None
-        self._update(hint=hint, can_score=can_score, failure=None)
+        applies = model_of(result) != "cellpatch"
+        self._update(hint=hint, applies=applies, can_score=can_score, failure=None)
         self._show()
         if self._looked_at:
             self._summarise()
@@ -212,25 +176,7 @@ class SlotsController(Observed[SlotsState]):
         self._memory = memory
         self._update(hint="")
         self._show()
-        self._enrich()
-
-    def _enrich(self) -> None:
-        memory, path, orthologues = self._memory, self.state.gene_sets, self.state.orthologues
-        if memory is None or path is None:
-            return
-        self._runner.start(
-            Task(
-                topic=ENRICH_TOPIC,
-                title=f"Testing the sets of {path.name}",
-                work=lambda _: _enrich(memory.summary, path, orthologues),
-                done=self._on_enriched,
-                failed=lambda failure: self._update(sets=(), note="", failure=failure),
-            )
-        )
-
-    def _on_enriched(self, enriched: Enrichment) -> None:
-        self._enriched = enriched
-        self._show()
+        self._sets.test(memory.summary)
 
     def _show(self) -> None:
         """Show the slots as the chosen type has them, and what the chosen slot holds."""
@@ -238,14 +184,10 @@ class SlotsController(Observed[SlotsState]):
         if memory is None:
             self._update(slots=(), program=(), sets=(), note="")
             return
-        enriched = self._enriched
-        sets: tuple[SetRow, ...] = ()
         slots = slot_rows(memory.summary, self._viewer_state.label)
         program = () if chosen is None else program_rows(memory.summary, chosen)
-        if enriched is not None and chosen is not None:
-            sets = set_rows(enriched, chosen)
-        note = "" if enriched is None else note_on(enriched)
-        self._update(slots=slots, program=program, sets=sets, note=note)
+        sets = self._sets.rows(chosen)
+        self._update(slots=slots, program=program, sets=sets, note=self._sets.note)
 
 
 def _summarise(result: AnnotationResult) -> Memory:
@@ -268,9 +210,3 @@ def _score(
     found = api.annotate(opened, bundle, config, context=context)
     assert found.slot_scores is not None
     return found.slot_scores
-
-
-def _enrich(summary: SlotSummary, path: Path, orthologues: Path | None) -> Enrichment:
-    from tagscope import api
-
-    return api.enrich(summary, path, orthologues=orthologues)

@@ -18,11 +18,13 @@ from napari_tagscope.views.composition_card import CompositionCard
 from napari_tagscope.views.domains_panel import DomainsPanel
 from napari_tagscope.views.edits_card import EditsCard
 from napari_tagscope.views.faithfulness_card import FaithfulnessCard
+from napari_tagscope.views.gene_map_card import GeneMapCard
 from napari_tagscope.views.inspector_panel import InspectorPanel
 from napari_tagscope.views.job_bar import JobBar
 from napari_tagscope.views.layers_row import LayersRow
 from napari_tagscope.views.legends import Legends
 from napari_tagscope.views.markers_card import MarkersCard
+from napari_tagscope.views.patches_card import PatchesCard
 from napari_tagscope.views.preflight_panel import PreflightPanel
 from napari_tagscope.views.result_switch import ResultSwitch
 from napari_tagscope.views.section_panel import SectionPanel
@@ -33,7 +35,10 @@ from napari_tagscope.views.theme import colors_of, style_sheet
 
 LEGEND = 210  # pixels of height that the legend keeps: three types, and the confidence slider
 
-_COLOURED = (AgreementCard, BoundaryCard, CompositionCard, DomainsPanel, MarkersCard)
+_COLOURED = (
+    AgreementCard, BoundaryCard, CompositionCard, DomainsPanel, GeneMapCard, MarkersCard,
+    PatchesCard,
+)  # fmt: skip
 
 
 class PanelDock(QWidget):
@@ -116,9 +121,12 @@ class PanelDock(QWidget):
         self.attention = AttentionPanel(self.session.attention)
         self.faithfulness = FaithfulnessCard(self.session.faithfulness)
         self.slots = SlotsCard(self.session.slots)
+        self.patches = PatchesCard(self.session.patches)
+        self.gene_map = GeneMapCard(self.session.gene_map)
         card = Card("Top attention genes", "See which genes the model attends to, and where")
         card.add(self.attention)
-        return card, self.attention.heatmap_card, self.faithfulness, self.slots
+        of_model = (self.slots, self.patches, self.gene_map)
+        return card, self.attention.heatmap_card, self.faithfulness, *of_model
 
     def _make_domains(self) -> tuple[Card, ...]:
         session = self.session

@@ -25,16 +25,19 @@ from napari_tagscope.controllers.domain_legend import DomainLegend
 from napari_tagscope.controllers.domain_outlines import DomainOutlines
 from napari_tagscope.controllers.domains import DomainsController
 from napari_tagscope.controllers.faithfulness import FaithfulnessController
+from napari_tagscope.controllers.gene_map import GeneMapController
+from napari_tagscope.controllers.gene_sets import RememberedFiles
 from napari_tagscope.controllers.inspector import InspectorController
 from napari_tagscope.controllers.layers import LayersController
 from napari_tagscope.controllers.legend import LegendController
 from napari_tagscope.controllers.markers import MarkersController
+from napari_tagscope.controllers.patches import PatchesController
 from napari_tagscope.controllers.preflight import PreflightController
 from napari_tagscope.controllers.pretraining import PretrainingController
 from napari_tagscope.controllers.recent import RecentSections
 from napari_tagscope.controllers.section import SectionController
 from napari_tagscope.controllers.selecting import SelectionController
-from napari_tagscope.controllers.slots import RememberedFiles, SlotsController
+from napari_tagscope.controllers.slots import SlotsController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.jobs import JobRunner
 from napari_tagscope.state import ViewerState
@@ -66,9 +69,10 @@ class Session:
         self.preflight = PreflightController(
             self.state, self.runner, self.annotate, self.section.reopen
         )
-        self.slots = SlotsController(
-            self.state, self.runner, self.painter, RememberedFiles(bundle_folder().parent)
-        )
+        files = RememberedFiles(bundle_folder().parent)
+        self.slots = SlotsController(self.state, self.runner, self.painter, files)
+        self.patches = PatchesController(self.state, self.runner, self.painter, files)
+        self.gene_map = GeneMapController(self.state, self.runner)
         self.faithfulness = FaithfulnessController(self.state, self.runner)
         self.comparison = ComparisonController(self.state, self.runner)
         self.agreement_legend = AgreementLegend(self.state, self.painter)

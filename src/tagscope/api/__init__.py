@@ -13,7 +13,7 @@ from tagscope.api.conversion import convert
 from tagscope.api.deconvolution import deconvolve
 from tagscope.api.domains import delineate_domains, domain_features
 from tagscope.api.embedding import embed, gene_embeddings
-from tagscope.api.explanation import enrich, faithfulness, slots, tags
+from tagscope.api.explanation import enrich, faithfulness, patches, slots, tags
 from tagscope.api.learning import network_for, train
 from tagscope.api.pretraining import pretrain
 from tagscope.api.sections import check, export, info, sample, simulate, write_result
@@ -59,6 +59,7 @@ from tagscope.interpret.enrichment import EnrichConfig, Enrichment
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_result
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
 from tagscope.interpret.gene_embeddings import GeneEmbeddings
+from tagscope.interpret.patches import PatchConfig, PatchPrograms
 from tagscope.interpret.profiles import CellProfile, CellProfiles, SelectionProfile, TypeCount
 from tagscope.interpret.slots import SlotSummary, slot_shares, slot_summary
 from tagscope.interpret.stored import selection_groups
@@ -97,17 +98,17 @@ __all__ = [
     "FaithfulnessConfig", "FaithfulnessReport", "FeatureMap", "Finding", "GeneConfig",
     "GeneEmbeddings", "GeneScores", "GroupDistances", "HeadConfig", "IntegrationConfig",
     "IntegrationReport", "LabelAgreement", "LabelTree", "Layout", "ModelLabels",
-    "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation", "Preflight", "PretrainConfig",
-    "PretrainRecord", "Proportions", "SectionImage", "SectionSource", "SelectionProfile",
-    "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable", "TrainConfig",
-    "Transcripts", "TypeCount", "UnionConfig", "UnionRecipe", "adjoining_domains", "agree",
-    "alternatives", "annotate", "boundary_between", "check", "coloured_like", "convert",
+    "OmniCellConvertConfig", "OpenedSection", "PartialAnnotation", "PatchConfig", "PatchPrograms",
+    "Preflight", "PretrainConfig", "PretrainRecord", "Proportions", "SectionImage", "SectionSource",
+    "SelectionProfile", "SimulateConfig", "SlotScores", "SlotSummary", "StagateConfig", "TagTable",
+    "TrainConfig", "Transcripts", "TypeCount", "UnionConfig", "UnionRecipe", "adjoining_domains",
+    "agree", "alternatives", "annotate", "boundary_between", "check", "coloured_like", "convert",
     "deconvolve", "delineate_domains", "distances", "domain_features", "domain_markers",
     "domain_outlines", "embed", "enrich", "estimate_text", "evaluate", "evaluate_labels", "export",
     "faithfulness", "faithfulness_of_result", "feature_map", "flows", "gene_embeddings", "info",
     "integration", "label_agreement", "label_flows", "load_bundle", "merge_domains", "network_for",
-    "open_section", "pretrain", "read_images", "read_reference", "read_section", "read_table",
-    "read_transcripts", "recipe_of", "recolour_domain", "rename_domain", "sample",
+    "open_section", "patches", "pretrain", "read_images", "read_reference", "read_section",
+    "read_table", "read_transcripts", "recipe_of", "recolour_domain", "rename_domain", "sample",
     "selection_groups", "simulate", "slot_shares", "slot_summary", "slots", "tag_table", "tags",
     "train", "write_result",
 ]  # fmt: skip

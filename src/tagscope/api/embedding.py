@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from tagscope.api.given import AnyPath, bundle_of, opened_of, said_of
 from tagscope.api.keeping import write_or_keep
@@ -20,7 +21,7 @@ from tagscope.errors import ArgumentError
 from tagscope.inference.embed import EmbedConfig, embed_alone
 from tagscope.inference.embed import embed as _embed
 from tagscope.inference.genes import GeneConfig
-from tagscope.interpret.gene_embeddings import GeneEmbeddings
+from tagscope.interpret.gene_embeddings import GeneEmbeddings, cellpatch_genes
 from tagscope.interpret.gene_embeddings import gene_embeddings as _gene_embeddings
 from tagscope.io.beforehand import refuse_beforehand
 from tagscope.io.columns import column_of
@@ -86,24 +87,30 @@ def gene_embeddings(
     context: JobContext | None = None,
     **choices: Any,
 ) -> GeneEmbeddings:
-    """Embed the genes of a section, and find co-expression modules; with ``label``, a column of
+    """Embed the genes of a section, and find modules of like genes; with ``label``, a column of
     ``obs``, also the markers of its values.
 
+    Of an OmniCell they are learned from the section, of a CellPatch its tokens, which are the same
+    in all cells: it has no markers, and of ``config`` its ``n_genes`` and ``seed`` alone count.
     ``out`` is a folder for the tables. The column is that of the opened file, so that a section
     without one has no markers.
     """
     snapshot, opened = opened_of(section, None, choices)
-    bundle = bundle_of(bundle)
-    require_omnicell(bundle)
+    config, bundle = config or GeneConfig(), bundle_of(bundle)
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
-    config = config or GeneConfig()
-    found = _gene_embeddings(
-        snapshot, load_omnicell(bundle, choose_device(config.device)), config,
-        gene_list=None if gene_list is None else tuple(gene_list),
-        labels=None if label is None else _labels(opened, label),
-        top=top, inputs=inputs, context=context,
-    )  # fmt: skip
+    named = None if gene_list is None else tuple(gene_list)
+    if bundle.model == "cellpatch":
+        _refuse_markers(label)
+        patches = load_cellpatch(bundle, torch.device("cpu"))
+        found = cellpatch_genes(snapshot.cells, patches, config, gene_list=named, inputs=inputs)
+    else:
+        require_omnicell(bundle)
+        found = _gene_embeddings(
+            snapshot, load_omnicell(bundle, choose_device(config.device)), config,
+            gene_list=named, labels=None if label is None else _labels(opened, label),
+            top=top, inputs=inputs, context=context,
+        )  # fmt: skip
     if out is not None:
         found.write(Path(out), overwrite=overwrite)
     return found
@@ -131,6 +138,16 @@ def _refuse_gene_list(gene_list: Sequence[str] | None) -> None:
             "It reads all genes that a cell expresses.",
             "Leave the list out, or choose a bundle of OmniCell.",
             {"gene_list": False},
+        )
+
+
+def _refuse_markers(label: str | None) -> None:
+    if label is not None:
+        raise ArgumentError(
+            f"Markers of {label!r} were asked of a CellPatch.",
+            "Its embedding of a gene is the same in all cells, and tells no markers.",
+            "Leave the column out, or choose a bundle of OmniCell.",
+            {"label": False},
         )
 
 

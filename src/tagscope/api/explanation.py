@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from tagscope.api.given import AnyPath, bundle_of
+import numpy as np
+import numpy.typing as npt
+
+from tagscope.api.given import AnyPath, bundle_of, opened_of, said_of
+from tagscope.core.labels import LabelSet
+from tagscope.core.results import Annotation
+from tagscope.core.section import Section
+from tagscope.errors import ArgumentError
+from tagscope.inference.annotate import AnnotateConfig
+from tagscope.inference.annotate import annotate as _annotate
 from tagscope.interpret.enrichment import (
     EnrichConfig,
     Enrichment,
@@ -15,14 +25,20 @@ from tagscope.interpret.enrichment import (
 )
 from tagscope.interpret.faithfulness import FaithfulnessConfig, faithfulness_of_table
 from tagscope.interpret.faithfulness_report import FaithfulnessReport
+from tagscope.interpret.patches import PatchConfig, PatchPrograms, patch_programs
 from tagscope.interpret.slots import SlotSummary, slots_of_table
-from tagscope.interpret.stored import Selection
+from tagscope.interpret.stored import Selection, groups_of
 from tagscope.interpret.tags import TagTable, tags_of_table
 from tagscope.io.gene_sets import read_gmt, read_orthologues
 from tagscope.io.names import read_names
+from tagscope.io.readers import OpenedSection
 from tagscope.io.store import read_table
 from tagscope.jobs import JobContext
+from tagscope.models.base import Capability
 from tagscope.models.bundle import Bundle
+from tagscope.models.cellpatch.model import CellPatch
+from tagscope.models.device import choose_device
+from tagscope.models.registry import load_cellpatch
 
 
 def tags(
@@ -74,8 +90,49 @@ def slots(
     return found
 
 
+def patches(
+    section: Section | OpenedSection | AnyPath,
+    bundle: Bundle | AnyPath,
+    config: PatchConfig | None = None,
+    *,
+    by: str | Annotation | None = None,
+    gene_list: Sequence[str] | None = None,
+    out: AnyPath | None = None,
+    overwrite: bool = False,
+    context: JobContext | None = None,
+    **choices: Any,
+) -> PatchPrograms:
+    """What the patches of a CellPatch attend to: a program of genes each, by type and by cell.
+
+    ``by`` groups the cells: a column of ``obs``, an annotation of the same cells, or, if None, the
+    labels that the model gives them. ``gene_list`` are the genes that cells are read over, in place
+    of those that vary most. ``out`` is a folder for tables and pictures.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is no CellPatch, or knows no labels where none are given.
+    """
+    snapshot, opened = opened_of(section, None, choices)
+    config, bundle = config or PatchConfig(), bundle_of(bundle)
+    require_cellpatch(bundle)
+    inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
+    inputs |= said_of(snapshot, opened)
+    model = load_cellpatch(bundle, choose_device(config.device))
+    groups, codes = _groups(snapshot, opened, model, by, config.device, context)
+    found = patch_programs(
+        snapshot.cells, model, groups, codes, config,
+        by=by if isinstance(by, str) else bundle.model,
+        gene_list=None if gene_list is None else tuple(gene_list),
+        inputs=inputs, context=context,
+    )  # fmt: skip
+    if out is not None:
+        found.write(Path(out), overwrite=overwrite)
+    return found
+
+
 def enrich(
-    tags: TagTable | SlotSummary | AnyPath,
+    tags: TagTable | SlotSummary | PatchPrograms | AnyPath,
     gene_sets: AnyPath,
     config: EnrichConfig | None = None,
     *,
@@ -85,12 +142,12 @@ def enrich(
     out: AnyPath | None = None,
     overwrite: bool = False,
 ) -> Enrichment:
-    """Gene sets of a GMT file that are over-represented among the TAGs of each group (and slot).
+    """Gene sets of a GMT file that are over-represented among the genes of a group, slot or patch.
 
     Parameters
     ----------
     tags
-        What :func:`tags` or :func:`slots` returned, or a CSV they wrote.
+        What :func:`tags`, :func:`slots` or :func:`patches` returned, or a CSV they wrote.
     background
         All genes that could have been TAGs: names, or a :class:`~pathlib.Path` to a file with one
         a line, or to the annotated store (its result ``key``). If None, what the table itself
@@ -138,3 +195,47 @@ def faithfulness(
     if out is not None:
         report.write(Path(out), overwrite=overwrite)
     return report
+
+
+def require_cellpatch(bundle: Bundle) -> None:
+    """Refuse a bundle of another model.
+
+    Raises
+    ------
+    ArgumentError
+        If it is of one.
+    """
+    if bundle.model != "cellpatch":
+        raise ArgumentError(
+            f"{bundle.path} is a model of kind {bundle.model!r}.",
+            "Patches are CellPatch's.",
+            "Choose a bundle of CellPatch; what a CellMemory holds instead are memory slots.",
+            {"bundle": None},
+        )
+
+
+def _groups(
+    section: Section, opened: OpenedSection | None, model: CellPatch,
+    by: str | Annotation | None, device: str, context: JobContext | None,
+) -> tuple[LabelSet, npt.NDArray[np.int64]]:  # fmt: skip
+    """Groups and the cells' codes: of a column, an annotation, or the model's own labels."""
+    if isinstance(by, str):
+        if opened is None:
+            raise ArgumentError(
+                "A section without a file behind it has no columns.",
+                "A path or an opened section is needed with a column.",
+                "Pass what open_section returned, or an annotation.",
+                {"by": None},
+            )
+        return groups_of(opened.table, by)
+    if by is None:
+        if Capability.ANNOTATE not in model.capabilities:
+            raise ArgumentError(
+                "The model was trained without labels, and none are given.",
+                "Patches are told by what they read in groups of cells.",
+                "Name a column that groups the cells.",
+                {"by": None},
+            )
+        config = AnnotateConfig(device=device)
+        by = _annotate(section.cells, model, config, context=context).annotation
+    return by.labels, by.codes

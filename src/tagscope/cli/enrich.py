@@ -1,7 +1,7 @@
-"""Find the gene sets that are over-represented among the TAGs of each group (and slot), offline.
+"""Find gene sets that are over-represented among the TAGs of a group, slot or patch, offline.
 
 The background are all genes that could have been TAGs: read from TAGS.background.txt, which
-`tagscope tags` writes beside TAGS.csv, or given by --background.
+`tagscope tags`, `slots` and `patches` write beside their tables, or given by --background.
 
 example:
   tagscope enrich tags.csv --gene-sets go.gmt --out enriched.csv

@@ -1,6 +1,8 @@
-"""Embed the genes of a section: in the whole data set, with co-expression modules and markers.
+"""Embed the genes of a section: modules and a map of like genes, and markers.
 
-Writes a folder: embeddings.parquet, modules.csv, provenance.json, and markers.csv with --label.
+An OmniCell learns them from the section; a CellPatch's are its tokens, which need no learning.
+Writes a folder: embeddings.parquet, modules.csv, map.csv, map.png, provenance.json, and
+markers.csv with --label, which is OmniCell's alone.
 
 example:
   tagscope genes section.zarr --bundle omnicell --label cell_type --out genes
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gene-list", type=Path, metavar="FILE", help="genes to read, one a line, in their order"
     )
+    parser.add_argument("--nearest", metavar="GENE", help="print the genes most like this one")
     names = ("n_genes", "threshold", "neighbors", "epochs", "seed", "device", "precision")
     add_config_options(parser, GeneConfig, names)
     add_section_options(parser)
@@ -56,5 +59,8 @@ def run(options: argparse.Namespace, context: JobContext) -> int:
     if found.markers is not None:
         for group, rows in found.markers.groupby("group", sort=False):
             print(f"  {group}: {', '.join(rows['gene'].head(8))}")
+    if options.nearest is not None:
+        near = found.nearest(options.nearest).itertuples(index=False)
+        print(f"like {options.nearest}: {', '.join(f'{g} ({cosine:.2f})' for g, cosine in near)}")
     print(f"wrote {options.out} ({found.provenance.seconds:.1f} s, {found.provenance.device})")
     return 0

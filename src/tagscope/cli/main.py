@@ -34,6 +34,7 @@ COMMANDS = {
     "domains": "delineate the domains of a section",
     "tags": "list the top attention genes of every group",
     "slots": "say what the memory slots hold, by group and by gene",
+    "patches": "say what a CellPatch's patches attend to, by type, gene and cell",
     "enrich": "find gene sets that are over-represented among TAGs",
     "faithfulness": "test whether labels hang on the genes with the most attention",
     "evaluate": "compare predicted labels with true ones",

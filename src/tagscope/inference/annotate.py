@@ -139,6 +139,7 @@ def annotate(
     gene_scores, slot_scores = found.scores(cells, context)
     annotation = found.annotation(cells)
     extra = {
+        "model": model.kind,
         "labels": list(model.labels.names),
         "tree": None if model.tree is None else model.tree.to_dict(),
         "cells": len(cells),

@@ -1,4 +1,4 @@
-"""Over-representation of gene sets among TAGs and slot programs, offline."""
+"""Over-representation of gene sets among TAGs and the programs of slots and patches, offline."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from tagscope.core.panel import GenePanel
 from tagscope.errors import ArgumentError, InputError
+from tagscope.interpret.patches import PatchPrograms
 from tagscope.interpret.slots import SlotSummary
 from tagscope.interpret.stored import genes_read
 from tagscope.interpret.tags import TagTable
@@ -27,7 +28,7 @@ from tagscope.io.store import read_table
 
 Ints = npt.NDArray[np.int64]
 
-_KEYS = ("slot", "group")
+_KEYS = ("slot", "patch", "group")
 _SIGNIFICANT = 0.05
 COLUMNS = (
     "set", "overlap", "set_size", "tags", "background", "expected", "fold", "p_value", "fdr",
@@ -57,11 +58,11 @@ class EnrichConfig:
 
 @dataclass(frozen=True)
 class Enrichment:
-    """Gene sets over-represented in each group (and slot).
+    """Gene sets over-represented in each group, slot or patch.
 
     ``frame`` has one row per group and set with at least one gene in common, best first:
 
-    - ``slot``, ``group`` as in the TAG table; ``set``;
+    - ``slot``, ``patch``, ``group`` as in the TAG table; ``set``;
     - ``overlap`` genes in common, of ``tags`` in the group and ``set_size`` in the set, both cut to
       the ``background``, the number of genes that could have been TAGs;
     - ``expected``: overlap to expect by chance, tags · set_size / background; ``fold`` the overlap
@@ -93,7 +94,7 @@ class Enrichment:
         )
         for names, rows in self.frame.groupby(keys, sort=False, observed=True):
             title = ", ".join(
-                f"slot {n}" if k == "slot" else str(n) for k, n in zip(keys, names, strict=True)
+                str(n) if k == "group" else f"{k} {n}" for k, n in zip(keys, names, strict=True)
             )
             significant = int((rows["fdr"] < _SIGNIFICANT).sum())
             best = (
@@ -124,7 +125,7 @@ def enrich_tags(
     Parameters
     ----------
     tags
-        A table with the columns ``gene``, ``rank``, and ``group``, ``slot`` or both.
+        A table with the columns ``gene``, ``rank``, and some of ``group``, ``slot`` and ``patch``.
     background
         All genes that could have been TAGs, as the TAG table names them.
     sets
@@ -166,14 +167,14 @@ def enrich_tags(
 
 
 def read_tags(path: Path | str) -> pd.DataFrame:
-    """A TAG table or slot programs, as they were written.
+    """A TAG table or programs of slots or patches, as they were written.
 
     Raises
     ------
     InputError
         If it cannot be read as CSV.
     """
-    needed = "A CSV of TAGs or of slots, as TAGscope writes it, is needed."
+    needed = "A CSV of TAGs, of slots or of patches, as TAGscope writes it, is needed."
     read_text(path, needed)
     text = {"group": str, "gene": str}
     try:
@@ -202,7 +203,7 @@ def background_of(path: Path | str) -> tuple[str, ...]:
 
 
 def table_and_background(
-    tags: TagTable | SlotSummary | str | PathLike[str],
+    tags: TagTable | SlotSummary | PatchPrograms | str | PathLike[str],
     background: Sequence[str] | PathLike[str] | None,
     key: str,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -211,7 +212,7 @@ def table_and_background(
     ``background`` holds names, or is the path of a list or of an annotated store, whose result
     ``key`` is read; if None, the table knows it, or the list that was written beside it.
     """
-    if isinstance(tags, TagTable | SlotSummary):
+    if isinstance(tags, TagTable | SlotSummary | PatchPrograms):
         frame = tags.frame if isinstance(tags, TagTable) else tags.programs
     else:
         frame = read_tags(Path(tags))
@@ -221,7 +222,7 @@ def table_and_background(
         return frame, genes_read(read_table(path), key) if stored else read_names(path)
     if background is not None:
         return frame, tuple(background)
-    if isinstance(tags, TagTable | SlotSummary):
+    if isinstance(tags, TagTable | SlotSummary | PatchPrograms):
         return frame, tags.background
     return frame, background_of(Path(tags))
 
@@ -284,8 +285,8 @@ def _keys_of(tags: pd.DataFrame) -> list[str]:
         raise InputError(
             f"The TAG table has no column {(missing or ['group'])[0]!r}; "
             f"it has {listed(tags.columns)}.",
-            "The columns gene, rank, and group or slot are needed.",
-            "Write the table of TAGs or of slots first.",
+            "The columns gene, rank, and group, slot or patch are needed.",
+            "Write the table of TAGs, of slots or of patches first.",
         )
     return keys
 

@@ -14,6 +14,7 @@ from tagscope.core.keys import Slots
 from tagscope.core.labels import LabelSet
 from tagscope.core.results import SlotScores
 from tagscope.errors import InputError
+from tagscope.interpret.statistics import over_others
 from tagscope.interpret.stored import groups_of, slots_of
 from tagscope.io.atomic import written_whole
 from tagscope.io.names import BACKGROUND_SUFFIX, write_names
@@ -172,7 +173,7 @@ def _shares(scores: SlotScores, groups: LabelSet, codes: npt.NDArray[np.int64]) 
             "group": np.repeat(np.array(groups.names, dtype=object)[present], count),
             "slot": np.tile(np.arange(count), len(present)),
             "share": shares.ravel(),
-            "specificity": _over_others(shares).ravel(),
+            "specificity": over_others(shares).ravel(),
             "cells": np.repeat(sizes[present], count),
         }
     )
@@ -192,7 +193,7 @@ def _gene_means(scores: SlotScores) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _programs(means: pd.DataFrame, spread: pd.DataFrame, top: int) -> pd.DataFrame:
     specificity = pd.DataFrame(
-        _over_others(spread.to_numpy().T).T, index=spread.index, columns=spread.columns
+        over_others(spread.to_numpy().T).T, index=spread.index, columns=spread.columns
     )
     frames = []
     for slot in means:
@@ -210,14 +211,3 @@ def _programs(means: pd.DataFrame, spread: pd.DataFrame, top: int) -> pd.DataFra
             )
         )
     return pd.concat(frames, ignore_index=True)
-
-
-def _over_others(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Every value divided by the highest in its column but itself; NaN where it is alone."""
-    if len(values) < 2:
-        return np.full(values.shape, np.nan)
-    ordered = np.sort(values, axis=0)
-    best, second = ordered[-1], ordered[-2]
-    others = np.where(values == best, second, best)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(values / others)

@@ -1,4 +1,4 @@
-"""Means and rank sums over sparse columns, without making them dense."""
+"""Means and rank sums over sparse columns, without making them dense, and comparisons."""
 
 from __future__ import annotations
 
@@ -52,3 +52,14 @@ def group_auc(
     pairs = sizes * (cells - sizes)
     wins = rank_sums - sizes * (sizes + 1) / 2
     return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
+
+
+def over_others(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Every value divided by the highest in its column but itself; NaN where it is alone."""
+    if len(values) < 2:
+        return np.full(values.shape, np.nan)
+    ordered = np.sort(values, axis=0)
+    best, second = ordered[-1], ordered[-2]
+    others = np.where(values == best, second, best)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(values / others)

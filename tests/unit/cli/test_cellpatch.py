@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from anndata import read_h5ad
 
@@ -83,3 +84,58 @@ def test_pretraining_and_what_goes_on_from_it(
     ran = tagscope("pretrain", section, *QUICK, "--neighbors", 3, "--out", tmp_path / "no")
     assert ran.code == 2
     assert "--neighbors" in ran.err
+
+
+def test_patches_and_their_gene_sets(tagscope, section, cellpatch, tmp_path):
+    out = tmp_path / "patches"
+    ran = tagscope("patches", section, "--bundle", cellpatch, "--top", 6, "--device", "cpu",
+                   "--out", out)  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "8 patches of network 0 (of 1) over" in ran.out
+    programs = pd.read_csv(out / "patch_programs.csv")
+    assert programs.groupby("patch").size().tolist() == [6] * 8
+    labels = api.annotate(section, cellpatch, api.AnnotateConfig(device="cpu")).annotation
+    types = pd.read_csv(out / "patch_by_type.csv")
+    assert set(types["group"]) == {name for name, _ in labels.counts()}
+    again = api.patches(section, cellpatch, api.PatchConfig(top=6, device="cpu"), by=labels)
+    pd.testing.assert_frame_equal(programs, again.programs, rtol=1e-4, check_dtype=False)
+    sets = tmp_path / "sets.gmt"
+    sets.write_text("first\t\t" + "\t".join(programs["gene"].head(5)) + "\n")
+    ran = tagscope("enrich", out / "patch_programs.csv", "--gene-sets", sets,
+                   "--out", tmp_path / "enriched.csv")  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert pd.read_csv(tmp_path / "enriched.csv").iloc[0][["patch", "overlap"]].tolist() == [0, 5]
+
+
+def test_patches_are_of_cellpatch_and_of_groups(tagscope, section, cellpatch, bundle, tmp_path):
+    out = tmp_path / "patches"
+    ran = tagscope("patches", section, "--bundle", bundle, "--out", out)
+    assert (ran.code, out.exists()) == (2, False)
+    assert "Patches are CellPatch's" in ran.err
+    ran = tagscope("patches", section, "--bundle", cellpatch, "--by", "nothing", "--out", out)
+    assert ran.code == 2
+    assert "--by" in ran.err
+
+
+def test_gene_embeddings_are_the_tokens(tagscope, section, cellpatch, tmp_path):
+    out = tmp_path / "genes"
+    ran = tagscope("genes", section, "--bundle", cellpatch, "--out", out, "--nearest", "Nothing1")
+    assert ran.code == 2
+    assert "'Nothing1' is not among" in ran.err
+    gene = api.open_section(section).section.panel.symbols[3]
+    ran = tagscope("genes", section, "--bundle", cellpatch, "--out", out, "--overwrite",
+                   "--nearest", gene)  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert f"like {gene}: " in ran.out
+    found = pd.read_parquet(out / "embeddings.parquet")
+    loaded = api.load_bundle(cellpatch)
+    weights = loaded.state()["genes.weight"].numpy()
+    row = loaded.panel.position(gene)
+    assert (found.loc[gene].to_numpy() == weights[row]).all()
+    places = pd.read_csv(out / "map.csv")
+    assert places["gene"].tolist() == found.index.tolist()
+    assert (out / "map.png").stat().st_size
+    ran = tagscope("genes", section, "--bundle", cellpatch, "--label", "cell_type",
+                   "--out", tmp_path / "other")  # fmt: skip
+    assert ran.code == 2
+    assert "without --label" in ran.err

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from napari_tagscope.controllers.gene_sets import GENE_SETS, ORTHOLOGUES, RememberedFiles
 from napari_tagscope.controllers.slots import (
     NO_RESULT,
     NO_SLOTS,
     PAINTING,
-    RememberedFiles,
     SlotsController,
 )
 from napari_tagscope.controllers.stored import read_stored
@@ -99,7 +99,7 @@ def test_gene_sets_are_tested_and_remembered(
     slots.look(True)
     state.set_result(replace(result, slot_scores=scores))
     slots.choose(0)
-    slots.choose_gene_sets(gene_sets)
+    slots.choose_sets(GENE_SETS, gene_sets)
     assert {row.name for row in slots.state.sets} == {"first", "last"}
     assert "2 of 2 sets" in slots.state.note
     assert "None is below an FDR of 5 %" in slots.state.note
@@ -116,11 +116,11 @@ def test_sets_of_the_other_species_are_matched_by_a_table(
     slots.look(True)
     state.set_result(replace(result, slot_scores=scores))
     slots.choose(0)
-    slots.choose_gene_sets(gene_sets)
+    slots.choose_sets(GENE_SETS, gene_sets)
     pairs = tmp_path / "pairs.csv"
     rows = [f"{gene.upper()},{gene}" for gene in state.opened.section.panel.symbols]
     pairs.write_text("\n".join(["human_symbol,mouse_symbol", *rows]))
-    slots.choose_orthologues(pairs)
+    slots.choose_sets(ORTHOLOGUES, pairs)
     assert slots.state.sets
     assert "6 of 6 mouse genes have human orthologues" in slots.state.note
     assert remembered.path("gene sets") == gene_sets
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_gene_sets_is_explained(slots, state, result, scores, 
     state.set_result(replace(result, slot_scores=scores))
     wrong = tmp_path / "wrong.gmt"
     wrong.write_text("no tabs here\n")
-    slots.choose_gene_sets(wrong)
+    slots.choose_sets(GENE_SETS, wrong)
     assert "has 0 tabs" in slots.state.failure.error.found
     assert slots.state.slots
 
