@@ -43,7 +43,7 @@ from tagscope.jobs import JobContext
 _READING = ("batch_size", "device", "precision")
 _SHARED = ("batch_size", "device", "seed")  # options that other configs declare
 _LEARNING = tuple(name for name in field_docs(StagateConfig) if name not in _SHARED)
-_PATCHES = tuple(field_docs(UnionConfig))
+_PATCHES = tuple(name for name in field_docs(UnionConfig) if name not in _LEARNING)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,13 +20,17 @@ from tagscope.training.sitting import own_random_numbers
 from tagscope.training.stagate import Kept, StagateConfig
 
 UnionRecipe = Literal["default", "published", "paper"]
-_PUBLISHED: dict[str, Any] = {"patches": 64, "dropout": 0.1, "related": False, "epochs": 1000}
+_PUBLISHED: dict[str, Any] = {
+    "patches": 64, "dropout": 0.1, "related": False, "epochs": 1000, "learning_rate": 1e-3,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class UnionConfig(StagateConfig):
     """How CellPatch and STAGATE together embed a section."""
 
+    learning_rate: float = 3e-4
+    """Adam's learning rate."""
     concatenate: bool = True
     """STAGATE codes expression beside patches, as in the paper; patches alone, as in its code."""
     patches: int = 16
@@ -62,7 +66,7 @@ class UnionConfig(StagateConfig):
         if recipe == "published":
             return cls(concatenate=False, compat="published", **_PUBLISHED)
         if recipe == "paper":
-            return cls(learning_rate=1e-4, clip_norm=0.1, **_PUBLISHED)
+            return cls(**{**_PUBLISHED, "learning_rate": 1e-4, "clip_norm": 0.1})
         raise ArgumentError(
             f"There is no recipe {recipe!r} of CellPatch + STAGATE.",
             "It is default, published or paper.",
