@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--section", type=Path, required=True)
     parser.add_argument("--cells", type=int, default=600)
     parser.add_argument("--most-genes", type=int, default=3000)
+    parser.add_argument("--patches", type=int, default=64, help="64 as published")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--part", choices=("epochs", "memory"), default="epochs")
     parser.add_argument("--side", choices=(PLAIN, OURS), default=OURS)
@@ -115,7 +116,10 @@ def main() -> None:
     keep_freed_memory()
     Time.use(chosen.time)
     torch.set_float32_matmul_precision("highest")
-    config = UnionConfig(device=chosen.device, most_genes=chosen.most_genes)
+    config = UnionConfig(
+        device=chosen.device, most_genes=chosen.most_genes, patches=chosen.patches,
+        learning_rate=1e-3,  # the plain side's
+    )  # fmt: skip
     given = read(chosen.section, chosen.cells, config)
     torch.set_num_threads(chosen.threads)  # scanpy's numba has set its own
     if chosen.part == "memory":
