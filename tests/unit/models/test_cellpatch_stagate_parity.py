@@ -138,3 +138,14 @@ def test_dropped_out_attention_is_the_same_on_average():
     mean = network.features(given).unflatten(0, (400, 6)).mean(dim=0)
     steady = network.eval().features(x)
     assert (mean - steady).abs().mean() < 0.1 * steady.std()
+
+
+def test_gradients_are_finite_where_nothing_is_left_of_the_zeros():
+    """A cell that expresses all genes, by patches that attend to none that is expressed."""
+    network, x = large(spread=6.0).float(), torch.full((4, 60), 8.0)
+    scores = network.scores()
+    steep = scores._replace(slope=-scores.slope.detach().abs() - 5)
+    context = context_of(sparse(x), steep)
+    context.sum().backward()
+    torch.testing.assert_close(context, context_of(x, steep), rtol=1e-4, atol=1e-4)
+    assert all(w.grad is None or w.grad.isfinite().all() for w in network.parameters())

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from tagscope.models.cellpatch.config import CellPatchConfig
-from tagscope.models.cellpatch.network import CellPatchNetwork, Genes
-from tagscope.models.cellpatch_stagate.reading import Scores, context_of
+from tagscope.models.cellpatch.network import CellPatchNetwork, Genes, GeneTable
+from tagscope.models.cellpatch_stagate.reading import Scores, context_of, dense
 from tagscope.models.stagate.network import (
     Beside,
     Coded,
@@ -25,7 +25,6 @@ from tagscope.models.stagate.network import (
     Expression,
     Neighbourhood,
     Pattern,
-    SparseRows,
     StagateNetwork,
     squared_error_of,
     times,
@@ -125,18 +124,13 @@ class CellPatchStagate(nn.Module):
         size = max(1, _ROOM // (config.heads * config.patches * genes))
         every = torch.arange(genes, device=table.step.device)
 
-        def read(values: Tensor, keys: Tensor, step: Tensor) -> Tensor:
-            given = Genes(every.expand(len(values), -1), values)
-            return self.patches.gathered(given, type(table)(keys, step)).patches
+        def read(rows: Tensor, keys: Tensor, step: Tensor) -> Tensor:
+            given = Genes(every.expand(len(rows), -1), dense(x, rows))
+            return self.patches.gathered(given, GeneTable(keys, step)).patches
 
-        whole = x if isinstance(x, Tensor) else _dense(x)
+        cells = torch.arange(len(x), device=every.device)
         parts = [
-            checkpoint(read, part, table.genes, table.step, use_reentrant=False)
-            for part in torch.split(whole, size)
+            checkpoint(read, rows, table.genes, table.step, use_reentrant=False)
+            for rows in torch.split(cells, size)
         ]
         return torch.cat(parts)
-
-
-def _dense(x: SparseRows) -> Tensor:
-    whole = x.values.new_zeros(len(x), x.pattern.width)
-    return whole.index_put((x.pattern.rows.long(), x.pattern.columns.long()), x.values)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
-from tagscope.models.stagate.network import SparseRows
+from tagscope.models.stagate.network import Expression, SparseRows
 
 _ROOM = {"cpu": 1 << 19, "cuda": 1 << 25}  # weights of one head that are held at a time
 _LEAST = 1 / 32  # of the sum without expression: where less is left of it, digits are lost
@@ -44,7 +44,7 @@ class Block:
     values: Tensor
 
 
-def context_of(x: Tensor | SparseRows, scores: Scores) -> Tensor:
+def context_of(x: Expression, scores: Scores) -> Tensor:
     """softmax(a + v c) (value + v step) over all genes of cells x (N, G): (N, P, H j)."""
     if isinstance(x, Tensor):
         return _joined(_sums(_all_genes(x, scores), len(x), scores, implied=False))
@@ -55,12 +55,10 @@ def context_of(x: Tensor | SparseRows, scores: Scores) -> Tensor:
     sums = sums + shift.unsqueeze(-1) * at_zero
     unsure = sums.detach()[..., -1] < _LEAST * shift * at_zero.detach()[..., -1]
     rows = unsure.flatten(1).any(dim=1).nonzero()[:, 0]
-    context = _joined(sums)
-    if len(rows):
-        whole = _dense(x, rows)
-        read = _joined(_sums(_all_genes(whole, scores), len(rows), scores, implied=False))
-        context = context.index_copy(0, rows, read)
-    return context
+    if len(rows):  # before they are divided by what may be 0
+        every = _all_genes(dense(x, rows), scores)
+        sums = sums.index_copy(0, rows, _sums(every, len(rows), scores, implied=False))
+    return _joined(sums)
 
 
 def _sums(blocks: Sequence[Block], cells: int, scores: Scores, implied: bool) -> Tensor:
@@ -192,8 +190,10 @@ def _largest(x: SparseRows) -> Tensor:
     return found.scatter_reduce(0, x.pattern.rows.long(), x.values, "amax")
 
 
-def _dense(x: SparseRows, rows: Tensor) -> Tensor:
-    """Some cells with all their genes, (n, G)."""
+def dense(x: Expression, rows: Tensor) -> Tensor:
+    """Some cells of x (N, G) with all their genes, (n, G)."""
+    if isinstance(x, Tensor):
+        return x[rows]
     whole = x.values.new_zeros(len(rows), x.pattern.width + 1)
     longest = int(x.pattern.offsets.diff()[rows].max())
     block = _block(x, rows, longest)
