@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from napari_tagscope.controllers.painter import Painter
 
 SAMPLE = 200_000  # cells that tell percentiles
 USUAL_PERCENTILE = 98.0
@@ -28,6 +33,16 @@ def limits_of(
 def spread_of(values: npt.NDArray[np.float32]) -> tuple[float, float] | None:
     """Between two percentiles of all values, (N,), for what is never near 0; None where alike."""
     return _between(_sample(values), USUAL_PERCENTILE)
+
+
+def paint_spread(
+    painter: Painter, name: str, title: str, values: npt.NDArray[np.float32], **look: Any
+) -> None:
+    """Paint values that are never near 0 over their own spread; ``look`` is the painter's."""
+    painter.paint_values(name, title, values, **look)
+    limits = spread_of(values)
+    if limits is not None:
+        painter.set_limits(name, *limits)
 
 
 def _between(sample: npt.NDArray[np.float32], percentile: float) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tagscope.controllers.contrast import spread_of
+from napari_tagscope.controllers.contrast import paint_spread
 from napari_tagscope.controllers.gene_sets import (
     GENE_SETS,
     ORTHOLOGUES,
@@ -100,12 +100,8 @@ class PatchesController(Observed[PatchesState]):
             values = np.ascontiguousarray(self._found.activity[:, number])
             title, genes = f"patch {number} · activity", self._found.programs
             leading = ", ".join(genes.loc[genes["patch"] == number, "gene"].head(3))
-            self._painter.paint_values(
-                PAINTING, title, values, colormap=COLORMAP, facts=leading, unit=UNIT
-            )
-            limits = spread_of(values)
-            if limits is not None:
-                self._painter.set_limits(PAINTING, *limits)
+            look = {"colormap": COLORMAP, "facts": leading, "unit": UNIT}
+            paint_spread(self._painter, PAINTING, title, values, **look)
 
     def choose_gene(self, gene: str) -> None:
         """Select a gene of a program, here and everywhere."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_tagscope.controllers.contrast import spread_of
+from napari_tagscope.controllers.contrast import paint_spread
 from napari_tagscope.controllers.gene_sets import (
     GENE_SETS,
     ORTHOLOGUES,
@@ -114,10 +114,7 @@ class SlotsController(Observed[SlotsState]):
         if self._memory is not None:
             title = f"slot {number} · share of a cell's genes"
             values = np.ascontiguousarray(self._memory.shares[:, number])
-            self._painter.paint_values(PAINTING, title, values, colormap=COLORMAP)
-            limits = spread_of(values)
-            if limits is not None:
-                self._painter.set_limits(PAINTING, *limits)
+            paint_spread(self._painter, PAINTING, title, values, colormap=COLORMAP)
 
     def choose_gene(self, gene: str) -> None:
         """Select a gene of a program, here and everywhere."""

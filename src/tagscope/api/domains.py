@@ -130,13 +130,9 @@ def domain_features(
         learned = union_features(snapshot, union, start, inputs=said, context=context)
         return embedded_features(snapshot, learned, config)
     bundle = bundle_of(_given(bundle))
-    if bundle.model != model:
-        raise ArgumentError(
-            f"The bundle holds a model {bundle.model!r}.",
-            "Domains need an omnicell.",
-            "Choose another bundle, or the model smoothed.",
-            {"bundle": None},
-        )
+    bundle.require(
+        model, "Domains need an omnicell.", "Choose another bundle, or the model smoothed."
+    )
     said |= _of_bundle(bundle)
     reading = reading or EmbedConfig()
     network = load_omnicell(bundle, choose_device(reading.device))

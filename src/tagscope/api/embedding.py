@@ -159,10 +159,8 @@ def require_omnicell(bundle: Bundle) -> None:
     ArgumentError
         If it is of one.
     """
-    if bundle.model != "omnicell":
-        raise ArgumentError(
-            f"{bundle.path} is a model of kind {bundle.model!r}.",
-            "Embeddings of genes, and of cells with their neighbours, are OmniCell's.",
-            "Choose a bundle of OmniCell; annotating gives CellMemory's embedding.",
-            {"bundle": None},
-        )
+    bundle.require(
+        "omnicell",
+        "Embeddings of genes, and of cells with their neighbours, are OmniCell's.",
+        "Choose a bundle of OmniCell; annotating gives CellMemory's embedding.",
+    )

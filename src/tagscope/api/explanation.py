@@ -115,7 +115,11 @@ def patches(
     """
     snapshot, opened = opened_of(section, None, choices)
     config, bundle = config or PatchConfig(), bundle_of(bundle)
-    require_cellpatch(bundle)
+    bundle.require(
+        "cellpatch",
+        "Patches are CellPatch's.",
+        "Choose a bundle of CellPatch; what a CellMemory holds instead are memory slots.",
+    )
     inputs = {"bundle": str(bundle.path), "bundle_digest": bundle.digest}
     inputs |= said_of(snapshot, opened)
     model = load_cellpatch(bundle, choose_device(config.device))
@@ -195,23 +199,6 @@ def faithfulness(
     if out is not None:
         report.write(Path(out), overwrite=overwrite)
     return report
-
-
-def require_cellpatch(bundle: Bundle) -> None:
-    """Refuse a bundle of another model.
-
-    Raises
-    ------
-    ArgumentError
-        If it is of one.
-    """
-    if bundle.model != "cellpatch":
-        raise ArgumentError(
-            f"{bundle.path} is a model of kind {bundle.model!r}.",
-            "Patches are CellPatch's.",
-            "Choose a bundle of CellPatch; what a CellMemory holds instead are memory slots.",
-            {"bundle": None},
-        )
 
 
 def _groups(

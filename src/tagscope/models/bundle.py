@@ -20,7 +20,7 @@ from torch import Tensor
 from tagscope.core.hierarchy import LabelTree
 from tagscope.core.labels import LabelSet
 from tagscope.core.panel import GenePanel
-from tagscope.errors import BundleError
+from tagscope.errors import ArgumentError, BundleError
 from tagscope.io.atomic import written_whole
 from tagscope.models.base import Capability
 from tagscope.models.card import model_card, reference_of
@@ -60,6 +60,19 @@ class Bundle:
         """The file it was trained on and the column of labels, "" where its record does not
         tell."""
         return reference_of(self.training)
+
+    def require(self, model: str, needed: str, fix: str) -> None:
+        """Refuse to be taken for another model, saying what is ``needed`` and the ``fix``.
+
+        Raises
+        ------
+        ArgumentError
+            If it holds another than ``model``.
+        """
+        if self.model != model:
+            raise ArgumentError(
+                f"{self.path} is a model of kind {self.model!r}.", needed, fix, {"bundle": None}
+            )
 
     def state(self) -> dict[str, Tensor]:
         """The weights, on the CPU.

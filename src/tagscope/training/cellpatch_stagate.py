@@ -103,7 +103,11 @@ def joined_network(
     """
     patches = config.network
     if isinstance(start, Bundle):
-        _judge(start)
+        start.require(
+            "cellpatch",
+            "Patches start from a cellpatch, or from none.",
+            "Choose another bundle, or leave it out.",
+        )
         known = CellPatchConfig.from_dict(start.config)
         patches = CellPatchConfig(
             width=known.width, patches=known.patches, heads=known.heads, ffn=known.ffn, layers=0,
@@ -118,13 +122,3 @@ def joined_network(
         elif start is not None:
             relate_genes(network.patches.genes.weight[:-1], start)
     return network
-
-
-def _judge(bundle: Bundle) -> None:
-    if bundle.model != "cellpatch":
-        raise ArgumentError(
-            f"The bundle holds a model {bundle.model!r}.",
-            "Patches start from a cellpatch, or from none.",
-            "Choose another bundle, or leave it out.",
-            {"bundle": None},
-        )

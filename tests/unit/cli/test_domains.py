@@ -155,7 +155,7 @@ def test_a_bundle_of_another_model(tagscope, file, bundle, tmp_path):
     ran = tagscope("domains", file, "--out", tmp_path / "out.h5ad", "--model", "omnicell",
                    "--bundle", bundle)  # fmt: skip
     assert ran.code == 2
-    assert "The bundle holds a model 'cellmemory'" in ran.err
+    assert "is a model of kind 'cellmemory'" in ran.err
 
 
 @pytest.fixture(scope="module")

@@ -108,4 +108,4 @@ def test_recipes_are_of_the_union_alone(tagscope, file, tmp_path):
 def test_a_bundle_of_another_model(tagscope, file, bundle, tmp_path):
     ran = tagscope("domains", file, *LEARNING, "--bundle", bundle, "--out", tmp_path / "out.h5ad")
     assert ran.code == 2
-    assert "The bundle holds a model 'cellmemory'" in ran.err
+    assert "is a model of kind 'cellmemory'" in ran.err
