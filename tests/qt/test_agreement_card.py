@@ -135,7 +135,10 @@ def test_a_cellpatch_can_be_trained(viewer, dock, wait):
     click(dock.annotate.train_toggle)
     click(form.sample_button)
     wait(lambda: dock.session.training.state.summary is not None and not dock.session.busy)
+    assert not form.start.isVisible()
     choose(form.model, "CellPatch")
+    assert form.start.box.currentText().startswith("no bundle")
+    keep(viewer, "g6-train-cellpatch")
     assert dock.session.training.state.model == "cellpatch"
     assert form.name.text() == "reference-cell_type-cellpatch"
 
@@ -146,7 +149,7 @@ def test_a_stagate_learns_in_the_domains_tab(viewer, dock, wait):
     assert not panel.learning.isVisible()
     choose(panel.model, "STAGATE")
     assert panel.learning.isVisible()
-    assert not panel.bundle_row.isVisible()
+    assert not panel.bundles.isVisible()
     panel.learning.epochs.setValue(30)
     told = []
     session.domains.changed.connect(lambda _: told.append(panel.hint.text()))
@@ -164,6 +167,6 @@ def test_a_stagate_learns_in_the_domains_tab(viewer, dock, wait):
     wait(lambda: not session.busy)
     assert session.domains.state.ready
     choose(panel.model, "CellPatch + STAGATE")
-    assert panel.bundle_row.isVisible()
-    assert panel.bundles.currentText().startswith("no bundle")
+    assert panel.bundles.isVisible()
+    assert panel.bundles.box.currentText().startswith("no bundle")
     assert api.UnionConfig(**session.domains.state.learning.chosen).graph == "radius"

@@ -240,7 +240,7 @@ def test_a_small_model_is_trained_and_used(viewer, wait, tmp_path, monkeypatch):
     click(panel.training.train_button)
     wait(lambda: session.domains.state.bundle is not None and not session.busy)
     assert panel.training.curve.isVisible()
-    assert panel.bundles.currentText() == "small"
+    assert panel.bundles.box.currentText() == "small"
     assert "Kept as" in panel.training.progress.text()
     keep(viewer, "d12-trained")
     click(panel.run_button)

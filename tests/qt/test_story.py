@@ -169,7 +169,7 @@ def _train(story: Story) -> None:
     click(form.stop_button)
     story.wait(lambda: story.session.preflight.state.verdict)
     assert "the best so far is kept as" in form.summary.text()
-    assert story.dock.annotate.bundles.currentText().endswith("-cell_type")
+    assert story.dock.annotate.bundles.box.currentText().endswith("-cell_type")
     verdict = story.dock.preflight.verdict.text()
     assert f"{story.facts.shared:,} of {story.facts.shared:,} genes shared" in verdict
     story.keep("trained")

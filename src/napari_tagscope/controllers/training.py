@@ -92,7 +92,12 @@ class TrainingController(Observed[TrainingState]):
 
     def choose_model(self, model: Model) -> None:
         """Train a CellMemory, or a CellPatch."""
-        self._change(model=model)
+        starts = self._bundles.of_model(model) if model == "cellpatch" else ()
+        self._change(model=model, starts=starts, start=None, failure=None)
+
+    def choose_start(self, path: Path | None) -> None:
+        """Start from the weights of this CellPatch, such as a pretrained one, or anew."""
+        self._update(start=path, failure=None)
 
     def set_name(self, name: str) -> None:
         """Call the bundle so; one of that name that is there already is not replaced."""
@@ -108,7 +113,7 @@ class TrainingController(Observed[TrainingState]):
         if not state.ready or state.reference is None:
             return
         reference, column, model = self._source(), state.column, state.model
-        epochs = state.epochs
+        epochs, start = state.epochs, state.start
         section = None if opened is None else opened.section
         out = self._bundles.free_name(state.name or usual_name(state))
         self._update(running=True, stopping=False, networks=1, history=(), failure=None, notice="")
@@ -117,7 +122,7 @@ class TrainingController(Observed[TrainingState]):
                 topic=TOPIC,
                 title="Training",
                 work=lambda context: _train(
-                    reference, column, model, out, epochs, section, context
+                    reference, column, model, start, out, epochs, section, context
                 ),
                 done=self._on_done,
                 failed=self._on_failed,
@@ -221,6 +226,7 @@ def _train(
     reference: Path | Reference,
     column: str,
     model: Model,
+    start: Path | None,
     out: Path,
     epochs: int | None,
     section: Section | None,
@@ -230,6 +236,7 @@ def _train(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     config = api.TrainConfig(epochs=epochs)
+    init = None if start is None else api.load_bundle(start)
     return api.train(
-        reference, column, model, out=out, config=config, panel=section, context=context
+        reference, column, model, out=out, config=config, panel=section, init=init, context=context
     )

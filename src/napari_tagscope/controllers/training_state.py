@@ -23,12 +23,15 @@ MOST_NAMED = 3
 class TrainingState:
     """What the training part shows.
 
-    ``name`` is that of the bundle to be. An ``unusable`` reference could not be read with these
+    ``name`` is that of the bundle to be. A CellPatch may ``start`` from one of ``starts``, or from
+    any other bundle of its kind. An ``unusable`` reference could not be read with these
     labels. ``history`` grows by one record an epoch, over all ``networks`` of the training.
     """
 
     reference: Path | None = None
     model: Model = "cellmemory"
+    starts: tuple[Path, ...] = ()
+    start: Path | None = None
     columns: tuple[LabelColumn, ...] = ()
     column: str = ""
     name: str = ""

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QMenu,
     QMessageBox,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -25,6 +22,7 @@ from napari_tagscope.controllers.bundles import about
 from napari_tagscope.controllers.comparison import ComparisonController
 from napari_tagscope.controllers.training import TrainingController
 from napari_tagscope.views.bundle_card import BundleCardView
+from napari_tagscope.views.bundle_chooser import BundleChooser
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.comparison_view import ComparisonView
 from napari_tagscope.views.fold import Fold
@@ -46,13 +44,9 @@ class AnnotatePanel(QWidget):
     ) -> None:
         super().__init__()
         self._controller = controller
-        self.bundles = QComboBox()
-        self.bundles.setToolTip("A trained model: those made here, and those opened before")
-        self.bundles.setAccessibleName("Bundle")
-        self.bundles.setPlaceholderText("Choose a bundle")
-        self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.browse_button = QPushButton("Browse…")
-        self.browse_button.setToolTip("Choose a bundle's folder")
+        self.bundles = BundleChooser(
+            "Bundle", "A trained model: those made here, and those opened before"
+        )
         self.remove_button = QPushButton("Remove")
         self.remove_button.setToolTip("Take this bundle out of the list; its files stay")
         self.about = hint_label()
@@ -93,17 +87,7 @@ class AnnotatePanel(QWidget):
 
     def show_state(self, state: AnnotateState) -> None:
         """Show what the controller knows."""
-        paths = list(state.known)
-        if state.chosen is not None and state.chosen not in paths:
-            paths.insert(0, state.chosen)
-        if [self.bundles.itemData(i) for i in range(self.bundles.count())] != paths:
-            self.bundles.clear()
-            for path in paths:
-                self.bundles.addItem(path.name, path)
-                self.bundles.setItemData(
-                    self.bundles.count() - 1, str(path), Qt.ItemDataRole.ToolTipRole
-                )
-        self.bundles.setCurrentIndex(-1 if state.chosen is None else paths.index(state.chosen))
+        self.bundles.show_bundles(state.known, state.chosen)
         self.about.setText("" if state.bundle is None else about(state.bundle))
         self.about.setToolTip("" if state.bundle is None else str(state.bundle.path))
         self.remove_button.setEnabled(state.chosen is not None and not state.running)
@@ -133,7 +117,6 @@ class AnnotatePanel(QWidget):
     def _lay_out(self) -> None:
         choose = QHBoxLayout()
         choose.addWidget(self.bundles, 1)
-        choose.addWidget(self.browse_button)
         choose.addWidget(self.remove_button)
         act = QHBoxLayout()
         act.addWidget(self.run_button)
@@ -155,8 +138,7 @@ class AnnotatePanel(QWidget):
 
     def _connect(self) -> None:
         controller = self._controller
-        self.bundles.activated.connect(lambda i: controller.choose(self.bundles.itemData(i)))
-        self.browse_button.clicked.connect(self._choose_bundle)
+        self.bundles.chosen.connect(controller.choose)
         self.remove_button.clicked.connect(controller.forget)
         self.run_button.clicked.connect(controller.run)
         self.cancel_button.clicked.connect(controller.cancel)
@@ -165,11 +147,6 @@ class AnnotatePanel(QWidget):
             action = self.save_menu.addAction(text)
             assert action is not None
             action.triggered.connect(act)
-
-    def _choose_bundle(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Open a bundle (a folder with bundle.json)")
-        if chosen:
-            self._controller.choose(Path(chosen))
 
     def _save_here(self) -> None:
         replaces = self._controller.state.replaces

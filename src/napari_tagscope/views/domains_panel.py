@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -31,13 +30,14 @@ from napari_tagscope.controllers.domains_state import (
     hint,
 )
 from napari_tagscope.controllers.pretraining import PretrainingController
+from napari_tagscope.views.bundle_chooser import BundleChooser
 from napari_tagscope.views.card import FailureBox, bind, hint_label
 from napari_tagscope.views.fold import Fold
 from napari_tagscope.views.learning_settings import LearningSettings
 from napari_tagscope.views.pretraining_form import PretrainingForm
 from napari_tagscope.views.theme import Colors
 
-NO_BUNDLE = "no bundle: start from this section"
+NO_BUNDLE = ("no bundle: start from this section", "All weights are learned from this section")
 SETTLE_MS = 250  # after the last move of a control
 MOST_DOMAINS, MOST_NEIGHBORS = 30, 60
 STEPS = 20  # of the resolution's slider for every doubling
@@ -198,14 +198,11 @@ class DomainsPanel(QWidget):
         super().__init__()
         self._controller = controller
         self.model = _box("What cells are compared by", MODELS)
-        self.bundles = QComboBox()
-        self.bundles.setToolTip("Bundles of the model: those trained here, and those opened before")
-        self.bundles.setAccessibleName("Bundle of the model")
-        self.bundles.setPlaceholderText("Choose a bundle")
-        self.bundles.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.browse_button = QPushButton("Browse…")
-        self.browse_button.setToolTip("Choose a bundle's folder")
-        self.bundle_row = _row(self.bundles, self.browse_button)
+        self.bundles = BundleChooser(
+            "Bundle of the model",
+            "Bundles of the model: those trained here, and those opened before",
+            NO_BUNDLE,
+        )
         self.training = PretrainingForm(pretraining)
         self.train_toggle = Fold(
             "Train a small model on this section",
@@ -240,7 +237,8 @@ class DomainsPanel(QWidget):
     def show_state(self, state: DomainsState) -> None:
         """Show what the controller knows."""
         self.model.setCurrentIndex(self.model.findData(state.model))
-        self._show_bundles(state)
+        self.bundles.show_bundles(state.known, state.chosen, optional=not state.kind.needs)
+        self.bundles.setVisible(bool(state.kind.takes))
         self.learning.show_state(state)
         self.train_toggle.setVisible(state.model == "omnicell")
         if state.model != "omnicell":
@@ -258,16 +256,6 @@ class DomainsPanel(QWidget):
         self.told.setVisible(bool(state.told))
         self.hint.setText(hint(state))
         self.failure.show_failure(state.failure)
-
-    def _show_bundles(self, state: DomainsState) -> None:
-        paths: list[Path | None] = [*_known(state)]
-        entries: list[tuple[str, object, str]] = [(p.name, p, str(p)) for p in _known(state)]
-        if not state.kind.needs:
-            paths.insert(0, None)
-            entries.insert(0, (NO_BUNDLE, None, "All weights are learned from this section"))
-        _fill(self.bundles, entries)
-        self.bundles.setCurrentIndex(paths.index(state.chosen) if state.chosen in paths else -1)
-        self.bundle_row.setVisible(bool(state.kind.takes))
 
     def show_outlines(self, state: OutlinesState) -> None:
         """Show whether outlines are drawn."""
@@ -296,7 +284,7 @@ class DomainsPanel(QWidget):
         column.setSpacing(4)
         column.addLayout(compare)
         for widget in (
-            self.bundle_row, self.train_toggle, self.training, self.learning, self.settings,
+            self.bundles, self.train_toggle, self.training, self.learning, self.settings,
         ):  # fmt: skip
             column.addWidget(widget)
         column.addLayout(act)
@@ -307,30 +295,16 @@ class DomainsPanel(QWidget):
     def _connect(self) -> None:
         controller = self._controller
         self.model.activated.connect(lambda i: controller.choose_model(self.model.itemData(i)))
-        self.bundles.activated.connect(self._on_bundle)
-        self.browse_button.clicked.connect(self._choose_bundle)
+        self.bundles.chosen.connect(self._on_bundle)
         self.run_button.clicked.connect(controller.run)
         self.cancel_button.clicked.connect(controller.cancel)
         self.keys.activated.connect(lambda i: controller.show_key(self.keys.itemData(i)))
 
-    def _on_bundle(self, place: int) -> None:
-        path = self.bundles.itemData(place)
+    def _on_bundle(self, path: Path | None) -> None:
         if path is None:
             self._controller.start_anew()
         else:
             self._controller.choose(path)
-
-    def _choose_bundle(self) -> None:
-        takes = self._controller.state.kind.takes
-        chosen = QFileDialog.getExistingDirectory(self, f"Open a bundle of {takes}")
-        if chosen:
-            self._controller.choose(Path(chosen))
-
-
-def _known(state: DomainsState) -> list[Path]:
-    """The bundles that are listed, the chosen one always."""
-    paths = list(state.known)
-    return paths if state.chosen is None or state.chosen in paths else [state.chosen, *paths]
 
 
 def _fill(box: QComboBox, entries: list[tuple[str, object, str]]) -> None:

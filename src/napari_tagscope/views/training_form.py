@@ -24,6 +24,7 @@ from napari_tagscope.controllers.training_state import (
     summary_text,
     training_text,
 )
+from napari_tagscope.views.bundle_chooser import BundleChooser
 from napari_tagscope.views.card import FailureBox, bind, eliding_label, hint_label
 from napari_tagscope.views.learning_curve import LearningCurve
 from napari_tagscope.views.table import Column, Row, Table
@@ -32,6 +33,7 @@ MODELS: dict[Model, tuple[str, str]] = {
     "cellmemory": ("CellMemory", "Genes compete for memory slots: attention by gene and by slot"),
     "cellpatch": ("CellPatch", "Genes are gathered into patches: attention by gene, no slots"),
 }
+ANEW = ("no bundle: start anew", "All weights are learned from the reference")
 COLUMNS = (
     Column("type", "Type"),
     Column("cells", "Labelled cells", 10, "{:,}".format),
@@ -60,6 +62,11 @@ class TrainingForm(QWidget):
             self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.model.setToolTip("The network that learns; each annotates under a key of its own")
         self.model.setAccessibleName("Model to train")
+        self.start = BundleChooser(
+            "Bundle to start from",
+            "A CellPatch whose weights training goes on from, such as one pretrained on many cells",
+            ANEW,
+        )
         self.name = QLineEdit()
         self.name.setToolTip("What the bundle is called; a number is added where it is taken")
         self.name.setAccessibleName("Name of the bundle")
@@ -80,6 +87,7 @@ class TrainingForm(QWidget):
         self.sample_button.clicked.connect(controller.choose_sample_reference)
         self.column.activated.connect(self._on_column)
         self.model.activated.connect(lambda i: controller.choose_model(self.model.itemData(i)))
+        self.start.chosen.connect(controller.choose_start)
         self.name.textEdited.connect(controller.set_name)
         self.epochs.valueChanged.connect(lambda value: controller.set_epochs(value or None))
         self.train_button.clicked.connect(controller.train)
@@ -104,6 +112,9 @@ class TrainingForm(QWidget):
         self.types.show_rows([Row(one, one[0]) for one in types])
         self.model.setCurrentIndex(self.model.findData(state.model))
         self.model.setEnabled(not state.running)
+        self.start.show_bundles(state.starts, state.start, optional=True)
+        self.start.setEnabled(not state.running)
+        self.form.setRowVisible(self.start, state.model == "cellpatch")
         if not self.name.hasFocus():
             self.name.setText(state.name)
         self.name.setEnabled(bool(state.column) and not state.running)
@@ -127,7 +138,7 @@ class TrainingForm(QWidget):
         fit.addStretch(1)
         fit.addWidget(self.train_button)
         fit.addWidget(self.stop_button)
-        form = QFormLayout()
+        self.form = form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Reference", row)
@@ -135,6 +146,7 @@ class TrainingForm(QWidget):
         form.addRow(self.counts)
         form.addRow(self.types)
         form.addRow("Model", self.model)
+        form.addRow("Start from", self.start)
         form.addRow("Name", self.name)
         form.addRow("Epochs", fit)
         column = QVBoxLayout(self)

@@ -174,6 +174,28 @@ def test_a_cellpatch_is_trained_as_a_cellmemory_is(training, annotate, state, se
     assert training.state.name == "mine"
 
 
+def test_a_cellpatch_may_start_from_a_pretrained_one(
+    training, annotate, bundles, section_file, opened, bundle
+):
+    out = bundles.folder / "patches"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    api.pretrain(opened.section, "cellpatch", out=out, config=api.PretrainConfig(epochs=1))
+    training.choose_reference(section_file)
+    assert not training.state.starts
+    training.choose_model("cellpatch")
+    assert training.state.starts == (out,)
+    training.choose_start(out)
+    training.set_epochs(1)
+    training.train()
+    assert training.state.failure is None
+    assert annotate.state.bundle.training["provenance"]["inputs"]["init"] == str(out)
+    training.choose_start(bundle.path)
+    training.train()
+    assert "'cellmemory'" in training.state.failure.error.found
+    training.choose_model("cellmemory")
+    assert training.state.start is None
+
+
 def test_genes_and_types_are_counted_before_training(
     training, annotate, state, runner, section_file, opened, bundles
 ):
