@@ -8,7 +8,7 @@ places and neighbours alone, half a kilobyte a cell while these are found.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ Encode = Callable[[sp.csr_matrix, Ints], sp.csr_matrix]
 """A block's counts over all genes, and the columns that are read, to what is read (n, len)."""
 
 _READING = "reading genes"
+_MOST_TOTALS = 100_000  # cells of a source; the median of more hardly differs
 _VALUES, _COLUMNS, _STARTS, _DIGEST = "values.f32", "columns.i32", "starts.npy", "sha256"
 
 
@@ -149,6 +150,20 @@ def genes_of(
         columns = np.sort(columns[np.argsort(-spread, kind="stable")[:most]])
     names = [source.panel.symbols[column] for column in columns]
     return source.panel.take(columns[np.argsort(np.array(names), kind="stable")])
+
+
+def median_total(sources: Sequence[CellSource], context: JobContext) -> float:
+    """Median total of the cells that express something, the first 100,000 of each source."""
+    totals: list[npt.NDArray[np.float64]] = []
+    for source in sources:
+        seen = 0
+        for block in _heard(source, context):
+            totals.append(np.asarray(block.sum(axis=1), np.float64).ravel())
+            seen += len(totals[-1])
+            if seen >= _MOST_TOTALS:
+                break
+    found = np.concatenate(totals)
+    return float(np.median(found[found > 0])) if (found > 0).any() else 1.0
 
 
 def values_of(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
@@ -13,11 +15,14 @@ from torch import Tensor, nn
 from tagscope.core.section import Cells
 from tagscope.models.cellmemory.network import CellMemoryNetwork
 from tagscope.models.preprocessing import Preprocessing
+from tagscope.training.corpus import Corpus, Ints
 
 Floats = npt.NDArray[np.float32]
+Block = npt.NDArray[np.float64]
 
 _TURNS = 1.0  # typical number of half waves over all tokens
 _MOST_CELLS = 5_000  # of a source; components of more hardly differ
+_MOST_NUMBERS = 25_000_000  # of a corpus, 200 MB: fewer cells where there are very many genes
 _MOST_SD = 10.0  # standardised values beyond are cut, as single cells would rule a component
 
 
@@ -55,7 +60,32 @@ def gene_components(
     technologies apart is no component; every source counts alike.
     """
     rng = np.random.default_rng([seed, 4])
-    blocks = [_standardised(cells, preprocessing, rng) for cells in sources]
+    blocks = []
+    for cells in sources:
+        rows = _some(np.flatnonzero(cells.totals > 0), _MOST_CELLS, rng)
+        blocks.append(_standardised(preprocessing.apply(cells.take(rows))))
+    return _components(blocks, width, seed)
+
+
+def corpus_components(corpus: Corpus, genes: int, width: int, seed: int) -> Floats:
+    """The same of the cells that are learned from of a corpus, (G = ``genes``, k ≤ width).
+
+    A gene that a part lacks varies in the others alone.
+    """
+    rng = np.random.default_rng([seed, 4])
+    most = min(_MOST_CELLS, _MOST_NUMBERS // (genes * len(corpus.parts)))
+    blocks = []
+    for part in corpus.parts:
+        learned = np.flatnonzero(~part.held & (np.diff(part.values.starts) > 0))
+        rows = _some(learned, max(2, most), rng)
+        block = np.zeros((len(rows), genes))
+        block[:, part.genes] = _standardised(part.values.take(rows))
+        blocks.append(block)
+    return _components(blocks, width, seed)
+
+
+def _components(blocks: Sequence[Block], width: int, seed: int) -> Floats:
+    """Principal components (G, k) of blocks (N, G) that count alike."""
     stacked = np.concatenate([block / math.sqrt(max(1, len(block))) for block in blocks])
     count = min(width, *stacked.shape)
     _, strengths, axes = randomized_svd(stacked, count, random_state=seed)
@@ -79,14 +109,14 @@ def relate_genes(weight: Tensor, components: Floats) -> None:
     weight[known] = scaled[known]
 
 
-def _standardised(
-    cells: Cells, preprocessing: Preprocessing, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    """Log values of at most 5,000 cells with counts, each gene with mean 0 and sd 1."""
-    rows = np.flatnonzero(cells.totals > 0)
-    if len(rows) > _MOST_CELLS:
-        rows = np.sort(rng.choice(rows, _MOST_CELLS, replace=False))
-    values: npt.NDArray[np.float64] = preprocessing.apply(cells.take(rows)).toarray()
+def _some(rows: Ints, most: int, rng: np.random.Generator) -> Ints:
+    """At most so many of the rows, in order."""
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
+def _standardised(logged: sp.csr_matrix) -> Block:
+    """Log values (N, G), each gene with mean 0 and sd 1."""
+    values: Block = logged.toarray()
     if not len(values):
         return values
     spread = values.std(axis=0)

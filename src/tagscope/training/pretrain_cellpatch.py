@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tagscope.core.panel import GenePanel
+from tagscope.models.bundle import Bundle
 from tagscope.models.cellpatch.config import CellPatchConfig
 from tagscope.models.cellpatch.model import KIND, PRETRAINED
 from tagscope.models.cellpatch.network import CellPatchNetwork
@@ -20,7 +21,8 @@ from tagscope.models.cellpatch.start import start_from, unknown_to
 from tagscope.models.cellpatch.tokenise import CellPatchPreprocessing
 from tagscope.models.device import reduced
 from tagscope.models.preprocessing import Preprocessing
-from tagscope.training.corpus import Ints, Part, genes_of
+from tagscope.training.corpus import Ints, Part, genes_of, median_total
+from tagscope.training.initial import corpus_components, relate_genes
 from tagscope.training.pretrain_loop import PretrainLoop
 from tagscope.training.pretrain_recipe import PatchPretrainRecipe, patch_recipe_of
 from tagscope.training.pretrain_task import Asked, Task, corpus_of, joined_panel
@@ -72,6 +74,7 @@ class CellPatchTask(Task):
 
     network: CellPatchNetwork
     recipe: PatchPretrainRecipe
+    target_sum: float
 
     def loop(self, number: int) -> CellPatchPretrainLoop:
         """The stage, with an optimizer of its own: Adam with all weights in the loss."""
@@ -92,7 +95,7 @@ class CellPatchTask(Task):
         return {
             "model": KIND,
             "config": self.network.config.to_dict(),
-            "preprocessing": CellPatchPreprocessing(self.recipe.target_sum, "measured").to_dict(),
+            "preprocessing": CellPatchPreprocessing(self.target_sum, "measured").to_dict(),
             "capabilities": PRETRAINED,
         }
 
@@ -111,20 +114,41 @@ def cellpatch_task(asked: Asked) -> CellPatchTask:
     init, recipe = asked.started_from(KIND), patch_recipe_of(asked.config)
     panels = [genes_of(one, None, recipe.most_genes, asked.context) for one in asked.sources]
     vocabulary = joined_panel(panels if init is None else [init.panel, *panels])
-    config = recipe.network
-    if init is not None:
-        known = CellPatchConfig.from_dict(init.config)
-        config = replace(known, compat="none", padded_together=1, networks=1)
-    network = CellPatchNetwork(config, len(vocabulary))
-    if init is not None:
-        start_from(network, vocabulary, init)
+    scaled = Preprocessing(_target_sum(asked, recipe, init))
+    network = _network(recipe, vocabulary, init)
 
     def rows_of(panel: GenePanel) -> Ints:
         return panel.columns_in(vocabulary)
 
     def encode(block: sp.csr_matrix, columns: Ints) -> sp.csr_matrix:
         totals = np.asarray(block.sum(axis=1), np.float64).ravel()
-        return Preprocessing(recipe.target_sum).logged(block[:, columns], False, totals)
+        return scaled.logged(block[:, columns], False, totals)
 
     corpus = corpus_of(asked, panels, encode, rows_of)
-    return CellPatchTask(asked, network.to(asked.device), vocabulary, corpus, recipe, ("cells",))
+    if recipe.related and init is None:
+        width, seed = network.config.width, asked.config.seed
+        relate_genes(
+            network.genes.weight[:-1], corpus_components(corpus, len(vocabulary), width, seed)
+        )
+    network.to(asked.device)
+    return CellPatchTask(asked, network, vocabulary, corpus, recipe, ("cells",), scaled.target_sum)
+
+
+def _target_sum(asked: Asked, recipe: PatchPretrainRecipe, init: Bundle | None) -> float:
+    """The total that counts are scaled to: that which ``init`` has learned to read."""
+    if init is not None:
+        return CellPatchPreprocessing.from_dict(init.preprocessing).target_sum
+    return recipe.target_sum or median_total(asked.sources, asked.context)
+
+
+def _network(
+    recipe: PatchPretrainRecipe, vocabulary: GenePanel, init: Bundle | None
+) -> CellPatchNetwork:
+    """The network with its first weights, those of ``init`` if there is one."""
+    if init is None:
+        return CellPatchNetwork(recipe.network, len(vocabulary))
+    known = CellPatchConfig.from_dict(init.config)
+    config = replace(known, compat="none", padded_together=1, networks=1)
+    network = CellPatchNetwork(config, len(vocabulary))
+    start_from(network, vocabulary, init)
+    return network

@@ -153,8 +153,10 @@ class PatchPretrainRecipe(Schedule):
 
     network: CellPatchConfig
     masking: GeneMasking
-    target_sum: float = 1e4
-    """Total that counts are scaled to before log(1 + x)."""
+    target_sum: float | None = 1e4
+    """Total that counts are scaled to before log(1 + x); None for the median of the data."""
+    related: bool = False
+    """Gene embeddings start from how genes vary together in the data, not at random."""
 
 
 _SMALL: dict[str, Any] = {
@@ -201,7 +203,7 @@ _PAPER_PATCHES: dict[str, Any] = {
 }  # fmt: skip
 _SMALL_PATCHES: dict[str, Any] = {
     **_PAPER_PATCHES, "epochs": 1, "updates": 1000, "batch_size": 32, "learning_rate": 2e-3,
-    "floor": 1e-4, "warm_up": 0.1, "clip_norm": 1.0,
+    "floor": 1e-4, "warm_up": 0.1, "clip_norm": 1.0, "target_sum": None, "related": True,
 }  # fmt: skip
 
 

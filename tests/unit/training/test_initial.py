@@ -14,7 +14,13 @@ from tagscope.core.section import Cells
 from tagscope.models.cellmemory.config import CellMemoryConfig
 from tagscope.models.cellmemory.network import CellMemoryNetwork
 from tagscope.models.preprocessing import Preprocessing
-from tagscope.training.initial import gene_components, order_tokens, relate_genes
+from tagscope.training.corpus import CellValues, Corpus, Part
+from tagscope.training.initial import (
+    corpus_components,
+    gene_components,
+    order_tokens,
+    relate_genes,
+)
 
 
 @pytest.mark.parametrize("mode", ["expressed", "full"])
@@ -55,6 +61,33 @@ def test_genes_of_one_program_start_together() -> None:
     alike = torch.corrcoef(genes[1:21])
     within = torch.block_diag(torch.ones(10, 10), torch.ones(10, 10)).bool()
     assert alike[within].mean() > alike[~within].mean() + 0.4
+
+
+def part(cells: Cells, genes: np.ndarray, held: int = 0) -> Part:
+    """Some of the genes of cells, the first cells held out."""
+    logged = Preprocessing(20.0).apply(cells)[:, genes]
+    values = CellValues(logged.data, logged.indices, logged.indptr.astype(int), len(genes), "")
+    return Part("cells", genes, values, np.arange(len(cells)) < held)
+
+
+def test_a_corpus_of_files_with_other_genes_tells_it_too() -> None:
+    first, second = np.r_[0:15, 20], np.r_[5:21]
+    corpus = Corpus((part(programs(300, 0), first), part(programs(200, 1), second)))
+    components = corpus_components(corpus, 21, 8, seed=0)
+    assert components.shape == (21, 8)
+    assert np.allclose(components[20], 0, atol=1e-5)
+    alike = np.corrcoef(components[:20])
+    within = np.kron(np.eye(2), np.ones((10, 10))).astype(bool)
+    assert alike[within].mean() > alike[~within].mean() + 0.4
+    # What no file measured together is told apart by what both vary with.
+    assert alike[:5, 5:10].mean() > alike[:5, 15:20].mean() + 0.4
+
+
+def test_cells_held_out_of_a_corpus_are_not_looked_at() -> None:
+    cells, every = programs(300, 0), np.arange(21)
+    rest = corpus_components(Corpus((part(cells.take(np.arange(100, 300)), every),)), 21, 4, 0)
+    held = corpus_components(Corpus((part(cells, every, held=100),)), 21, 4, 0)
+    np.testing.assert_array_equal(held, rest)
 
 
 def test_components_do_not_tell_technologies_apart() -> None:

@@ -115,6 +115,20 @@ def test_several_files_and_genes_that_are_new(tmp_path):
     torch.testing.assert_close(after[name], before[name], **close)
 
 
+def test_genes_start_as_they_vary_together(tmp_path):
+    """Those of a type, four each, by the small preset alone."""
+    barely = replace(QUICK, epochs=1, learning_rate=1e-9)
+    type_of = np.arange(8) // 4
+    within = (type_of[:, None] == type_of) & ~np.eye(8, dtype=bool)
+    near = {}
+    for preset in ("small", "paper"):
+        bundle = learned(tmp_path / preset, replace(barely, preset=preset))
+        alike = np.corrcoef(bundle.state()["genes.weight"][:8])
+        near[preset] = alike[within].mean() - alike[type_of[:, None] != type_of].mean()
+    assert near["small"] > 0.5
+    assert abs(near["paper"]) < 0.3
+
+
 def test_labels_are_learned_from_it(tmp_path):
     first = learned(tmp_path / "first")
     config = TrainConfig(folds=1, epochs=30, batch_size=16, learning_rate=3e-3, device="cpu")
