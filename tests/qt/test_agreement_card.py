@@ -138,6 +138,7 @@ def test_a_cellpatch_can_be_trained(viewer, dock, wait):
     assert not form.start.isVisible()
     choose(form.model, "CellPatch")
     assert form.start.box.currentText().startswith("no bundle")
+    scroll_to(form.train_button)
     keep(viewer, "g6-train-cellpatch")
     assert dock.session.training.state.model == "cellpatch"
     assert form.name.text() == "reference-cell_type-cellpatch"
