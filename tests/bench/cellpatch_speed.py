@@ -1,11 +1,13 @@
 """CellPatch's speed and memory beside the published mathematics done plainly, in one run.
 
     python tests/bench/cellpatch_speed.py [--quick] [--device cuda] [--part annotation ...]
+                                          [--section FILE.h5ad ...]
 
-Published size, random weights, simulated cells that express so many genes. Both sides take turns;
+Published size, random weights, simulated cells that express so many genes, of a tenth more or less;
+or the cells of real sections, which are annotated in the order of the file. Both sides take turns;
 rates are medians of all turns, a ratio is the median of the turns' ratios. Peaks of memory are
 those of a process of its own. Prints markdown tables. Needs torch and numpy alone
-(``PYTHONPATH=src``).
+(``PYTHONPATH=src``) where no section is given.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -55,11 +58,40 @@ class Case:
         places = [np.sort(rng.choice(self.vocabulary, size, replace=False)) for size in sizes]
         return [(one, rng.integers(0, 6, len(one)).astype(np.float32)) for one in places]
 
-    def genes_of(self, cells: list[tuple[np.ndarray, np.ndarray]]) -> Genes:
-        """Cells padded to the longest of them."""
-        return GeneMasking(0.0, most_read=self.vocabulary).draw(
-            cells, np.arange(self.vocabulary), np.random.default_rng(0)
-        ).read  # fmt: skip
+
+@dataclass(frozen=True)
+class Real:
+    """Cells of a section."""
+
+    name: str
+    vocabulary: int
+    taken: list[tuple[np.ndarray, np.ndarray]]
+
+    def __str__(self) -> str:
+        lengths = [len(places) for places, _ in self.taken]
+        return f"{self.name}: {np.mean(lengths):,.0f} genes, {max(lengths):,} at most"
+
+    def cells(self, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The first ones."""
+        return self.taken[:count]
+
+    @classmethod
+    def of(cls, path: Path) -> Real:
+        """Those of a file, valued as in the published script."""
+        from tagscope import api
+        from tagscope.models.cellpatch.tokenise import CellPatchPreprocessing
+
+        cells = api.read_section(path).cells
+        values = CellPatchPreprocessing(most=5.0, steps="truncated").apply(cells, cells.panel)
+        starts = zip(values.indptr[:-1], values.indptr[1:], strict=True)
+        taken = [(values.indices[a:b].astype(np.int64), values.data[a:b]) for a, b in starts]
+        return cls(path.stem, len(cells.panel), taken)
+
+
+def genes_of(cells: list[tuple[np.ndarray, np.ndarray]], vocabulary: int) -> Genes:
+    """Cells padded to the longest of them."""
+    masking = GeneMasking(0.0, most_read=vocabulary)
+    return masking.draw(cells, np.arange(vocabulary), np.random.default_rng(0)).read
 
 
 @dataclass(frozen=True)
@@ -85,30 +117,33 @@ class Sides:
         return PlainCellPatch(copies, self.config).to(self.device)
 
 
-def annotated(sides: Sides, case: Case, cells: list[tuple[np.ndarray, np.ndarray]]) -> Run:
-    """Labels of all cells, batches as large as suit the device."""
+def annotated(sides: Sides, cells: list[tuple[np.ndarray, np.ndarray]]) -> Run:
+    """Labels of all cells, those of like length together, batches as large as suit the device."""
     clock, found = Clock(sides.device), []
     network, config = sides.network.eval(), sides.config
     of_token = 4 * (4 * config.width + config.heads * config.patches)
-    size = max(1, READ[sides.device.type] // (of_token * int(1.1 * case.genes)))
-    order = np.argsort([-len(places) for places, _ in cells], kind="stable")
+    lengths = np.array([len(places) for places, _ in cells])
+    order, start = np.argsort(-lengths, kind="stable"), 0
     with torch.inference_mode():
         whole = network.table()
-        for start in range(0, len(cells), size):
-            rows = order[start : start + size]
-            read = case.genes_of([cells[row] for row in rows]).to(sides.device)
+        while start < len(cells):
+            longest = max(1, int(lengths[order[start]]))
+            rows = order[start : start + max(1, READ[sides.device.type] // (of_token * longest))]
+            read = genes_of([cells[row] for row in rows], sides.genes).to(sides.device)
             said = clock("all", lambda read=read: network.logits(network(read, whole).patches)[0])
             found.append(said.cpu())
+            start += len(rows)
     answer = torch.cat(found)
     return Run(answer[np.argsort(order)], clock.seconds)
 
 
-def annotated_plainly(sides: Sides, case: Case, cells: list[tuple[np.ndarray, np.ndarray]]) -> Run:
+def annotated_plainly(sides: Sides, cells: list[tuple[np.ndarray, np.ndarray]]) -> Run:
     """The same in the batches of the published script; pads take part there."""
     clock, found, plain = Clock(sides.device), [], sides.plain.eval()
     with torch.inference_mode():
         for start in range(0, len(cells), BATCH["annotation"]):
-            read = case.genes_of(cells[start : start + BATCH["annotation"]]).to(sides.device)
+            batch = cells[start : start + BATCH["annotation"]]
+            read = genes_of(batch, sides.genes).to(sides.device)
             assert read.padding is not None
             genes = padded(read.genes, read.padding)
             work = partial(plain.logits, genes, read.values)
@@ -116,18 +151,20 @@ def annotated_plainly(sides: Sides, case: Case, cells: list[tuple[np.ndarray, np
     return Run(torch.cat(found), clock.seconds)
 
 
-def report_annotation(config: CellPatchConfig, cases: list[Case], turns: Turns, count: int) -> None:
+def report_annotation(
+    config: CellPatchConfig, cases: Sequence[Case | Real], turns: Turns, count: int
+) -> None:
     rows = []
     for case in cases:
         sides, cells = Sides(config, case.vocabulary, LABELS, turns.device), case.cells(count)
         ways: dict[str, Callable[[], Run]] = {
-            PLAIN: partial(annotated_plainly, sides, case, cells),
-            OURS: partial(annotated, sides, case, cells),
+            PLAIN: partial(annotated_plainly, sides, cells),
+            OURS: partial(annotated, sides, cells),
         }
         runs = in_turns(ways, turns)
-        alone = torch.cat([annotated_plainly(sides, case, [cell]).answer for cell in cells[:16]])
+        alone = torch.cat([annotated_plainly(sides, [cell]).answer for cell in cells[:16]])
         apart = float((runs[OURS][-1].answer[:16] - alone).abs().max())
-        rows.append((case, *(rate(runs[name], "all", count) for name in ways),
+        rows.append((case, *(rate(runs[name], "all", len(cells)) for name in ways),
                      f"{speed_up(runs, OURS, PLAIN, 'all'):.2f}×", f"{apart:.0e}"))  # fmt: skip
     table("Annotation, cells a second", (
         "case", PLAIN, OURS, "ratio", "largest difference, cells alone"), rows)  # fmt: skip
@@ -222,6 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few cells, to see that it runs")
     parser.add_argument("--device", default="cpu", choices=sorted(CELLS))
+    parser.add_argument("--section", type=Path, nargs="+", help="real cells to annotate")
     parser.add_argument("--part", action="append", choices=PARTS, help="these parts alone")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                         help="cpu is steadier on a machine that others use")  # fmt: skip
@@ -245,7 +283,8 @@ def main() -> None:
         count, batch, cases = 16, 8, [Case(50, 100)]
     print(f"{machine(device)}\n{config}")
     if "annotation" in parts:
-        report_annotation(config, cases, turns, count)
+        real = [Real.of(path) for path in chosen.section or ()]
+        report_annotation(config, real or cases, turns, count)
     if "pretraining" in parts:
         report_pretraining(config, cases[0], turns, batch)
     print(f"\n{machine(device)}")
