@@ -101,3 +101,27 @@ def test_the_demo_takes_no_further_arguments(bootstrap):
     with pytest.raises(SystemExit) as stop:
         bootstrap.main(["demo", "--fast"])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("broken", [None, "tests/qt/test_window.py", "tests/test_rest.py"])
+def test_windows_are_tested_beside_all_else(bootstrap, monkeypatch, capfd, broken):
+    """One that fails on either side fails the whole, and what both say is shown."""
+    monkeypatch.setattr(bootstrap, "venv_python", lambda: Path(sys.executable))
+    monkeypatch.setattr(bootstrap.os, "cpu_count", lambda: 2)
+    for name in ("tests/qt/test_window.py", "tests/test_rest.py"):
+        path = bootstrap.ROOT / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"def test_{path.stem}(): assert {name != broken}\n")
+    code = bootstrap.run_pytest([], dict(os.environ))
+    said = capfd.readouterr().out
+    assert bool(code) == (broken is not None)
+    assert said.count("1 passed") == (1 if broken else 2)
+    assert said.count("1 failed") == (1 if broken else 0)
+    assert "== pytest tests/qt" in said
+
+
+def test_tests_that_are_chosen_run_in_one_process(bootstrap, monkeypatch):
+    ran = []
+    monkeypatch.setattr(bootstrap, "run", lambda *words, environment: ran.append(words) or 3)
+    assert bootstrap.run_pytest(["tests/qt", "-x"], {}) == 3
+    assert ran == [("-m", "pytest", "tests/qt", "-x")]
