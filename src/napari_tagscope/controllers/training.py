@@ -92,8 +92,7 @@ class TrainingController(Observed[TrainingState]):
 
     def choose_model(self, model: Model) -> None:
         """Train a CellMemory, or a CellPatch."""
-        starts = self._bundles.of_model(model) if model == "cellpatch" else ()
-        self._change(model=model, starts=starts, start=None, failure=None)
+        self._change(model=model, starts=self._starts(model), start=None, failure=None)
 
     def choose_start(self, path: Path | None) -> None:
         """Start from the weights of this CellPatch, such as a pretrained one, or anew."""
@@ -146,6 +145,10 @@ class TrainingController(Observed[TrainingState]):
         if not kept:
             self._update(name=usual_name(self.state))
 
+    def _starts(self, model: Model) -> tuple[Path, ...]:
+        """Bundles that a training may start from."""
+        return self._bundles.of_model(model) if model == "cellpatch" else ()
+
     def _on_columns(self, columns: tuple[LabelColumn, ...]) -> None:
         names = [column.name for column in columns]
         usual = (name for name in USUAL_NAMES if name in names)
@@ -196,6 +199,7 @@ class TrainingController(Observed[TrainingState]):
     def _on_done(self, bundle: Bundle) -> None:
         self._update(running=False, stopping=False, notice=f"Kept as {bundle.path.name}.")
         self._annotate.use(bundle)
+        self._update(starts=self._starts(self.state.model))
 
     def _on_failed(self, failure: Failure) -> None:
         self._update(running=False, stopping=False, failure=failure)
@@ -205,6 +209,7 @@ class TrainingController(Observed[TrainingState]):
             notice = stopped_text(self.state, out.name)
             self._update(running=False, stopping=False, notice=notice)
             self._annotate.choose(out)
+            self._update(starts=self._starts(self.state.model))
         else:
             notice = "Stopped before the first epoch was over; nothing was kept."
             self._update(running=False, stopping=False, notice=notice)

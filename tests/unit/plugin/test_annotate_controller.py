@@ -189,6 +189,7 @@ def test_a_cellpatch_may_start_from_a_pretrained_one(
     training.train()
     assert training.state.failure is None
     assert annotate.state.bundle.training["provenance"]["inputs"]["init"] == str(out)
+    assert set(training.state.starts) == {out, annotate.state.bundle.path}
     training.choose_start(bundle.path)
     training.train()
     assert "'cellmemory'" in training.state.failure.error.found
